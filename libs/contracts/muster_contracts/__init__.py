@@ -1,0 +1,1 @@
+"""What crosses a boundary in Muster: events, commands, phases, subjects, wire."""

@@ -1,0 +1,1 @@
+"""The append-only event log: a port, JetStream, and a twin in memory."""

@@ -1,0 +1,1 @@
+"""A small Kubernetes for one machine: API server, controllers and kubelets."""

@@ -1,0 +1,1 @@
+"""`muster up`: the whole of Muster on one machine."""

@@ -1,0 +1,1 @@
+"""Turns what is seen in a cluster into events of workloads."""

@@ -1,0 +1,1 @@
+"""Plans whole gangs on GPUs and binds them."""

@@ -1,0 +1,1 @@
+"""Derives phases, keeps the read models and answers queries."""

@@ -1,0 +1,1 @@
+"""The command side of Muster: accepts, applies, suspends and deletes workloads."""
