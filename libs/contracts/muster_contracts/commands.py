@@ -1,0 +1,154 @@
+"""What may be asked of Muster, over HTTP or over the bus: types of their own, never stored as facts.
+
+Commands forbid fields they do not know: a misspelt field is a complaint, not a silence. What needs knowledge (does the
+project exist, may the caller) is decided by the submitter; what can be said of a field alone is checked here, so that
+every door gives the same complaint. `features.md` §2 has the names; ours are in snake case.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from muster_contracts.errors import Complaint
+from muster_contracts.phases import PriorityClass, WorkloadKind
+from muster_contracts.values import EnvironmentVariable, PoolQuota
+
+MAXIMUM_BODY_BYTES = 1_000_000
+"""A request larger than this is refused before it is read (Kubernetes itself takes about 1.5 MB)."""
+
+DNS_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+NAME_RULE = "must be at most 52 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen"
+
+
+class Command(BaseModel):
+    """The base of every command and of its parts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Name = Annotated[str, StringConstraints(max_length=52, pattern=DNS_LABEL.pattern)]
+"""A name Kubernetes takes for a Job and for the pods it makes (63 characters, less what is appended)."""
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class ComputeRequest(Command):
+    """What every pod asks for: whole GPUs, processor cores, memory in bytes."""
+
+    gpu_devices: int = Field(default=0, ge=0, le=1024)
+    cpu_cores: float = Field(default=1.0, gt=0, le=4096)
+    memory_bytes: int = Field(default=100 * 1024 * 1024, gt=0, le=2**50)
+
+
+class SubmittedSpec(Command):
+    """What is asked of a training or a workspace; what is left out gets its default from project and policy."""
+
+    image: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    command: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    environment: tuple[EnvironmentVariable, ...] = ()
+    working_directory: str = ""
+    compute: ComputeRequest = ComputeRequest()
+    parallelism: int = Field(default=1, ge=1, le=100_000)
+    completions: int | None = Field(default=None, ge=1, le=100_000)
+    min_members: int | None = Field(default=None, ge=1, le=100_000)
+    backoff_limit: int = Field(default=6, ge=0, le=100)
+    priority_class: PriorityClass | None = None
+    node_pools: tuple[Name, ...] = ()
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    auto_deletion_seconds: int | None = Field(default=None, ge=0)
+    termination_grace_period_seconds: int = Field(default=30, ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        if self.completions is not None and self.parallelism > self.completions:
+            raise ValueError(f"parallelism: must not exceed completions ({self.completions})")
+        if self.min_members is not None and self.min_members > self.parallelism:
+            raise ValueError(f"min_members: must not exceed parallelism ({self.parallelism})")
+        return self
+
+
+class SubmitWorkload(Command):
+    """Ask for a new workload. `idempotency_key`: the same key from the same caller is the same workload."""
+
+    type: Literal["SubmitWorkload.v1"] = "SubmitWorkload.v1"
+    name: Name
+    project: Name
+    kind: WorkloadKind
+    spec: SubmittedSpec
+    idempotency_key: Key | None = None
+
+
+class StopWorkload(Command):
+    """Ask that a workload release its resources and keep its objects."""
+
+    type: Literal["StopWorkload.v1"] = "StopWorkload.v1"
+    workload_id: UUID
+
+
+class ActivateWorkload(Command):
+    """Ask that a stopped workload run again."""
+
+    type: Literal["ActivateWorkload.v1"] = "ActivateWorkload.v1"
+    workload_id: UUID
+
+
+class DeleteWorkload(Command):
+    """Ask that a workload and its objects go away."""
+
+    type: Literal["DeleteWorkload.v1"] = "DeleteWorkload.v1"
+    workload_id: UUID
+
+
+class CreateProject(Command):
+    """Ask for a new project. Its namespace is `muster-<name>` unless an existing one is named."""
+
+    type: Literal["CreateProject.v1"] = "CreateProject.v1"
+    name: Name
+    namespace: Annotated[str, StringConstraints(max_length=63, pattern=DNS_LABEL.pattern)] | None = None
+    department: Name = "default"
+    quotas: tuple[PoolQuota, ...] = ()
+    node_pools: tuple[Name, ...] = ()
+
+
+WorkloadCommand = SubmitWorkload | StopWorkload | ActivateWorkload | DeleteWorkload
+"""What may come over the bus."""
+
+workload_command: TypeAdapter[WorkloadCommand] = TypeAdapter(Annotated[WorkloadCommand, Field(discriminator="type")])
+
+
+def complaints_of(error: ValidationError, *, below: str = "") -> tuple[Complaint, ...]:
+    """Turn what pydantic found into one complaint per field, in our words where its own would puzzle."""
+    return tuple(_complaint(details, below) for details in error.errors(include_url=False, include_context=False))
+
+
+def _complaint(details: ErrorDetails, below: str) -> Complaint:
+    location = [str(part) for part in details["loc"] if part not in {"SubmitWorkload.v1", "body"}]
+    field, text = ".".join(location), _sentence(details)
+    if details["type"] == "value_error" and ": " in text:  # our own rules say which field they mean
+        name, text = text.split(": ", 1)
+        field = ".".join([*location, name])
+    return Complaint(field=f"{below}{field}" or "body", details=text)
+
+
+def _sentence(details: ErrorDetails) -> str:
+    match details["type"]:
+        case "extra_forbidden":
+            return "is not a field we know"
+        case "missing":
+            return "is required"
+        case "string_pattern_mismatch" | "string_too_long" if details["loc"][-1] in {
+            "name",
+            "project",
+            "namespace",
+            "department",
+        }:
+            return NAME_RULE
+        case "value_error":
+            return details["msg"].removeprefix("Value error, ")
+        case _:
+            return details["msg"].replace("Input should be", "should be").removesuffix(".")

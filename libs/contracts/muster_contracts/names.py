@@ -1,0 +1,30 @@
+"""The names Muster reads and writes on Kubernetes objects, in one place.
+
+Run:ai's and KAI's names that are accepted beside them (features.md §11.11) stand next to ours.
+"""
+
+SCHEDULER_NAME = "muster-scheduler"
+COMPATIBLE_SCHEDULER_NAMES = frozenset({SCHEDULER_NAME, "runai-scheduler"})
+
+WORKLOAD_ID = "muster.dev/workload-id"
+WORKLOAD_KIND = "muster.dev/workload-kind"
+PROJECT = "muster.dev/project"
+POD_GROUP = "muster.dev/pod-group"
+NODE_POOL = "muster.dev/node-pool"
+PRIORITY_CLASS = "muster.dev/priority-class"
+PROJECT_LABELS = (PROJECT, "project", "runai/queue")
+PRIORITY_LABELS = (PRIORITY_CLASS, "priorityClassName")
+
+GPU_FRACTION = "muster.dev/gpu-fraction"
+GPU_MEMORY = "muster.dev/gpu-memory"
+GPU_DEVICES = "muster.dev/gpu-devices"
+MIN_MEMBERS = "muster.dev/min-members"
+ENFORCE_SCHEDULER = "muster.dev/enforce-scheduler"
+GPUS = "muster.dev/gpus"
+
+GPU_RESOURCE = "nvidia.com/gpu"
+
+
+def project_namespace(project: str) -> str:
+    """Return the namespace Muster makes for a project."""
+    return f"muster-{project}"
