@@ -1,0 +1,4 @@
+"""placeholder"""
+
+
+def note_update(*a): ...

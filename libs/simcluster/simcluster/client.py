@@ -1,0 +1,82 @@
+"""The in-process client controllers and kubelets use: synchronous, and under the same rules as HTTP.
+
+A pitfall: what it hands out is the store's own. Build a new object (or copy) before changing anything.
+
+Deleting is Kubernetes' own dance. A bound, unfinished pod gets a `deletionTimestamp`; its kubelet ends the containers
+and deletes once more with `grace_seconds=0`, which removes it. Finalizers hold an object until an `update` takes
+the last one away; that removes it. `propagation="Foreground"` adds the finalizer `foregroundDeletion`, `"Orphan"`
+the finalizer `orphan`, both for the garbage collector to act on and take away. A namespace goes when an `update`
+empties its `spec.finalizers`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from simcluster.registry import DeleteOptions, Registry
+from simcluster.resources import Object
+from simcluster.store import Subscription
+
+
+class Client:
+    """Reads and writes objects by kind (`pods`, `jobs.batch`), raising ApiError."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._store = registry.store
+
+    def get(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """Return an object, or None."""
+        stored = self._store.get(kind, namespace, name)
+        return stored.body if stored else None
+
+    def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        owner_uid: str | None = None,
+    ) -> list[Object]:
+        """Return objects by namespace and name, narrowed to those with all the labels and naming the owner."""
+        bodies = [stored.body for stored in self._store.find(kind, namespace, owner_uid)]
+        return [body for body in bodies if _has_labels(body, labels)] if labels else bodies
+
+    def create(self, kind: str, obj: Object) -> Object:
+        """Create an object; 409 AlreadyExists when the name is taken."""
+        return self._registry.create(kind, obj).body
+
+    def update(self, kind: str, obj: Object) -> Object:
+        """Replace everything but the status; a resourceVersion, when given, must be the current one (409 Conflict)."""
+        return self._registry.replace(kind, obj).body
+
+    def update_status(self, kind: str, obj: Object) -> Object:
+        """Replace the status alone."""
+        return self._registry.replace(kind, obj, subresource="status").body
+
+    def delete(
+        self,
+        kind: str,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        grace_seconds: int | None = None,
+        propagation: str | None = None,
+    ) -> None:
+        """Delete an object; 404 when there is none, 409 when it has another uid."""
+        options = DeleteOptions(uid=uid, grace_seconds=grace_seconds, propagation=propagation)
+        self._registry.delete(kind, namespace, name, options)
+
+    def bind(self, namespace: str, name: str, node: str, *, uid: str | None = None) -> Object:
+        """Bind a pod to a node, as the `binding` subresource does; 409 when it is bound."""
+        target = {"kind": "Node", "name": node}
+        metadata = {"name": name, "namespace": namespace} | ({"uid": uid} if uid else {})
+        return self._registry.bind(namespace, name, {"metadata": metadata, "target": target}).body
+
+    def subscribe(self, kinds: Iterable[str]) -> Subscription:
+        """Follow some kinds: first all existing objects as ADDED, then each change."""
+        return self._store.subscribe(kinds)
+
+
+def _has_labels(body: Object, labels: Mapping[str, str]) -> bool:
+    own = body["metadata"].get("labels") or {}
+    return all(own.get(name) == value for name, value in labels.items())

@@ -1,0 +1,95 @@
+"""What the API server answers when it cannot do as asked: an `ApiError`, which is a Kubernetes `Status`.
+
+One class and a few constructors, named after the reasons clients branch on. Messages follow the wording of
+Kubernetes where clients and people know it by heart (`pods "a" not found`).
+"""
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """A refusal with an HTTP code, a machine's reason and one sentence."""
+
+    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details
+
+    def to_status(self) -> dict[str, Any]:
+        """Return the `Status` object a client reads."""
+        status: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+        }
+        if self.details is not None:
+            status["details"] = self.details
+        return status | {"code": self.code}
+
+
+def _details(kind: str, name: str) -> dict[str, Any]:
+    plural, _, group = kind.partition(".")
+    return {"name": name, "kind": plural} | ({"group": group} if group else {})
+
+
+def not_found(kind: str, name: str) -> ApiError:
+    """No object of that kind and name."""
+    return ApiError(404, "NotFound", f'{kind} "{name}" not found', _details(kind, name))
+
+
+def no_such_path() -> ApiError:
+    """Nothing is served under the path."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def already_exists(kind: str, name: str) -> ApiError:
+    """The name is taken."""
+    return ApiError(409, "AlreadyExists", f'{kind} "{name}" already exists', _details(kind, name))
+
+
+def conflict(kind: str, name: str, why: str) -> ApiError:
+    """The object is not as the caller thought."""
+    message = f'Operation cannot be fulfilled on {kind} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _details(kind, name))
+
+
+def invalid(kind: str, name: str, field: str, why: str) -> ApiError:
+    """A field breaks a rule; `field` is its path, `why` one clause."""
+    cause = {"reason": "FieldValueInvalid", "message": why, "field": field}
+    message = f'{kind} "{name}" is invalid: {field}: {why}'
+    return ApiError(422, "Invalid", message, _details(kind, name) | {"causes": [cause]})
+
+
+def forbidden(kind: str, name: str, why: str) -> ApiError:
+    """A rule of the cluster, not of the object, stands against it."""
+    return ApiError(403, "Forbidden", f'{kind} "{name}" is forbidden: {why}', _details(kind, name))
+
+
+def bad_request(why: str) -> ApiError:
+    """The request itself cannot be read."""
+    return ApiError(400, "BadRequest", why)
+
+
+def method_not_allowed() -> ApiError:
+    """The path exists, the verb does not."""
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
+def expired(why: str) -> ApiError:
+    """The history asked for is gone; list again."""
+    return ApiError(410, "Expired", why)
+
+
+def too_many_requests(why: str, retry_seconds: int) -> ApiError:
+    """Not now: a disruption budget stands against it."""
+    return ApiError(429, "TooManyRequests", why, {"retryAfterSeconds": retry_seconds})
+
+
+def unsupported_media_type(why: str) -> ApiError:
+    """The body comes in a form this resource does not take."""
+    return ApiError(415, "UnsupportedMediaType", why)

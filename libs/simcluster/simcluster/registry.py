@@ -1,0 +1,369 @@
+"""The rules every write passes, whoever writes: identity, preconditions, defaults, validity, generation, deletion.
+
+`client.Client` and the routes of `api.ApiServer` both end here, the store is beneath. Bodies given to `create` and
+`replace` are copied first, unless they are the caller's last use of them (`owned`), as a freshly parsed request is.
+
+Pitfalls. A write that changes nothing stores nothing and keeps its resourceVersion, as in Kubernetes. A pod that is
+being deleted gracefully stays until it is deleted with no grace, even without finalizers. `dry_run` goes through all
+of it and stops short of the store.
+"""
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from simcluster import apply, custom, defaults, subresources, validation
+from simcluster.clock import Clock, to_timestamp
+from simcluster.errors import already_exists, bad_request, conflict, forbidden, invalid, no_such_path, not_found
+from simcluster.resources import Object, Resource, ResourceTable
+from simcluster.store import Store, Stored
+
+_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_GENERATED_LENGTH = 5
+_FINISHED = ("Succeeded", "Failed")
+_DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+
+# What an update can never change: the registry keeps the old value.
+_KEPT_METADATA = (
+    "creationTimestamp",
+    "uid",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+)
+
+
+@dataclass(frozen=True)
+class DeleteOptions:
+    """What may go with a deletion."""
+
+    uid: str | None = None
+    version: str | None = None
+    grace_seconds: int | None = None
+    propagation: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Write:
+    """Who writes, whether in earnest, and whether the body may be kept without a copy."""
+
+    manager: str = ""
+    dry_run: bool = False
+    owned: bool = False
+
+
+_PLAIN = Write()
+
+
+class Registry:
+    """All writes to a store."""
+
+    def __init__(
+        self, store: Store, clock: Clock, chance: random.Random, resources: ResourceTable | None = None
+    ) -> None:
+        """`chance` gives uids and generated names, so that one seed gives the same world again."""
+        self.store = store
+        self.clock = clock
+        self.resources = resources if resources is not None else ResourceTable()
+        self._chance = chance
+        for stored in store.find(_DEFINITIONS):
+            custom.serve(self.resources, stored.body)
+
+    def resource(self, kind: str) -> Resource:
+        """Return a kind by its key; ApiError 404 when it is not served."""
+        resource = self.resources.get(kind)
+        if resource is None:
+            raise no_such_path()
+        return resource
+
+    def create(self, kind: str, body: Object, write: Write = _PLAIN) -> Stored:
+        """Create an object; 409 when the name is taken, 404 when there is no such namespace."""
+        resource = self.resource(kind)
+        body = body if write.owned else _copy(body)
+        metadata = body.setdefault("metadata", {})
+        self._name(resource, metadata)
+        self._check_namespace(resource, metadata)
+        if self.store.get(kind, metadata.get("namespace"), metadata["name"]) is not None:
+            raise already_exists(kind, metadata["name"])
+        self._begin(resource, body)
+        defaults.fill(resource, body, self, creating=True)
+        validation.check_create(resource, body)
+        if not write.owned or "managedFields" not in metadata:
+            metadata.pop("managedFields", None)
+        return self._put(resource, body, write)
+
+    def replace(self, kind: str, body: Object, write: Write = _PLAIN, subresource: str | None = None) -> Stored:
+        """Put a whole new state in place of the current one; 409 when its resourceVersion or uid is another."""
+        body = body if write.owned else _copy(body)
+        metadata = body.get("metadata") or {}
+        resource = self.resource(kind)
+        old = self.existing(kind, metadata.get("namespace"), metadata.get("name") or "")
+        return self._write(resource, old, body, write, subresource)
+
+    def modify(
+        self,
+        kind: str,
+        namespace: str | None,
+        name: str,
+        change: Callable[[Object], Object],
+        write: Write = _PLAIN,
+        subresource: str | None = None,
+    ) -> Stored:
+        """Let `change` make a new state from a copy of the current one."""
+        old = self.existing(kind, namespace, name)
+        body = change(_copy(old.body))
+        return self._write(self.resource(kind), old, body, write, subresource)
+
+    def existing(self, kind: str, namespace: str | None, name: str) -> Stored:
+        """Return an object; ApiError 404 when there is none."""
+        stored = self.store.get(kind, namespace, name)
+        if stored is None:
+            raise not_found(kind, name)
+        return stored
+
+    def delete(self, kind: str, namespace: str | None, name: str, options: DeleteOptions) -> Stored | None:
+        """Delete an object: return None when it is gone, its new state when it only begins to go."""
+        resource = self.resource(kind)
+        stored = self.existing(kind, namespace, name)
+        _check_preconditions(stored, options.uid, options.version)
+        body = self._deleting(resource, stored, options)
+        if options.dry_run:
+            return stored
+        if _may_go(resource, body):
+            self._remove(resource, stored, body)
+            return None
+        return stored if body == stored.body else self.store.put(kind, body)
+
+    def bind(self, namespace: str, name: str, binding: Object, write: Write = _PLAIN) -> Stored:
+        """Give a pod its node, once; uid and resourceVersion of the binding must be the pod's (409)."""
+        stored = self.existing("pods", namespace, name)
+        metadata = binding.get("metadata") or {}
+        _check_preconditions(stored, metadata.get("uid"), metadata.get("resourceVersion"))
+        body = subresources.bound(stored, binding, self.clock.now())
+        return self._put(self.resource("pods"), body, write)
+
+    def evict(self, namespace: str, name: str, eviction: Object, write: Write = _PLAIN) -> Stored | None:
+        """Delete a pod if its disruption budgets allow it (429 if not)."""
+        stored = self.existing("pods", namespace, name)
+        options = delete_options(eviction.get("deleteOptions") or {}, dry_run=write.dry_run)
+        if not subresources.needs_no_budget(stored.body):
+            for budget in subresources.spent_budgets(self, stored):
+                if not options.dry_run:
+                    self.store.put("poddisruptionbudgets.policy", budget)
+        return self.delete("pods", namespace, name, options)
+
+    def new_uid(self) -> str:
+        """Return a fresh random identity."""
+        return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+
+    def _name(self, resource: Resource, metadata: Object) -> None:
+        if metadata.get("name"):
+            return
+        prefix = metadata.get("generateName")
+        if not prefix:
+            raise invalid(resource.kind, "", "metadata.name", "Required value: name or generateName is required")
+        metadata["name"] = prefix[: 63 - _GENERATED_LENGTH] + self._suffix()
+
+    def _suffix(self) -> str:
+        return "".join(self._chance.choices(_NAME_LETTERS, k=_GENERATED_LENGTH))
+
+    def _check_namespace(self, resource: Resource, metadata: Object) -> None:
+        if not resource.namespaced:
+            metadata.pop("namespace", None)
+            return
+        name = metadata.setdefault("namespace", "default")
+        namespace = self.store.get("namespaces", None, name)
+        if namespace is None:
+            raise not_found("namespaces", name)
+        if "deletionTimestamp" in namespace.body["metadata"]:
+            why = f"unable to create new content in namespace {name} because it is being terminated"
+            raise forbidden(resource.key, metadata["name"], why)
+
+    def _begin(self, resource: Resource, body: Object) -> None:
+        body.setdefault("apiVersion", resource.api_version)
+        body.setdefault("kind", resource.kind)
+        metadata = body["metadata"]
+        for name in ("resourceVersion", *_KEPT_METADATA):
+            metadata.pop(name, None)
+        metadata["uid"] = self.new_uid()
+        metadata["creationTimestamp"] = to_timestamp(self.clock.now())
+        if resource.counts_generation or resource.custom:
+            metadata["generation"] = 1
+        if resource.has_status and resource.key != "nodes":
+            body.pop("status", None)
+
+    def _write(self, resource: Resource, old: Stored, body: Object, write: Write, subresource: str | None) -> Stored:
+        metadata = body.setdefault("metadata", {})
+        _check_preconditions(old, metadata.get("uid"), metadata.get("resourceVersion"))
+        _check_identity(resource, old, body)
+        body = _kept(resource, old.body, body, subresource)
+        if subresource is None:
+            defaults.fill(resource, body, self)
+        validation.check_update(resource, old.body, body, subresource)
+        if body == old.body:
+            return old
+        if _counts(resource, old.body, body):
+            body["metadata"]["generation"] = old.body["metadata"].get("generation", 0) + 1
+        if "managedFields" in body["metadata"]:
+            apply.note_update(resource, old.body, body, write.manager, subresource, self.clock.now())
+        if _may_go(resource, body) and not write.dry_run:
+            return self._remove(resource, old, body)
+        return self._put(resource, body, write)
+
+    def _put(self, resource: Resource, body: Object, write: Write) -> Stored:
+        if write.dry_run:
+            version = body["metadata"].get("resourceVersion")
+            return Stored(resource.key, body, int(version) if version else 0)
+        stored = self.store.put(resource.key, body)
+        if resource.key == _DEFINITIONS:
+            custom.serve(self.resources, body)
+        return stored
+
+    def _remove(self, resource: Resource, stored: Stored, body: Object) -> Stored:
+        gone = self.store.remove(resource.key, stored.namespace, stored.name, body)
+        if resource.key == _DEFINITIONS:
+            self._withdraw(body)
+        return gone
+
+    def _withdraw(self, definition: Object) -> None:
+        """Take a custom kind away with all its objects, finalizers or not."""
+        kind = definition["metadata"]["name"]
+        for stored in list(self.store.find(kind)):
+            self.store.remove(kind, stored.namespace, stored.name)
+        self.resources.remove(kind)
+
+    def _deleting(self, resource: Resource, stored: Stored, options: DeleteOptions) -> Object:
+        """Return the object's state once this deletion has been asked for."""
+        body: Object = stored.body | {"metadata": dict(stored.body["metadata"])}
+        metadata = body["metadata"]
+        _add_finalizer(resource, metadata, options.propagation)
+        grace = _grace_seconds(resource, stored.body, options.grace_seconds)
+        if "deletionTimestamp" not in metadata:
+            metadata["deletionTimestamp"] = to_timestamp(self.clock.now() + timedelta(seconds=grace))
+            metadata["deletionGracePeriodSeconds"] = grace
+            if metadata.get("generation"):
+                metadata["generation"] += 1
+            if resource.key == "namespaces":
+                body["status"] = (body.get("status") or {}) | {"phase": "Terminating"}
+        elif grace < metadata.get("deletionGracePeriodSeconds", 0):
+            metadata["deletionTimestamp"] = to_timestamp(self.clock.now() + timedelta(seconds=grace))
+            metadata["deletionGracePeriodSeconds"] = grace
+        return body
+
+
+def delete_options(body: Object, *, dry_run: bool = False) -> DeleteOptions:
+    """Read a `DeleteOptions` object."""
+    preconditions = body.get("preconditions") or {}
+    propagation = body.get("propagationPolicy")
+    if propagation is None and body.get("orphanDependents") is not None:
+        propagation = "Orphan" if body["orphanDependents"] else "Background"
+    if propagation not in (None, "Orphan", "Background", "Foreground"):
+        raise bad_request(f'invalid propagationPolicy "{propagation}"')
+    return DeleteOptions(
+        uid=preconditions.get("uid"),
+        version=preconditions.get("resourceVersion"),
+        grace_seconds=body.get("gracePeriodSeconds"),
+        propagation=propagation,
+        dry_run=dry_run or bool(body.get("dryRun")),
+    )
+
+
+def _copy(body: Object) -> Object:
+    copied: Object = orjson.loads(orjson.dumps(body))  # several times faster than copy.deepcopy
+    return copied
+
+
+def _check_preconditions(stored: Stored, uid: str | None, version: str | None) -> None:
+    if uid and uid != stored.uid:
+        why = f"the UID in the precondition ({uid}) does not match the UID in record ({stored.uid})"
+        raise conflict(stored.kind, stored.name, why)
+    if version and version != stored.body["metadata"]["resourceVersion"]:
+        why = "the object has been modified; please apply your changes to the latest version and try again"
+        raise conflict(stored.kind, stored.name, why)
+
+
+def _check_identity(resource: Resource, old: Stored, body: Object) -> None:
+    metadata = body["metadata"]
+    if metadata.get("name", old.name) != old.name:
+        raise invalid(resource.kind, old.name, "metadata.name", "field is immutable")
+    if metadata.get("namespace", old.namespace) != old.namespace and resource.namespaced:
+        raise invalid(resource.kind, old.name, "metadata.namespace", "field is immutable")
+
+
+def _kept(resource: Resource, old: Object, body: Object, subresource: str | None) -> Object:
+    """Return the new state with everything this way of writing may not touch as it was."""
+    if subresource is not None and subresource != "finalize":
+        managed = body["metadata"].get("managedFields")
+        body = old | {part: body[part] for part in (subresource,) if part in body}
+        body["metadata"] = dict(old["metadata"])
+        if managed is not None:
+            body["metadata"]["managedFields"] = managed
+        return body
+    if resource.has_status:
+        body.pop("status", None)
+        if "status" in old:
+            body["status"] = old["status"]
+    body["apiVersion"], body["kind"] = old["apiVersion"], old["kind"]
+    metadata, before = body["metadata"], old["metadata"]
+    for name in _KEPT_METADATA:
+        metadata.pop(name, None)
+        if name in before:
+            metadata[name] = before[name]
+    for name in ("name", "namespace", "resourceVersion"):
+        if name in before:
+            metadata[name] = before[name]
+    if "managedFields" not in metadata and "managedFields" in before:
+        metadata["managedFields"] = before["managedFields"]
+    return body
+
+
+def _counts(resource: Resource, old: Object, body: Object) -> bool:
+    """Say whether the change is one of the desired state, which the generation counts."""
+    if resource.custom:
+        unobserved = {"metadata"} | ({"status"} if resource.has_status else set())
+        return any(old.get(part) != body.get(part) for part in (old.keys() | body.keys()) - unobserved)
+    return resource.counts_generation and old.get("spec") != body.get("spec")
+
+
+def _may_go(resource: Resource, body: Object) -> bool:
+    metadata = body["metadata"]
+    if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
+        return False
+    if resource.key == "namespaces":
+        return not (body.get("spec") or {}).get("finalizers")
+    return not metadata.get("deletionGracePeriodSeconds")
+
+
+def _add_finalizer(resource: Resource, metadata: Object, propagation: str | None) -> None:
+    """Mark what the garbage collector has to do before the object may go."""
+    if propagation is None and resource.key == "jobs.batch":
+        propagation = "Orphan"  # Kubernetes' own default for jobs, and for nothing else
+    wanted = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(propagation or "")
+    others = [name for name in metadata.get("finalizers") or [] if name not in ("foregroundDeletion", "orphan")]
+    if propagation is not None:
+        metadata["finalizers"] = [*others, wanted] if wanted else others
+    if not metadata.get("finalizers"):
+        metadata.pop("finalizers", None)
+
+
+def _grace_seconds(resource: Resource, body: Object, asked: int | None) -> int:
+    if resource.key != "pods":
+        return 0
+    spec = body.get("spec") or {}
+    if not spec.get("nodeName") or (body.get("status") or {}).get("phase") in _FINISHED:
+        return 0
+    grace = asked if asked is not None else spec.get("terminationGracePeriodSeconds", 30)
+    return max(0, int(grace))
+
+
+def object_name(body: Any) -> str:
+    """Return an object's name, or nothing when it has none."""
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    return (metadata or {}).get("name") or ""
