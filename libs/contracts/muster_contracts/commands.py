@@ -6,10 +6,18 @@ every door gives the same complaint. `features.md` §2 has the names; ours are i
 """
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from muster_contracts.errors import Complaint
@@ -20,7 +28,7 @@ MAXIMUM_BODY_BYTES = 1_000_000
 """A request larger than this is refused before it is read (Kubernetes itself takes about 1.5 MB)."""
 
 DNS_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
-NAME_RULE = "must be at most 52 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen"
+NAME_RULE = "must be lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen"
 
 
 class Command(BaseModel):
@@ -35,11 +43,34 @@ Name = Annotated[str, StringConstraints(max_length=52, pattern=DNS_LABEL.pattern
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
+class RequestedVariable(EnvironmentVariable):
+    """One variable of a container's environment, as it is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(max_length=512, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
+
+
+class RequestedQuota(PoolQuota):
+    """What is asked for a project in one node pool: nothing below zero."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    node_pool: Name = "default"
+    gpu_millionths: int = Field(default=0, ge=0)
+    cpu_milli: int | None = Field(default=None, ge=0)
+    memory_bytes: int | None = Field(default=None, ge=0)
+    gpu_limit_millionths: int | None = Field(default=None, ge=0)
+    cpu_limit_milli: int | None = Field(default=None, ge=0)
+    memory_limit_bytes: int | None = Field(default=None, ge=0)
+    over_quota_weight: int = Field(default=2, ge=0)
+
+
 class ComputeRequest(Command):
     """What every pod asks for: whole GPUs, processor cores, memory in bytes."""
 
     gpu_devices: int = Field(default=0, ge=0, le=1024)
-    cpu_cores: float = Field(default=1.0, gt=0, le=4096)
+    cpu_cores: float = Field(default=1.0, ge=0.001, le=4096)
     memory_bytes: int = Field(default=100 * 1024 * 1024, gt=0, le=2**50)
 
 
@@ -49,7 +80,7 @@ class SubmittedSpec(Command):
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     command: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
-    environment: tuple[EnvironmentVariable, ...] = ()
+    environment: tuple[RequestedVariable, ...] = ()
     working_directory: str = ""
     compute: ComputeRequest = ComputeRequest()
     parallelism: int = Field(default=1, ge=1, le=100_000)
@@ -63,13 +94,21 @@ class SubmittedSpec(Command):
     auto_deletion_seconds: int | None = Field(default=None, ge=0)
     termination_grace_period_seconds: int = Field(default=30, ge=0, le=3600)
 
-    @model_validator(mode="after")
-    def _sizes_agree(self) -> Self:
-        if self.completions is not None and self.parallelism > self.completions:
-            raise ValueError(f"parallelism: must not exceed completions ({self.completions})")
-        if self.min_members is not None and self.min_members > self.parallelism:
-            raise ValueError(f"min_members: must not exceed parallelism ({self.parallelism})")
-        return self
+    @field_validator("completions")
+    @classmethod
+    def _completions_suffice(cls, completions: int | None, others: ValidationInfo) -> int | None:
+        parallelism = others.data.get("parallelism", 1)  # absent when it has a complaint of its own
+        if completions is not None and completions < parallelism:
+            raise ValueError(f"must not be less than parallelism ({parallelism})")
+        return completions
+
+    @field_validator("min_members")
+    @classmethod
+    def _gang_fits(cls, min_members: int | None, others: ValidationInfo) -> int | None:
+        parallelism = others.data.get("parallelism", min_members)
+        if min_members is not None and parallelism is not None and min_members > parallelism:
+            raise ValueError(f"must not exceed parallelism ({parallelism})")
+        return min_members
 
 
 class SubmitWorkload(Command):
@@ -111,44 +150,45 @@ class CreateProject(Command):
     name: Name
     namespace: Annotated[str, StringConstraints(max_length=63, pattern=DNS_LABEL.pattern)] | None = None
     department: Name = "default"
-    quotas: tuple[PoolQuota, ...] = ()
+    quotas: tuple[RequestedQuota, ...] = ()
     node_pools: tuple[Name, ...] = ()
 
 
 WorkloadCommand = SubmitWorkload | StopWorkload | ActivateWorkload | DeleteWorkload
 """What may come over the bus."""
 
+COMMAND_TYPES = frozenset({"SubmitWorkload.v1", "StopWorkload.v1", "ActivateWorkload.v1", "DeleteWorkload.v1"})
+"""Their names on the wire."""
+
 workload_command: TypeAdapter[WorkloadCommand] = TypeAdapter(Annotated[WorkloadCommand, Field(discriminator="type")])
 
 
-def complaints_of(error: ValidationError, *, below: str = "") -> tuple[Complaint, ...]:
-    """Turn what pydantic found into one complaint per field, in our words where its own would puzzle."""
-    return tuple(_complaint(details, below) for details in error.errors(include_url=False, include_context=False))
+def complaints_of(problems: Iterable[Any]) -> tuple[Complaint, ...]:
+    """Turn what pydantic found (`ValidationError.errors()`) into one complaint per field, in our words."""
+    return tuple(_complaint(problem) for problem in problems)
 
 
-def _complaint(details: ErrorDetails, below: str) -> Complaint:
-    location = [str(part) for part in details["loc"] if part not in {"SubmitWorkload.v1", "body"}]
-    field, text = ".".join(location), _sentence(details)
-    if details["type"] == "value_error" and ": " in text:  # our own rules say which field they mean
-        name, text = text.split(": ", 1)
-        field = ".".join([*location, name])
-    return Complaint(field=f"{below}{field}" or "body", details=text)
+def _complaint(details: ErrorDetails) -> Complaint:
+    location = [str(part) for part in details["loc"]]
+    while location and (location[0] == "body" or location[0] in COMMAND_TYPES):
+        location = location[1:]  # FastAPI's and pydantic's own steps, which the caller did not write
+    if details["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        location.append("type")
+    return Complaint(field=f"{below}{'.'.join(location)}" or "body", details=_sentence(details))
 
 
 def _sentence(details: ErrorDetails) -> str:
     match details["type"]:
         case "extra_forbidden":
             return "is not a field we know"
-        case "missing":
+        case "missing" | "union_tag_not_found":
             return "is required"
-        case "string_pattern_mismatch" | "string_too_long" if details["loc"][-1] in {
-            "name",
-            "project",
-            "namespace",
-            "department",
-        }:
+        case "union_tag_invalid":
+            return f"must be one of {', '.join(sorted(COMMAND_TYPES))}"
+        case "string_pattern_mismatch" if DNS_LABEL.pattern in details["msg"]:
             return NAME_RULE
         case "value_error":
             return details["msg"].removeprefix("Value error, ")
         case _:
-            return details["msg"].replace("Input should be", "should be").removesuffix(".")
+            sentence = details["msg"].replace("Input should be", "should be").replace("String should", "should")
+            return sentence.removesuffix(".")

@@ -5,6 +5,7 @@ itself enforces one writer per event. Ids are UUIDs, because names of nodes cont
 gets one derived from its key.
 """
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid5
@@ -128,7 +129,10 @@ def parse_subject(subject: str) -> Subject:
     tokens = subject.split(".")
     if len(tokens) != 5 or not subject.startswith(f"{EVENTS}."):
         raise ValueError(f"{subject!r} is not a subject of the journal")
-    return Subject(Aggregate(tokens[2]), UUID(tokens[3]), Writer(tokens[4]))
+    found = Subject(Aggregate(tokens[2]), UUID(tokens[3]), Writer(tokens[4]))
+    if str(found) != subject:  # Python reads a UUID in several spellings, the bus compares letters
+        raise ValueError(f"{subject!r} is not a subject of the journal, {str(found)!r} would be")
+    return found
 
 
 def publishable_by(writer: Writer) -> str:
@@ -138,12 +142,12 @@ def publishable_by(writer: Writer) -> str:
 
 def derived_id(*key: str) -> UUID:
     """Return the id of what has none of its own, for example `derived_id("project", "demo")`."""
-    return uuid5(NAMESPACE, "/".join(key))
+    return uuid5(NAMESPACE, json.dumps(key))  # JSON, because a separator could stand in a name: ("a/b",), ("a", "b")
 
 
 def workload_id_of(project_id: UUID, caller: str, idempotency_key: str) -> UUID:
     """Return the id of a submission: the same project, caller and key give the same workload for ever."""
-    return uuid5(project_id, f"{caller}/{idempotency_key}")
+    return uuid5(project_id, json.dumps([caller, idempotency_key]))
 
 
 def intake_subject(application: str, project: str) -> str:

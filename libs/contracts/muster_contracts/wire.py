@@ -18,6 +18,8 @@ from muster_contracts.upcasts import UPCASTS, bring_up_to_date
 
 CONTENT_TYPE = "application/json"
 MESSAGE_ID = "Nats-Msg-Id"
+REQUIRED_HEADERS = ("ce-id", "ce-type", "ce-time")
+"""Without these a message is not an event of ours; the other CloudEvents attributes are for other systems."""
 
 
 class Unreadable(ValueError):
@@ -70,25 +72,45 @@ def encode(event: AnyEvent, envelope: Envelope) -> tuple[dict[str, str], bytes]:
 
 def decode(headers: Mapping[str, str], body: bytes) -> tuple[AnyEvent, Envelope]:
     """Return the event, brought up to date, and its envelope. Raises Unreadable with the reason."""
-    return _decode_event(headers.get("ce-type", ""), body), _decode_envelope(headers)
+    envelope = _decode_envelope(headers)
+    return _decode_event(headers["ce-type"], body), envelope
 
 
 def _decode_event(type_name: str, body: bytes) -> AnyEvent:
+    if type_name in UPCASTS:
+        return _decode_retired(type_name, body)
     try:
-        if type_name in UPCASTS:
-            return any_event.validate_python(bring_up_to_date(json.loads(body)))
-        return any_event.validate_json(body)
+        event = any_event.validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Unreadable(
-            f"The body of a {type_name or 'nameless'} event cannot be read: {where}: {first['msg']}."
-        ) from error
-    except (ValueError, KeyError) as error:
-        raise Unreadable(f"The body of a {type_name or 'nameless'} event cannot be read: {error}.") from error
+        raise _unreadable(type_name, error) from error
+    if event.type != type_name:
+        raise Unreadable(f"The header ce-type says {type_name}, the body says {event.type}.")
+    return event
+
+
+def _decode_retired(type_name: str, body: bytes) -> AnyEvent:
+    """Read an event of a version that is no longer written. Its upcast may rely on the fields that version had."""
+    try:
+        retired = json.loads(body)
+        if not isinstance(retired, dict) or retired.get("type") != type_name:
+            raise Unreadable(f"The header ce-type says {type_name}, the body does not.")
+        return any_event.validate_json(json.dumps(bring_up_to_date(retired)))
+    except ValidationError as error:
+        raise _unreadable(type_name, error) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise Unreadable(f"The body of a {type_name} event cannot be read: {error}.") from error
+
+
+def _unreadable(type_name: str, error: ValidationError) -> Unreadable:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return Unreadable(f"The body of a {type_name} event cannot be read: {where}: {first['msg']}.")
 
 
 def _decode_envelope(headers: Mapping[str, str]) -> Envelope:
+    for name in REQUIRED_HEADERS:
+        if not headers.get(name):
+            raise Unreadable(f"The header {name} is missing.")
     try:
         cause = headers.get("ce-causationid")
         return Envelope(
@@ -97,8 +119,6 @@ def _decode_envelope(headers: Mapping[str, str]) -> Envelope:
             cause=UUID(cause) if cause else None,
             trace_parent=headers.get("traceparent", ""),
         )
-    except KeyError as error:
-        raise Unreadable(f"The header {error.args[0]} is missing.") from error
     except ValueError as error:
         raise Unreadable(f"A CloudEvents header cannot be read: {error}.") from error
 

@@ -1,0 +1,56 @@
+"""Reading the journal into something: every fold and every projector does it through `follow_into`.
+
+A reader is handed whole batches and says how far it has come; `Progress` lets others wait until it has come that far,
+which is how a client reads its own writes (`at_least`) and how a lost race is decided anew.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from muster_contracts.errors import Unavailable
+from muster_journal.port import Batch, Journal
+
+from muster_chassis.health import Health
+
+Apply = Callable[[Batch], Awaitable[None]]
+
+
+class Progress:
+    """How far one reader has come, and whether it has seen the end of the journal since it started."""
+
+    def __init__(self, position: int = 0) -> None:
+        self.position = position
+        self.caught_up = False
+        self._changed = asyncio.Event()
+
+    def advance(self, position: int, *, caught_up: bool) -> None:
+        """Note the position reached and wake whoever waits."""
+        self.position = max(self.position, position)
+        self.caught_up = self.caught_up or caught_up
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def reach(self, position: int, *, timeout_seconds: float = 10.0) -> None:
+        """Wait until the reader has come to a position. Raises Unavailable when it takes too long."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self.position < position:
+                    await self._changed.wait()
+        except TimeoutError:
+            raise Unavailable(f"Position {position} is not read yet; the reader is at {self.position}.") from None
+
+    async def catch_up(self) -> None:
+        """Wait until the reader has seen the end of the journal once."""
+        while not self.caught_up:
+            await self._changed.wait()
+
+
+async def follow_into(journal: Journal, apply: Apply, progress: Progress, health: Health, loop: str) -> None:
+    """Hand every event after the reader's position to `apply`, batch by batch, for ever."""
+    health.reached(loop, progress.position, progress.position)
+    async for batch in journal.follow(progress.position):
+        await apply(batch)
+        position = batch.events[-1].position if batch.events else progress.position
+        progress.advance(position, caught_up=batch.caught_up)
+        health.reached(loop, position, batch.end)
+        health.runs(loop)
