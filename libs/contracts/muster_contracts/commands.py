@@ -6,7 +6,8 @@ every door gives the same complaint. `features.md` §2 has the names; ours are i
 """
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -28,7 +29,20 @@ MAXIMUM_BODY_BYTES = 1_000_000
 """A request larger than this is refused before it is read (Kubernetes itself takes about 1.5 MB)."""
 
 DNS_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+VARIABLE_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
+QUALIFIED_NAME = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$")
+LABEL_VALUE = re.compile(r"^([a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)?$")
+
 NAME_RULE = "must be lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen"
+RULES = {
+    DNS_LABEL.pattern: NAME_RULE,
+    VARIABLE_NAME.pattern: "must be letters, digits, hyphens, dots and underscores, and not begin with a digit",
+    QUALIFIED_NAME.pattern: "must be a name of at most 63 letters, digits, hyphens, dots and underscores that begins "
+    "and ends with a letter or digit, after a lower-case DNS prefix and a slash if it has one",
+    LABEL_VALUE.pattern: "must be at most 63 letters, digits, hyphens, dots and underscores, and begin and end with a "
+    "letter or digit",
+}
+"""What Kubernetes demands, in words. It would refuse the object later; we say so while the caller still listens."""
 
 
 class Command(BaseModel):
@@ -41,6 +55,8 @@ Name = Annotated[str, StringConstraints(max_length=52, pattern=DNS_LABEL.pattern
 """A name Kubernetes takes for a Job and for the pods it makes (63 characters, less what is appended)."""
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+LabelKey = Annotated[str, StringConstraints(max_length=317, pattern=QUALIFIED_NAME.pattern)]
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE.pattern)]
 
 
 class RequestedVariable(EnvironmentVariable):
@@ -48,7 +64,7 @@ class RequestedVariable(EnvironmentVariable):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, StringConstraints(max_length=512, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
+    name: Annotated[str, StringConstraints(max_length=512, pattern=VARIABLE_NAME.pattern)]
 
 
 class RequestedQuota(PoolQuota):
@@ -89,8 +105,8 @@ class SubmittedSpec(Command):
     backoff_limit: int = Field(default=6, ge=0, le=100)
     priority_class: PriorityClass | None = None
     node_pools: tuple[Name, ...] = ()
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: dict[LabelKey, LabelValue] = {}
+    annotations: dict[LabelKey, str] = {}
     auto_deletion_seconds: int | None = Field(default=None, ge=0)
     termination_grace_period_seconds: int = Field(default=30, ge=0, le=3600)
 
@@ -169,12 +185,12 @@ def complaints_of(problems: Iterable[Any]) -> tuple[Complaint, ...]:
 
 
 def _complaint(details: ErrorDetails) -> Complaint:
-    location = [str(part) for part in details["loc"]]
+    location = [str(part) for part in details["loc"] if part != "[key]"]
     while location and (location[0] == "body" or location[0] in COMMAND_TYPES):
         location = location[1:]  # FastAPI's and pydantic's own steps, which the caller did not write
     if details["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         location.append("type")
-    return Complaint(field=f"{below}{'.'.join(location)}" or "body", details=_sentence(details))
+    return Complaint(field=".".join(location) or "body", details=_sentence(details))
 
 
 def _sentence(details: ErrorDetails) -> str:
@@ -185,8 +201,8 @@ def _sentence(details: ErrorDetails) -> str:
             return "is required"
         case "union_tag_invalid":
             return f"must be one of {', '.join(sorted(COMMAND_TYPES))}"
-        case "string_pattern_mismatch" if DNS_LABEL.pattern in details["msg"]:
-            return NAME_RULE
+        case "string_pattern_mismatch":
+            return next(rule for pattern, rule in RULES.items() if f"'{pattern}'" in details["msg"])
         case "value_error":
             return details["msg"].removeprefix("Value error, ")
         case _:
