@@ -186,8 +186,10 @@ def complaints_of(problems: Iterable[Any]) -> tuple[Complaint, ...]:
 
 def _complaint(details: ErrorDetails) -> Complaint:
     location = [str(part) for part in details["loc"] if part != "[key]"]
-    while location and (location[0] == "body" or location[0] in COMMAND_TYPES):
-        location = location[1:]  # FastAPI's and pydantic's own steps, which the caller did not write
+    if location and location[0] in {"body", "query", "path"}:  # a step of FastAPI's, which the caller did not write
+        location = location[1:]
+    if location and location[0] in COMMAND_TYPES:  # a step of pydantic's
+        location = location[1:]
     if details["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         location.append("type")
     return Complaint(field=".".join(location) or "body", details=_sentence(details))
@@ -201,8 +203,10 @@ def _sentence(details: ErrorDetails) -> str:
             return "is required"
         case "union_tag_invalid":
             return f"must be one of {', '.join(sorted(COMMAND_TYPES))}"
-        case "string_pattern_mismatch":
-            return next(rule for pattern, rule in RULES.items() if f"'{pattern}'" in details["msg"])
+        case "string_pattern_mismatch" if rules := [
+            rule for pattern, rule in RULES.items() if pattern in details["msg"]
+        ]:
+            return rules[0]
         case "value_error":
             return details["msg"].removeprefix("Value error, ")
         case _:
