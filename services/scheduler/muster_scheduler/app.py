@@ -1,0 +1,80 @@
+"""Puts the scheduler together: the fold, the planning loop and the deeds, as loops of one service."""
+
+import socket
+from dataclasses import dataclass
+from random import Random
+from uuid import UUID
+
+from muster_chassis.clock import SystemClock
+from muster_chassis.deeds import Deeds
+from muster_chassis.following import follow_into
+from muster_chassis.health import Health
+from muster_chassis.http import make_api
+from muster_chassis.service import Service
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.port import Cluster
+from muster_contracts.events import PlanMade
+from muster_contracts.subjects import Writer
+from muster_journal.jetstream import JetStreamJournal
+from muster_journal.port import Batch, Journal
+
+from muster_scheduler.execution import Execution
+from muster_scheduler.planning import Planning
+from muster_scheduler.settings import SchedulerSettings
+
+NAME = "scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world as the scheduler sees it."""
+
+    journal: Journal
+    cluster: Cluster
+    cluster_id: UUID
+    random: Random
+
+
+async def build_from_settings(settings: SchedulerSettings) -> Service:
+    """Connect to the real world and build the service on it."""
+    journal = await JetStreamJournal.connect(
+        settings.nats_url.split(","),
+        Writer.SCHEDULER,
+        user=settings.nats_user or NAME,
+        password=settings.nats_password,
+        now=SystemClock().now,
+    )
+    cluster = await KubernetesCluster.connect(settings.kubeconfig)
+    return build(settings, Ports(journal, cluster, UUID(await cluster.cluster_id()), Random()))
+
+
+def build(settings: SchedulerSettings, ports: Ports) -> Service:
+    """Build the service on given ports."""
+    health = Health(NAME)
+    planning = Planning(ports.journal, settings, ports.cluster_id, socket.gethostname())
+    execution = Execution(planning, ports.journal, ports.cluster, settings.bind_concurrency)
+    deeds: Deeds[UUID] = Deeds(execution.keep, random=ports.random, concurrency=settings.bind_concurrency)
+
+    async def fold_and_wake(batch: Batch) -> None:
+        await planning.fold(batch)
+        for recorded in batch.events:
+            if isinstance(recorded.event, PlanMade) and planning.epoch == planning.state.epoch:
+                for placement in recorded.event.placements:
+                    deeds.want(placement.pod_group_id)
+
+    async def fold() -> None:
+        await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold")
+
+    async def execute() -> None:
+        await planning.led.wait()
+        for group_id in execution.open_groups():  # what an earlier life promised and did not report
+            deeds.want(group_id)
+        await deeds.run()
+
+    return Service(
+        health=health,
+        loops={"fold": fold, "planning": planning.run, "execution": execute},
+        api=make_api("Muster scheduler", health),
+        closers=(ports.journal.close, ports.cluster.close),
+        random=ports.random,
+    )

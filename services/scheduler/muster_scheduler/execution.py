@@ -1,0 +1,162 @@
+"""The deeds: bind what a plan promised, group by group, and write what became of it. No choices are made here.
+
+A promise found in the fold is kept, whoever made it: that is how a scheduler that starts adopts what its earlier life
+left open. A binding carries the pod's UID and resource version, so it happens to the pod the plan saw or not at all.
+When it is refused, the pod is looked at: bound as promised (our answer was lost) is a success; anything else releases
+the promise, and the next plan decides anew.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from muster_cluster.objects import PODS, Pod
+from muster_cluster.port import Binding, Cluster, Conflicted, NotFound, PatchType, Rejected
+from muster_contracts.errors import Unavailable
+from muster_contracts.events import PlacementReleased, PodScheduled
+from muster_contracts.names import GPUS
+from muster_contracts.values import BoundPod, Placement
+from muster_journal.port import Conflict, Journal
+
+from muster_scheduler.core.devices import format_devices
+from muster_scheduler.core.state import Promise
+from muster_scheduler.planning import Planning
+
+log = structlog.get_logger()
+
+EPOCH = "muster.dev/epoch"
+"""The annotation that moves a pod's resource version, so that nobody can bind it by an older promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A promise that was not kept, and why."""
+
+    promise: Promise
+    reason: str
+
+
+class Execution:
+    """Keeps promises. Keys are pod groups; the chassis' deeds call `keep` for each."""
+
+    def __init__(self, planning: Planning, journal: Journal, cluster: Cluster, concurrency: int) -> None:
+        self._planning = planning
+        self._journal = journal
+        self._cluster = cluster
+        self._slots = asyncio.Semaphore(concurrency)
+
+    def open_groups(self) -> list[UUID]:
+        """Return the pod groups with promises that are still open."""
+        return list(dict.fromkeys(p.placement.pod_group_id for p in self._planning.state.promises.values()))
+
+    async def keep(self, pod_group_id: UUID) -> None:
+        """Bind every promised pod of a group; then write who is bound and which promises were given up."""
+        promises = [p for p in self._planning.state.promises.values() if p.placement.pod_group_id == pod_group_id]
+        if not promises:
+            return
+        results = await asyncio.gather(*(self._bind(promise) for promise in promises))
+        refusals = [result for result in results if result is not None]
+        refused = {refusal.promise.placement.pod_id for refusal in refusals}
+        bound = [promise for promise in promises if promise.placement.pod_id not in refused]
+        await self._report(bound, refusals)
+
+    async def _bind(self, promise: Promise) -> Refusal | None:
+        placement = promise.placement
+        async with self._slots:
+            try:
+                await self._cluster.bind(_binding(placement))
+                return None
+            except NotFound:
+                return Refusal(promise, f"Pod {placement.name} is gone.")
+            except Conflicted as error:
+                return await self._look(promise, error.message)
+            except Rejected as error:
+                return await self._fence(promise, error.message)
+
+    async def _look(self, promise: Promise, message: str) -> Refusal | None:
+        """Find out what the pod is now that it was not bound as asked."""
+        pod = await self._pod(promise.placement)
+        if pod is None:
+            return Refusal(promise, f"Pod {promise.placement.name} is gone.")
+        if pod.spec.node_name == promise.placement.node:
+            return None  # bound by an answer that was lost
+        if pod.spec.node_name:
+            return Refusal(promise, f"Pod {promise.placement.name} is bound to {pod.spec.node_name} by somebody else.")
+        return await self._fence(promise, message)
+
+    async def _pod(self, placement: Placement) -> Pod | None:
+        try:
+            pod = await self._cluster.get(PODS, placement.namespace, placement.name)
+        except NotFound:
+            return None
+        return pod if pod.metadata.uid == str(placement.pod_id) else None
+
+    async def _fence(self, promise: Promise, message: str) -> Refusal | None:
+        """Give up the promise of a live, unbound pod, moving its resource version so that a late binding fails."""
+        placement = promise.placement
+        body = {"metadata": {"uid": str(placement.pod_id), "annotations": {EPOCH: str(promise.plan_id)}}}
+        try:
+            pod = await self._cluster.patch(PODS, placement.namespace, placement.name, body, patch_type=PatchType.MERGE)
+        except (NotFound, Conflicted):
+            return Refusal(promise, f"Pod {placement.name} is gone.")
+        if pod.spec.node_name == placement.node:
+            return None
+        return Refusal(promise, f"Kubernetes refused to bind {placement.name}: {message}")
+
+    async def _report(self, bound: list[Promise], refusals: list[Refusal]) -> None:
+        for plan_id, kept in _by_plan(bound).items():
+            await self._append(
+                PodScheduled(
+                    workload_id=kept[0].placement.workload_id,
+                    pod_group_id=kept[0].placement.pod_group_id,
+                    plan_id=plan_id,
+                    pods=tuple(_bound(promise.placement) for promise in kept),
+                )
+            )
+        reasons = {refusal.promise.placement.pod_id: refusal.reason for refusal in refusals}
+        for plan_id, broken in _by_plan([refusal.promise for refusal in refusals]).items():
+            reason = reasons[broken[0].placement.pod_id]
+            log.info("Promises were given up.", reason=reason, pods=len(broken))
+            await self._append(
+                PlacementReleased(
+                    workload_id=broken[0].placement.workload_id,
+                    pod_group_id=broken[0].placement.pod_group_id,
+                    plan_id=plan_id,
+                    pod_ids=tuple(promise.placement.pod_id for promise in broken),
+                    reason=reason,
+                )
+            )
+
+    async def _append(self, event: PodScheduled | PlacementReleased) -> None:
+        """Append under the version of our own subject; wait for the fold, so that the promise is seen closed."""
+        entry = self._planning.state.workload(event.workload_id)
+        try:
+            position = await self._journal.append(event, expected=entry.version)
+        except Conflict as lost:
+            await self._planning.progress.reach(lost.actual)
+            raise Unavailable("The workload changed while its pods were bound.") from lost
+        await self._planning.progress.reach(position)
+
+
+def _by_plan(promises: list[Promise]) -> dict[UUID, list[Promise]]:
+    plans: dict[UUID, list[Promise]] = {}
+    for promise in promises:
+        plans.setdefault(promise.plan_id, []).append(promise)
+    return plans
+
+
+def _binding(placement: Placement) -> Binding:
+    annotations = {GPUS: format_devices(placement.devices)} if placement.devices else {}
+    return Binding(
+        namespace=placement.namespace,
+        name=placement.name,
+        uid=str(placement.pod_id),
+        resource_version=placement.resource_version,
+        node=placement.node,
+        annotations=annotations,
+    )
+
+
+def _bound(placement: Placement) -> BoundPod:
+    return BoundPod(pod_id=placement.pod_id, name=placement.name, node=placement.node, devices=placement.devices)
