@@ -1,0 +1,245 @@
+"""Reads the whole stream from a position as fast as nats-py can: pull requests answered into an inbox with a callback.
+
+nats-py's own ways of pulling make a future per message, which costs four to five times as much as everything else. Here
+two batches are asked for ahead, and another one only when the reader has taken one: that is the back-pressure, and the
+bound on memory. The consumer is ephemeral and unacknowledged; it belongs to one `Pull`, which ends at the first sign
+of trouble (a new connection, a consumer gone, silence), and a new one begins after the last event that was handed out.
+
+Pitfalls. What a consumer has sent is gone from it even if the connection died on the way, so a consumer never survives
+its connection. The answer to a request carries the subject of the event, not of the request: which request a message
+answers is unknown, and only the sum of what is outstanding is kept. A status message without text is a heartbeat.
+"""
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Self
+from uuid import uuid4
+
+from muster_contracts.subjects import STREAM
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from muster_journal.connection import STATUS, Connection, EndListening, ServerError
+from muster_journal.port import Batch, Damaged
+from muster_journal.reading import Message, check_position, readable
+
+logger = logging.getLogger(__name__)
+
+REQUEST_SECONDS = 30
+HEARTBEAT_SECONDS = 2
+SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
+INACTIVE_SECONDS = 30
+"""After which the server forgets a consumer nobody asks; a reader slower than that gets a new one."""
+
+REQUEST_BYTES = 16 * 1024 * 1024
+"""More than the largest message, or it could never be read; twice this is the most that waits in memory."""
+
+RETRY_SECONDS = (0.05, 0.1, 0.2, 0.4, 1.0)
+
+_NANOSECONDS = 1_000_000_000
+_REQUEST_OVER = {"404", "408"}
+_TOO_MANY_BYTES = "Message Size Exceeds MaxBytes"
+
+
+class Broken(Exception):
+    """A consumer will bring nothing more; the text says why. A new one may."""
+
+
+async def follow(connection: Connection, after: int, limit: int) -> AsyncIterator[Batch]:
+    """Yield every event after a position; see `Journal.follow`."""
+    announced = False
+    failures = 0
+    while not connection.closed:
+        try:
+            pull = await Pull.open(connection, after, limit)
+        except (Broken, TimeoutError, ServerError) as error:
+            failures = await _wait_a_little(connection, error, failures)
+            continue
+        try:
+            if pull.end == after and not announced:
+                yield Batch((), after)
+            announced = True
+            async for messages, end in pull:
+                failures = 0
+                events, damage = readable(messages)
+                if events:
+                    after = events[-1].position
+                    yield Batch(events, end)
+                if damage:
+                    raise damage
+        except Broken as trouble:
+            logger.info("The journal is read anew", extra={"position": after, "reason": str(trouble)})
+        finally:
+            await pull.close()
+
+
+async def _wait_a_little(connection: Connection, error: Exception, failures: int) -> int:
+    logger.warning("The journal cannot be read yet", extra={"error": str(error), "failures": failures})
+    await connection.until_up()
+    await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+    return failures + 1
+
+
+class Pull:
+    """One consumer and what is asked of it and was not yet taken; iterate to take up to `limit` messages at a time."""
+
+    def __init__(self, connection: Connection, after: int, limit: int) -> None:
+        self._connection = connection
+        self._position = after
+        self._limit = limit
+        self._name = f"follower-{uuid4().hex}"
+        self._inbox = connection.client.new_inbox()
+        self._requests = 0
+        self._outstanding = 0
+        self._arrived: deque[Msg] = deque()
+        self._wake = asyncio.Event()
+        self._trouble = ""
+        self._forget_return: Callable[[], None] = connection.on_return(self._on_return)
+        self._unsubscribe: EndListening | None = None
+        self.end = 0
+
+    @classmethod
+    async def open(cls, connection: Connection, after: int, limit: int) -> Self:
+        """Create the consumer and ask for the first two batches. Raises TimeoutError or ServerError; try again.
+
+        Raises Damaged when the stream ends before the position.
+        """
+        pull = cls(connection, after, limit)
+        try:
+            await pull._open()
+        except BaseException:
+            await pull.close()
+            raise
+        return pull
+
+    async def _open(self) -> None:
+        stream = await self._connection.request(f"$JS.API.STREAM.INFO.{STREAM}", None)
+        self.end = stream["state"]["last_seq"]
+        check_position(self._position, self.end)
+        self._unsubscribe = await self._connection.subscribe(f"{self._inbox}.*", self._on_message)
+        await self._connection.request(f"$JS.API.CONSUMER.CREATE.{STREAM}.{self._name}", self._consumer())
+        await self._ask()
+
+    def _consumer(self) -> dict[str, object]:
+        return {
+            "stream_name": STREAM,
+            "config": {
+                "name": self._name,
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": self._position + 1,
+                "ack_policy": "none",
+                "replay_policy": "instant",
+                "inactive_threshold": INACTIVE_SECONDS * _NANOSECONDS,
+                "num_replicas": 1,
+                "mem_storage": True,
+            },
+        }
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[list[Message], int]:
+        """Return consecutive messages, at least one, and the end of the stream as known with the last of them.
+
+        Raises Broken when this consumer brings nothing more.
+        """
+        if self._connection.closed:
+            raise StopAsyncIteration
+        await self._until_arrived()
+        taken = [self._arrived.popleft() for _ in range(min(self._limit, len(self._arrived)))]
+        await self._ask()
+        return self._in_order(taken)
+
+    async def _until_arrived(self) -> None:
+        while not self._arrived:
+            if self._connection.closed:
+                raise StopAsyncIteration
+            if self._trouble:
+                raise Broken(self._trouble)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._trouble = "neither a message nor a heartbeat came"
+
+    def _in_order(self, taken: list[Msg]) -> tuple[list[Message], int]:
+        first = self._position
+        messages: list[Message] = []
+        pending = 0
+        for message in taken:
+            position, pending = _position_and_pending(message.reply)
+            if position != self._position + 1:
+                raise self._gap(position, first, messages)
+            self._position = position
+            messages.append(Message(position, message.subject, message.headers or {}, message.data))
+        return messages, self._position + pending
+
+    def _gap(self, position: int, first: int, messages: list[Message]) -> Exception:
+        """Nothing may be missing from a stream that forbids deletion; but a message may have been lost on the way."""
+        if messages or first != self._position or self._requests > 2:
+            return Broken(f"{self._position + 1} was lost on the way")
+        return Damaged(self._position + 1, f"it is missing; the stream goes on at {position}.")
+
+    async def _on_message(self, message: Msg) -> None:
+        if message.reply and message.reply.startswith("$JS.ACK."):
+            self._arrived.append(message)
+            self._outstanding -= 1
+        else:
+            await self._on_status(message.headers or {})
+        self._wake.set()
+
+    async def _on_status(self, headers: dict[str, str]) -> None:
+        status, description = headers.get(STATUS, ""), headers.get("Description", "")
+        if status == "100":
+            return
+        if status in _REQUEST_OVER or description == _TOO_MANY_BYTES:
+            self._outstanding -= int(headers.get("Nats-Pending-Messages", "0"))
+            await self._ask()
+        else:
+            self._trouble = f"the server says {status} {description}"
+
+    def _on_return(self) -> None:
+        self._trouble = "the connection was lost"
+        self._wake.set()
+
+    async def _ask(self) -> None:
+        """Ask for as many batches as there is room for: two, less what is on its way or not taken."""
+        while not self._trouble and self._outstanding + len(self._arrived) <= self._limit:
+            self._outstanding += self._limit
+            self._requests += 1
+            request = {
+                "batch": self._limit,
+                "max_bytes": REQUEST_BYTES,
+                "expires": REQUEST_SECONDS * _NANOSECONDS,
+                "idle_heartbeat": HEARTBEAT_SECONDS * _NANOSECONDS,
+            }
+            await self._publish(json.dumps(request).encode())
+
+    async def _publish(self, request: bytes) -> None:
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self._name}"
+        try:
+            await self._connection.client.publish(subject, request, reply=f"{self._inbox}.{self._requests}")
+        except NatsError as error:
+            self._trouble = str(error) or type(error).__name__
+
+    async def close(self) -> None:
+        """Stop listening; the server forgets the consumer by itself."""
+        self._forget_return()
+        self._arrived.clear()
+        if self._unsubscribe is not None:
+            await self._unsubscribe()
+
+
+def _position_and_pending(reply: str) -> tuple[int, int]:
+    """Read what a delivered message's reply subject says: its sequence, and how many wait behind it.
+
+    `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<consumer sequence>.<time>.<pending>`; newer servers may put
+    a domain and a hash of the account after `$JS.ACK`.
+    """
+    tokens = reply.split(".")
+    offset = 0 if len(tokens) == 9 else 2
+    return int(tokens[5 + offset]), int(tokens[8 + offset])
