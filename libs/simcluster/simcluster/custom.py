@@ -1,7 +1,7 @@
 """Custom kinds: from an applied CustomResourceDefinition to a `Resource` the server treats like any other.
 
-Schemas are kept for OpenAPI and `kubectl explain`; objects are neither pruned nor checked by them, and all versions of a
-kind are the same object with another `apiVersion` (conversion "None").
+Schemas are kept for OpenAPI and `kubectl explain`; objects are neither pruned nor checked by them, and all versions of
+a kind are the same object with another `apiVersion` (conversion "None").
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """What Kubernetes writes into an object that does not say: defaults and the few admission rules people rely on.
 
-`fill` changes the object in place, on creation and again on every update, so that a field taken away comes back with its
-default. What is looked up (a priority class, a cluster IP) is looked up on creation alone.
+`fill` changes the object in place, on creation and again on every update, so that a field taken away comes back with
+its default. What is looked up (a priority class, a cluster IP) is looked up on creation alone.
 """
 
 from collections.abc import Callable

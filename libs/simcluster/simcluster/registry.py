@@ -19,7 +19,16 @@ import orjson
 
 from simcluster import apply, custom, defaults, subresources, validation
 from simcluster.clock import Clock, to_timestamp
-from simcluster.errors import already_exists, bad_request, conflict, forbidden, invalid, no_such_path, not_found
+from simcluster.errors import (
+    ApiError,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    no_such_path,
+    not_found,
+)
 from simcluster.resources import Object, Resource, ResourceTable
 from simcluster.store import Store, Stored
 
@@ -57,9 +66,14 @@ class Write:
     manager: str = ""
     dry_run: bool = False
     owned: bool = False
+    applied: bool = False  # a server-side apply has already said who owns what
 
 
 _PLAIN = Write()
+
+# Defaults and checks read an object as if it had the shape of its type. What they stumble over is the caller's: a list
+# where a map belongs, text where a list belongs. A typed API server would refuse it when decoding.
+_MISSHAPEN = (AttributeError, KeyError, TypeError)
 
 
 class Registry:
@@ -93,9 +107,8 @@ class Registry:
         if self.store.get(kind, metadata.get("namespace"), metadata["name"]) is not None:
             raise already_exists(kind, metadata["name"])
         self._begin(resource, body)
-        defaults.fill(resource, body, self, creating=True)
-        validation.check_create(resource, body)
-        if not write.owned or "managedFields" not in metadata:
+        self._admit(resource, body)
+        if not write.applied:
             metadata.pop("managedFields", None)
         return self._put(resource, body, write)
 
@@ -199,20 +212,33 @@ class Registry:
         if resource.has_status and resource.key != "nodes":
             body.pop("status", None)
 
+    def _admit(self, resource: Resource, body: Object) -> None:
+        try:
+            defaults.fill(resource, body, self, creating=True)
+            validation.check_create(resource, body)
+        except _MISSHAPEN as error:
+            raise _misshapen(resource, error) from error
+
+    def _readmit(self, resource: Resource, old: Object, body: Object) -> None:
+        try:
+            defaults.fill(resource, body, self)
+            validation.check_update(resource, old, body)
+        except _MISSHAPEN as error:
+            raise _misshapen(resource, error) from error
+
     def _write(self, resource: Resource, old: Stored, body: Object, write: Write, subresource: str | None) -> Stored:
         metadata = body.setdefault("metadata", {})
         _check_preconditions(old, metadata.get("uid"), metadata.get("resourceVersion"))
         _check_identity(resource, old, body)
         body = _kept(resource, old.body, body, subresource)
         if subresource is None:
-            defaults.fill(resource, body, self)
-        validation.check_update(resource, old.body, body, subresource)
+            self._readmit(resource, old.body, body)
         if body == old.body:
             return old
         if _counts(resource, old.body, body):
             body["metadata"]["generation"] = old.body["metadata"].get("generation", 0) + 1
-        if "managedFields" in body["metadata"]:
-            apply.note_update(resource, old.body, body, write.manager, subresource, self.clock.now())
+        if "managedFields" in body["metadata"] and not write.applied:
+            apply.note_update(resource, old.body, body, write.manager or "simcluster", subresource, self.clock.now())
         if _may_go(resource, body) and not write.dry_run:
             return self._remove(resource, old, body)
         return self._put(resource, body, write)
@@ -273,6 +299,10 @@ def delete_options(body: Object, *, dry_run: bool = False) -> DeleteOptions:
         propagation=propagation,
         dry_run=dry_run or bool(body.get("dryRun")),
     )
+
+
+def _misshapen(resource: Resource, error: Exception) -> ApiError:
+    return bad_request(f"{resource.kind} in version {resource.version!r} cannot be handled as such: {error!r}")
 
 
 def _copy(body: Object) -> Object:

@@ -129,6 +129,7 @@ class Subscription:
         self._waiting = deque(waiting)
         self._limit = limit
         self._closed = False
+        self._nudged = False
         self._wake: asyncio.Future[None] | None = None
 
     def __aiter__(self) -> "Subscription":
@@ -142,8 +143,9 @@ class Subscription:
         return change.type, change.stored.body
 
     async def batch(self) -> list[Change]:
-        """Wait for changes and return all there are; an empty list means closed."""
+        """Wait for changes and return all there are; an empty list means nudged or closed."""
         await self._until_something()
+        self._nudged = False
         batch = list(self._waiting)
         self._waiting.clear()
         return batch
@@ -157,6 +159,21 @@ class Subscription:
         elif not self._closed:
             self._waiting.append(change)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come after what is waiting."""
+        return self._closed
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something waits to be received."""
+        return bool(self._waiting)
+
+    def nudge(self) -> None:
+        """Let `batch` return even with nothing to return."""
+        self._nudged = True
+        self.wake()
+
     def wake(self) -> None:
         """Let the receiver go on."""
         if self._wake is not None and not self._wake.done():
@@ -169,7 +186,7 @@ class Subscription:
         self.wake()
 
     async def _until_something(self) -> None:
-        while not self._waiting and not self._closed:
+        while not self._waiting and not self._closed and not self._nudged:
             self._wake = asyncio.get_running_loop().create_future()
             try:
                 await self._wake
@@ -259,6 +276,7 @@ class Store:
         if self._file is not None:
             self.version = max(self.version, self._file.load_version())
         self._first_version = self.version
+        self.told_version = self.version  # up to here subscribers have been told
 
     def get(self, kind: str, namespace: str | None, name: str) -> Stored | None:
         """Return the current revision of an object."""
@@ -326,10 +344,14 @@ class Store:
     def close(self) -> None:
         """Write what is waiting, end every subscription and close the file."""
         self._flush()
-        for subscription in [each for group in self._subscriptions.values() for each in group]:
-            subscription.close()
+        self.end_subscriptions()
         if self._file is not None:
             self._file.close()
+
+    def end_subscriptions(self) -> None:
+        """Let every receiver come to its end."""
+        for subscription in [each for group in self._subscriptions.values() for each in group]:
+            subscription.close()
 
     def _next(self, kind: str, body: Object) -> Stored:
         self.version += 1
@@ -361,6 +383,7 @@ class Store:
             flushed.set_result(None)
 
     def _tell(self, changes: list[Change]) -> None:
+        self.told_version = changes[-1].stored.version
         woken: dict[Subscription, None] = {}
         for change in changes:
             for subscription in list(self._subscriptions.get(change.stored.kind, ())):

@@ -60,10 +60,8 @@ def check_create(resource: Resource, body: Object) -> None:
         check(seen)
 
 
-def check_update(resource: Resource, old: Object, body: Object, subresource: str | None) -> None:
+def check_update(resource: Resource, old: Object, body: Object) -> None:
     """Refuse a change that breaks a rule or touches what is frozen."""
-    if subresource is not None:
-        return
     seen = _Object(resource, body)
     _check_metadata(seen)
     _check_finalizers(seen, old)

@@ -1,0 +1,182 @@
+"""The API server without its sockets: `ApiServer.handle` turns a request into a response.
+
+It finds out what a path means and hands over: `reading`, `writing`, `discovery`, `openapi`, `log_route`. Every refusal
+below is an `ApiError` and becomes a `Status` here; a write is answered once it is on disk and watches have been told.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from simcluster import discovery, log_route, openapi
+from simcluster.errors import ApiError, method_not_allowed, no_such_path
+from simcluster.log_route import LogSource
+from simcluster.reading import Reader
+from simcluster.registry import Registry
+from simcluster.resources import Object, Resource
+from simcluster.wire import Request, Response, to_failure, to_response
+from simcluster.writing import Writer
+
+_HEALTH = ("healthz", "readyz", "livez")
+_REVIEWS = {(group, version, plural): kind for group, version, plural, kind, _ in discovery.REVIEWS}
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a path under `/api` or `/apis` means."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str | None = None
+    name: str | None = None
+    subresource: str | None = None
+
+
+def parse_route(parts: list[str]) -> Route | None:
+    """Return what a path, given as its parts, means; None when it means nothing."""
+    match parts:
+        case ["api", version, *rest] if rest:
+            return _parse_rest("", version, rest)
+        case ["apis", group, version, *rest] if rest:
+            return _parse_rest(group, version, rest)
+    return None
+
+
+def _parse_rest(group: str, version: str, rest: list[str]) -> Route | None:
+    match rest:
+        case ["namespaces"]:
+            return Route(group, version, "namespaces")
+        case ["namespaces", name]:
+            return Route(group, version, "namespaces", name=name)
+        case ["namespaces", name, "status" | "finalize" as subresource]:
+            return Route(group, version, "namespaces", name=name, subresource=subresource)
+        case ["namespaces", namespace, plural, *more] if len(more) <= 2:
+            return Route(group, version, plural, namespace, *more)
+        case [plural, *more] if len(more) <= 2:
+            return Route(group, version, plural, None, *more)
+    return None
+
+
+class ApiServer:
+    """Answers requests from a registry."""
+
+    def __init__(self, registry: Registry, logs: LogSource) -> None:
+        self.registry = registry
+        self._logs = logs
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request; whatever is wrong with it becomes a `Status`."""
+        try:
+            response = await self._answer(request)
+        except ApiError as error:
+            return to_failure(error)
+        await self.registry.store.settled()
+        return response
+
+    async def _answer(self, request: Request) -> Response:
+        parts = [unquote(part) for part in request.path.split("/") if part]
+        route = parse_route(parts)
+        if route is not None:
+            return await self._serve(route, request)
+        if parts and parts[0] in _HEALTH:
+            return Response(200, b"ok", "text/plain; charset=utf-8")
+        if parts == ["version"]:
+            return to_response(discovery.VERSION)
+        response = discovery.answer(self.registry.resources, parts, request)
+        response = response or openapi.answer(self.registry.resources, parts, request)
+        if response is None:
+            raise no_such_path()
+        return response
+
+    async def _serve(self, route: Route, request: Request) -> Response:
+        if (route.group, route.version, route.plural) in _REVIEWS and request.method == "POST":
+            return self._review(route, request)
+        resource = self.registry.resources.at(route.group, route.version, route.plural)
+        if resource is None or (route.namespace is not None and not resource.namespaced):
+            raise no_such_path()
+        if route.subresource is not None:
+            return await self._serve_subresource(resource, route, request)
+        if route.name is not None:
+            return self._serve_object(resource, route, route.name, request)
+        return self._serve_collection(resource, route, request)
+
+    def _serve_collection(self, resource: Resource, route: Route, request: Request) -> Response:
+        reader = Reader(self.registry, resource, route.version)
+        writer = Writer(self.registry, resource, route.version)
+        match request.method:
+            case "GET" if request.flag("watch"):
+                return reader.watch(route.namespace, request)
+            case "GET":
+                return reader.show_list(route.namespace, request)
+            case "POST" if route.namespace is not None or not resource.namespaced:
+                return writer.create(route.namespace, request)
+            case "DELETE" if route.namespace is not None or not resource.namespaced:
+                return writer.delete_collection(route.namespace, request)
+        raise method_not_allowed()
+
+    def _serve_object(self, resource: Resource, route: Route, name: str, request: Request) -> Response:
+        _check_scope(resource, route)
+        writer = Writer(self.registry, resource, route.version)
+        match request.method:
+            case "GET":
+                return Reader(self.registry, resource, route.version).get(route.namespace, name, request)
+            case "PUT":
+                return writer.replace(route.namespace, name, None, request)
+            case "PATCH":
+                return writer.patch(route.namespace, name, None, request)
+            case "DELETE":
+                return writer.delete(route.namespace, name, request)
+        raise method_not_allowed()
+
+    async def _serve_subresource(self, resource: Resource, route: Route, request: Request) -> Response:
+        _check_scope(resource, route)
+        if route.subresource not in resource.subresources or route.name is None:
+            raise no_such_path()
+        serve = self._subresources(resource, route, route.name).get((request.method, route.subresource))
+        if serve is None:
+            raise method_not_allowed()
+        response = serve(request)
+        return response if isinstance(response, Response) else await response
+
+    def _subresources(
+        self, resource: Resource, route: Route, name: str
+    ) -> dict[tuple[str, str], Callable[[Request], Response | Awaitable[Response]]]:
+        namespace, part = route.namespace, route.subresource
+        reader = Reader(self.registry, resource, route.version)
+        writer = Writer(self.registry, resource, route.version)
+        return {
+            ("GET", "status"): lambda request: reader.get(namespace, name, request),
+            ("PUT", "status"): lambda request: writer.replace(namespace, name, part, request),
+            ("PATCH", "status"): lambda request: writer.patch(namespace, name, part, request),
+            ("PUT", "finalize"): lambda request: writer.replace(namespace, name, part, request),
+            ("GET", "scale"): lambda _request: writer.get_scale(namespace, name),
+            ("PUT", "scale"): lambda request: writer.put_scale(namespace, name, request),
+            ("PATCH", "scale"): lambda request: writer.patch_scale(namespace, name, request),
+            ("POST", "binding"): lambda request: writer.bind(namespace, name, request),
+            ("POST", "eviction"): lambda request: writer.evict(namespace, name, request),
+            ("GET", "log"): lambda request: log_route.answer(self._logs, self.registry, namespace, name, request),
+        }
+
+    def _review(self, route: Route, request: Request) -> Response:
+        """Answer a question nobody stores: everybody may do everything here."""
+        if route.plural == "bindings":
+            pods = self.registry.resource("pods")
+            return Writer(self.registry, pods, "v1").bind(route.namespace, None, request)
+        body = request.parse_object()
+        body["kind"] = _REVIEWS[route.group, route.version, route.plural]
+        return to_response(body | {"status": _verdict(route.plural)}, 201)
+
+
+def _check_scope(resource: Resource, route: Route) -> None:
+    if resource.namespaced and route.namespace is None:
+        raise no_such_path()
+
+
+def _verdict(plural: str) -> Object:
+    if plural == "selfsubjectreviews":
+        return {"userInfo": {"username": "simcluster", "groups": ["system:masters"]}}
+    if plural == "selfsubjectrulesreviews":
+        every = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+        return {"resourceRules": [every], "nonResourceRules": [], "incomplete": False}
+    return {"allowed": True, "reason": "the simulated cluster lets everybody do everything"}

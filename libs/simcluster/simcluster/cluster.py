@@ -1,0 +1,68 @@
+"""One simulated cluster: store, API server, controllers and kubelets on one event loop.
+
+`async with Cluster(settings, clock) as cluster` runs it without sockets: `cluster.api.handle` answers requests,
+`cluster.client` reads and writes directly. `__main__` puts HTTP around it.
+"""
+
+import asyncio
+import contextlib
+import random
+from types import TracebackType
+from typing import Self
+
+from simcluster.api import ApiServer
+from simcluster.client import Client
+from simcluster.clock import Clock, LoopClock
+from simcluster.controllers import build_machinery
+from simcluster.nodes import read_node_groups, register_nodes
+from simcluster.registry import Registry
+from simcluster.settings import Settings
+from simcluster.store import Store
+
+_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_FILE = "objects.sqlite3"
+
+
+class Cluster:
+    """A cluster that lives as long as its `async with`."""
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        """Prepare a cluster; without a clock it follows the event loop."""
+        self._settings = settings or Settings()
+        self._clock = clock
+        self._running: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        clock = self._clock or LoopClock()
+        groups = read_node_groups(settings.nodes)
+        path = settings.data / _FILE if settings.data else None
+        self.store = Store(path, history=settings.history_changes)
+        self.registry = Registry(self.store, clock, random.Random(settings.seed))
+        self.client = Client(self.registry)
+        _create_namespaces(self.client)
+        register_nodes(self.client, groups, clock)
+        plane = build_machinery(self.client, clock, self.registry.resources)
+        self.api = ApiServer(self.registry, plane.kubelet)
+        self._running = asyncio.create_task(plane.machinery.run(), name="controllers and kubelets")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._running is not None
+        self._running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._running
+        self.store.close()
+
+    async def run(self) -> None:
+        """Wait for the controllers, which end only by a fault of ours: it is raised here."""
+        assert self._running is not None
+        await asyncio.shield(self._running)
+
+
+def _create_namespaces(client: Client) -> None:
+    for name in _NAMESPACES:
+        if client.get("namespaces", None, name) is None:
+            client.create("namespaces", {"metadata": {"name": name}})

@@ -1,0 +1,81 @@
+"""A thin layer of HTTP over `ApiServer`: no routes, no rules, only sockets."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from simcluster.api import ApiServer
+from simcluster.errors import ApiError
+from simcluster.wire import Request, Response, to_failure
+
+log = logging.getLogger(__name__)
+
+_LARGEST_BODY_BYTES = 16 * 1024 * 1024
+
+
+class HttpServer:
+    """Listens on one address and answers from an `ApiServer`, between `start` and `stop`."""
+
+    def __init__(self, api: ApiServer, host: str, port: int) -> None:
+        self._api = api
+        self._host, self._port = host, port
+        # Without cancellation a watch whose client has gone would wait for the next change to notice.
+        self._runner = web.ServerRunner(
+            web.Server(self._answer, access_log=None), handler_cancellation=True, shutdown_timeout=1.0
+        )
+
+    async def start(self) -> str:
+        """Listen and return the URL; port 0 takes a free one."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Stop listening and end what is under way."""
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        asked = Request(
+            method=request.method,
+            path=request.rel_url.raw_path,
+            query=dict(request.query),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=await request.read() if request.body_exists else b"",
+        )
+        response = await self._handle(asked)
+        if isinstance(response.body, bytes):
+            return web.Response(
+                status=response.status,
+                body=response.body,
+                headers={"Content-Type": response.content_type, **response.headers},
+            )
+        return await _stream(request, response, response.body)
+
+    async def _handle(self, request: Request) -> Response:
+        try:
+            return await self._api.handle(request)
+        except Exception:
+            # A fault of ours: the client learns of it as from any API server, the log keeps the cause.
+            log.exception("A request failed.", extra={"method": request.method, "path": request.path})
+            return to_failure(ApiError(500, "InternalError", "an error on the server has prevented the request"))
+
+
+async def _stream(request: web.BaseRequest, response: Response, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    stream = web.StreamResponse(status=response.status, headers={"Content-Type": response.content_type})
+    stream.enable_chunked_encoding()
+    await stream.prepare(request)
+    try:
+        async for chunk in chunks:
+            if chunk:
+                await stream.write(chunk)
+        await stream.write_eof()
+    except (ConnectionError, asyncio.CancelledError):
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+    finally:
+        await chunks.aclose()  # type: ignore[attr-defined]
+    return stream
