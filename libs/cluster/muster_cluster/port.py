@@ -9,10 +9,11 @@ will never take this: 400, 403, 422), `Expired` (410) for the caller to decide a
 failure of the network are `Unavailable`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import quote
 
 from muster_contracts.errors import Unavailable
 
@@ -64,11 +65,20 @@ class Resource(Generic[Item]):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """Return the URL path of the kind (in one namespace, or in all), of one object, or of its subresource."""
+        """Return the URL path of the kind (in one namespace, or in all), of one object, or of its subresource.
+
+        Raises Rejected for a name that cannot stand in a path: names come from users.
+        """
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        scope = f"/namespaces/{namespace}" if namespace and self.namespaced else ""
-        tail = "".join(f"/{part}" for part in (name, subresource) if part)
+        scope = f"/namespaces/{_segment(namespace)}" if namespace and self.namespaced else ""
+        tail = "".join(f"/{_segment(part)}" for part in (name, subresource) if part)
         return f"{root}{scope}/{self.plural}{tail}"
+
+
+def _segment(name: str) -> str:
+    if name in {".", ".."} or "/" in name or "%" in name:
+        raise Rejected(f"{name!r} cannot be the name of an object.")
+    return quote(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +154,11 @@ class Cluster(Protocol):
 
     def watch(
         self, resource: Resource[Item], *, resource_version: str, namespace: str = "", label_selector: str = ""
-    ) -> AsyncIterator[WatchEvent[Item]]:
+    ) -> AsyncGenerator[Sequence[WatchEvent[Item]], None]:
         """Yield changes after a resource version, bookmarks included, until the server ends the watch.
 
-        Raises Expired when the version is too old, Unavailable when the connection breaks.
+        Changes that arrive together come together, in order. Close it (`contextlib.aclosing`) to let go of the
+        connection. Raises Expired when the version is too old, Unavailable when the connection breaks.
         """
         ...
 
@@ -206,7 +217,7 @@ class Cluster(Protocol):
         tail_lines: int | None = None,
         previous: bool = False,
         timestamps: bool = False,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield chunks of a container's log. Raises NotFound, and Rejected while there is none yet."""
         ...
 

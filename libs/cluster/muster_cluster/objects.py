@@ -1,0 +1,349 @@
+"""The Kubernetes objects that services look at, as far as they look, and the `Resource` of each.
+
+They are decoded straight from the server's bytes (`msgspec`), about five microseconds a pod. Every field has a
+default: an object is never refused for what it lacks. Quantities stay as they are written (`quantities` reads them),
+and so do affinities, which nobody reads but who schedules.
+
+Pitfall: the items of a list carry neither `apiVersion` nor `kind`; the `Resource` says both.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from muster_cluster.metadata import Metadata, Partial
+from muster_cluster.port import Resource
+from muster_cluster.quantities import Quantity
+
+Raw = dict[str, Any]
+"""A part of an object as plain JSON."""
+
+
+class Resources(Partial, frozen=True, gc=False):
+    """What a container asks for and may use, by name of the resource."""
+
+    requests: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    limits: dict[str, Quantity] = msgspec.field(default_factory=dict)
+
+
+class EnvironmentVariable(Partial, frozen=True, gc=False):
+    """A variable of a container; `value_from` when its value lies elsewhere."""
+
+    name: str = ""
+    value: str = ""
+    value_from: Raw | None = None
+
+
+class Container(Partial, frozen=True, gc=False):
+    """A container, or an init container: one that restarts always (`Always`) is a sidecar."""
+
+    name: str = ""
+    image: str = ""
+    command: list[str] = msgspec.field(default_factory=list)
+    args: list[str] = msgspec.field(default_factory=list)
+    env: list[EnvironmentVariable] = msgspec.field(default_factory=list)
+    resources: Resources = Resources()
+    restart_policy: str = ""
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Say whether it is an init container that stays on beside the others."""
+        return self.restart_policy == "Always"
+
+
+class Toleration(Partial, frozen=True, gc=False):
+    """Which taints a pod bears."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+    toleration_seconds: int | None = None
+
+
+class SchedulingGate(Partial, frozen=True, gc=False):
+    """Something that must be taken away before a pod may be bound."""
+
+    name: str = ""
+
+
+class PodSpec(Partial, frozen=True, gc=False):
+    """What a pod, or the template of one, asks for."""
+
+    node_name: str = ""
+    scheduler_name: str = ""
+    containers: list[Container] = msgspec.field(default_factory=list)
+    init_containers: list[Container] = msgspec.field(default_factory=list)
+    resources: Resources = Resources()
+    overhead: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
+    tolerations: list[Toleration] = msgspec.field(default_factory=list)
+    affinity: Raw | None = None
+    topology_spread_constraints: list[Raw] = msgspec.field(default_factory=list)
+    priority_class_name: str = ""
+    priority: int | None = None
+    scheduling_gates: list[SchedulingGate] = msgspec.field(default_factory=list)
+    termination_grace_period_seconds: int | None = None
+    restart_policy: str = "Always"
+
+
+class Condition(Partial, frozen=True, gc=False):
+    """What is true of an object at the moment: `status` is True, False or Unknown."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
+class Waiting(Partial, frozen=True, gc=False):
+    """A container that does not run yet, or not now."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Running(Partial, frozen=True, gc=False):
+    """A container that runs."""
+
+    started_at: datetime | None = None
+
+
+class Terminated(Partial, frozen=True, gc=False):
+    """A container that has ended."""
+
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(Partial, frozen=True, gc=False):
+    """One of three states; none of them means waiting."""
+
+    waiting: Waiting | None = None
+    running: Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Partial, frozen=True, gc=False):
+    """How a container fares; `last_state` is how it ended the time before."""
+
+    name: str = ""
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    image: str = ""
+    image_id: str = msgspec.field(default="", name="imageID")
+    container_id: str = msgspec.field(default="", name="containerID")
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+
+class PodStatus(Partial, frozen=True, gc=False):
+    """How a pod fares."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    conditions: list[Condition] = msgspec.field(default_factory=list)
+    container_statuses: list[ContainerStatus] = msgspec.field(default_factory=list)
+    init_container_statuses: list[ContainerStatus] = msgspec.field(default_factory=list)
+    nominated_node_name: str = ""
+    start_time: datetime | None = None
+
+
+class Pod(Partial, frozen=True, gc=False):
+    """A pod."""
+
+    metadata: Metadata = Metadata()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class PodTemplate(Partial, frozen=True, gc=False):
+    """From what a controller makes its pods."""
+
+    metadata: Metadata = Metadata()
+    spec: PodSpec = PodSpec()
+
+
+class Selector(Partial, frozen=True, gc=False):
+    """Which objects are meant, by their labels."""
+
+    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
+    match_expressions: list[Raw] = msgspec.field(default_factory=list)
+
+
+class Taint(Partial, frozen=True, gc=False):
+    """What keeps pods off a node that do not tolerate it."""
+
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+class NodeSpec(Partial, frozen=True, gc=False):
+    """How a node is meant to be used."""
+
+    unschedulable: bool = False
+    taints: list[Taint] = msgspec.field(default_factory=list)
+
+
+class NodeStatus(Partial, frozen=True, gc=False):
+    """What a node has and how it fares."""
+
+    allocatable: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    capacity: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    conditions: list[Condition] = msgspec.field(default_factory=list)
+
+
+class Node(Partial, frozen=True, gc=False):
+    """A machine of the cluster."""
+
+    metadata: Metadata = Metadata()
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class JobSpec(Partial, frozen=True, gc=False):
+    """How a Job runs its pods."""
+
+    parallelism: int | None = None
+    completions: int | None = None
+    completion_mode: str = "NonIndexed"
+    suspend: bool = False
+    backoff_limit: int | None = None
+    active_deadline_seconds: int | None = None
+    ttl_seconds_after_finished: int | None = None
+    selector: Selector | None = None
+    template: PodTemplate = PodTemplate()
+
+
+class JobStatus(Partial, frozen=True, gc=False):
+    """How far a Job has come."""
+
+    active: int = 0
+    ready: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    terminating: int = 0
+    conditions: list[Condition] = msgspec.field(default_factory=list)
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+
+
+class Job(Partial, frozen=True, gc=False):
+    """A batch of pods that run to their end."""
+
+    metadata: Metadata = Metadata()
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+class ReplicasSpec(Partial, frozen=True, gc=False):
+    """How a Deployment, ReplicaSet or StatefulSet keeps its pods; `paused` is a Deployment's alone."""
+
+    replicas: int = 1
+    paused: bool = False
+    selector: Selector | None = None
+    template: PodTemplate = PodTemplate()
+
+
+class ReplicasStatus(Partial, frozen=True, gc=False):
+    """How many of its pods a Deployment, ReplicaSet or StatefulSet has."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    updated_replicas: int = 0
+    current_replicas: int = 0
+    conditions: list[Condition] = msgspec.field(default_factory=list)
+
+
+class Deployment(Partial, frozen=True, gc=False):
+    """Pods that are kept alive and replaced step by step."""
+
+    metadata: Metadata = Metadata()
+    spec: ReplicasSpec = ReplicasSpec()
+    status: ReplicasStatus = ReplicasStatus()
+
+
+class ReplicaSet(Partial, frozen=True, gc=False):
+    """One generation of a Deployment's pods."""
+
+    metadata: Metadata = Metadata()
+    spec: ReplicasSpec = ReplicasSpec()
+    status: ReplicasStatus = ReplicasStatus()
+
+
+class StatefulSet(Partial, frozen=True, gc=False):
+    """Pods that are kept alive under names of their own."""
+
+    metadata: Metadata = Metadata()
+    spec: ReplicasSpec = ReplicasSpec()
+    status: ReplicasStatus = ReplicasStatus()
+
+
+class NamespaceStatus(Partial, frozen=True, gc=False):
+    """Whether a namespace is `Active` or `Terminating`."""
+
+    phase: str = ""
+
+
+class Namespace(Partial, frozen=True, gc=False):
+    """A part of the cluster."""
+
+    metadata: Metadata = Metadata()
+    status: NamespaceStatus = NamespaceStatus()
+
+
+class DisruptionBudgetSpec(Partial, frozen=True, gc=False):
+    """How many of the selected pods must stay, or may go: a count or a percentage."""
+
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
+    selector: Selector | None = None
+
+
+class DisruptionBudgetStatus(Partial, frozen=True, gc=False):
+    """How many of the selected pods may go now."""
+
+    observed_generation: int = 0
+    disruptions_allowed: int = 0
+    current_healthy: int = 0
+    desired_healthy: int = 0
+    expected_pods: int = 0
+
+
+class PodDisruptionBudget(Partial, frozen=True, gc=False):
+    """A limit on evictions."""
+
+    metadata: Metadata = Metadata()
+    spec: DisruptionBudgetSpec = DisruptionBudgetSpec()
+    status: DisruptionBudgetStatus = DisruptionBudgetStatus()
+
+
+class AnyObject(Partial, frozen=True, gc=False):
+    """An object of any kind, read no further than its metadata: for custom resources."""
+
+    api_version: str = ""
+    kind: str = ""
+    metadata: Metadata = Metadata()
+    spec: Raw = msgspec.field(default_factory=dict)
+    status: Raw = msgspec.field(default_factory=dict)
+
+
+PODS: Final = Resource("", "v1", "pods", "Pod", Pod)
+NODES: Final = Resource("", "v1", "nodes", "Node", Node, namespaced=False)
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", Namespace, namespaced=False)
+JOBS: Final = Resource("batch", "v1", "jobs", "Job", Job)
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment", Deployment)
+REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet", ReplicaSet)
+STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet", StatefulSet)
+DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", PodDisruptionBudget)

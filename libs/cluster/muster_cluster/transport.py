@@ -1,0 +1,205 @@
+"""One HTTP exchange with an API server: the seam between our adapter and the official client.
+
+`ClientTransport` takes everything that makes a connection from the `kubernetes` package: kubeconfig or the pod's
+service account, tokens and their renewal, TLS, proxies, the connection pool. It leaves out the package's models and
+its deserialization. A simulation puts a transport of its own in its place and asks an API server in the same process.
+
+Pitfall: importing `kubernetes` takes most of a second, so it is imported on `connect` and nowhere else.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode
+
+from muster_contracts.errors import RefusalCode, Refused, Unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked. `body` is a JSON value; None is no body.
+
+    `timeout_seconds` bounds a whole exchange, or the silence of a stream; None waits for ever.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: object = None
+    content_type: str = "application/json"
+    timeout_seconds: float | None = 30.0
+
+    @property
+    def target(self) -> str:
+        """The path with its query, encoded."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever the status."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer whose body is read as it comes, in chunks of any size."""
+
+    status: int
+    chunks: AsyncIterator[bytes]
+
+
+class Transport(Protocol):
+    """A way to an API server. Raises Unavailable when no answer came, or not all of it."""
+
+    async def request(self, request: Request) -> Answer:
+        """Ask, and read the whole answer."""
+        ...
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
+        """Ask, and read the answer while it is written; leaving the context drops the connection."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        ...
+
+
+class ClientTransport:
+    """The way of the official client. Made by `connect`."""
+
+    def __init__(self, configuration: Any, sign_in: Callable[[], Awaitable[None]]) -> None:
+        from kubernetes.aio.client.rest import RESTClientObject
+
+        self._configuration = configuration
+        self._sign_in = sign_in
+        self._rest = RESTClientObject(configuration)
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None = None, *, context: str = "") -> "ClientTransport":
+        """Read a kubeconfig, or (None) the service account of the pod we run in; nothing is sent yet.
+
+        Raises Refused with what is wrong with it.
+        """
+        from kubernetes.aio.client.configuration import Configuration
+
+        configuration = Configuration()
+        sign_in = _sign_in_by_file(configuration, kubeconfig, context) if kubeconfig else _sign_in_by_pod(configuration)
+        await sign_in()
+        return cls(configuration, sign_in)
+
+    async def request(self, request: Request) -> Answer:
+        """Ask, and read the whole answer."""
+        with _as_unavailable(request):
+            async with asyncio.timeout(request.timeout_seconds):
+                response = await self._send(request, _never_silent())
+                async with response:
+                    return Answer(response.status, await response.read())
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncGenerator[Stream, None]:
+        """Ask, and read the answer while it is written; leaving the context drops the connection."""
+        with _as_unavailable(request):
+            response = await self._send(request, _never_silent(request.timeout_seconds))
+        try:
+            yield Stream(response.status, _chunks(request, response))
+        finally:
+            response.close()
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._rest.close()
+
+    async def _send(self, request: Request, patience: "aiohttp.ClientTimeout") -> "aiohttp.ClientResponse":
+        """Ask; once more after signing in anew when the server does not know us (a token may have run out)."""
+        response = await self._send_once(request, patience)
+        if response.status != 401:
+            return response
+        response.close()
+        try:
+            await self._sign_in()
+        except Refused as error:  # it has been good once
+            raise Unavailable(error.message) from error
+        return await self._send_once(request, patience)
+
+    async def _send_once(self, request: Request, patience: "aiohttp.ClientTimeout") -> "aiohttp.ClientResponse":
+        answer = await self._rest.request(
+            request.method,
+            self._configuration.host.rstrip("/") + request.target,
+            headers=await self._headers(request),
+            body=request.body,
+            _request_timeout=patience,
+        )
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    async def _headers(self, request: Request) -> dict[str, str]:
+        # No compression: the server is near, and unpacking a large list would hold up the event loop.
+        plain = {"Accept": "application/json, */*", "Accept-Encoding": "identity", "User-Agent": "muster"}
+        settings = await self._configuration.auth_settings()
+        secret = {setting["key"]: setting["value"] for setting in settings.values() if setting["value"]}
+        return {**plain, **secret, "Content-Type": request.content_type}
+
+
+def _sign_in_by_file(configuration: Any, path: Path, context: str) -> Callable[[], Awaitable[None]]:
+    async def sign_in() -> None:
+        import yaml
+        from kubernetes.aio.config import ConfigException, load_kube_config
+
+        if not path.is_file():  # noqa: ASYNC240  (a local file, read once)
+            raise Refused(RefusalCode.INVALID, f"There is no kubeconfig {path}.")
+        try:
+            await load_kube_config(
+                str(path), context=context or None, client_configuration=configuration, persist_config=False
+            )
+        except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            # The loader does not check what it reads, so a malformed file shows as any of these.
+            raise Refused(RefusalCode.INVALID, f"The kubeconfig {path} cannot be used: {error}") from error
+
+    return sign_in
+
+
+def _sign_in_by_pod(configuration: Any) -> Callable[[], Awaitable[None]]:
+    async def sign_in() -> None:
+        from kubernetes.aio.config import ConfigException, load_incluster_config
+
+        try:
+            load_incluster_config(client_configuration=configuration)
+        except ConfigException as error:
+            message = f"No kubeconfig was named, and this is not a pod with a service account: {error}"
+            raise Refused(RefusalCode.INVALID, message) from error
+
+    return sign_in
+
+
+def _never_silent(seconds: float | None = None) -> "aiohttp.ClientTimeout":
+    """Bound how long a connection may take and, when given, how long it may say nothing."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=seconds)
+
+
+async def _chunks(request: Request, response: "aiohttp.ClientResponse") -> AsyncGenerator[bytes, None]:
+    with _as_unavailable(request):
+        async for chunk in response.content.iter_any():
+            yield chunk
+
+
+@contextmanager
+def _as_unavailable(request: Request) -> Iterator[None]:
+    """Turn what the network does to us into Unavailable."""
+    import aiohttp
+
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise Unavailable(f"{request.method} {request.path}: no answer from Kubernetes: {reason}") from error
