@@ -1,0 +1,191 @@
+"""The parts of the local stack and the order they start in: NATS, PostgreSQL, the cluster, the four services, the edge.
+
+`LocalStack` is what `muster up`, the system tests and the benchmarks share. Only the edge has a port that people know;
+everything else takes free ones, which stay the same while the stack runs, so that a restarted process is found again.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from muster_contracts.errors import RefusalCode, Refused
+from muster_contracts.subjects import Writer
+from muster_journal.permissions import Application, ServerSettings
+from muster_journal.provision import provision
+
+from muster_local.edge import edge
+from muster_local.folder import Folder, open_folder
+from muster_local.nats_server import NatsServer
+from muster_local.postgres_server import PostgresServer
+from muster_local.supervisor import Program, Supervised
+
+LOOPBACK = "127.0.0.1"
+SERVICES = tuple(writer.value for writer in Writer)
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """What `muster up` may be told. Without a kubeconfig the cluster is simulated."""
+
+    state: Path
+    host: str = LOOPBACK
+    port: int = 8080
+    kubeconfig: Path | None = None
+    nodes: Path | None = None
+    durable: bool = True  # False: do not wait for the disk; for tests, whose data die with them
+    applications: tuple[Application, ...] = ()
+
+
+@dataclass
+class LocalStack:
+    """A running stack: where it is reached, and its processes by name."""
+
+    folder: Folder
+    settings: StackSettings
+    url: str = ""
+    nats: NatsServer | None = None
+    postgres: PostgresServer | None = None
+    kubeconfig: Path = Path()
+    processes: dict[str, Supervised] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+
+
+Report = Callable[[str], None]
+
+
+@asynccontextmanager
+async def local_stack(settings: StackSettings, report: Report) -> AsyncIterator[LocalStack]:
+    """Start everything, yield the running stack, stop everything. `report` hears what is being done.
+
+    Raises Refused when it cannot start as told (port taken, folder of another version, unusable kubeconfig).
+    """
+    _refuse_taken_port(settings.host, settings.port)
+    _refuse_bad_kubeconfig(settings.kubeconfig)
+    folder = open_folder(settings.state)
+    async with AsyncExitStack() as cleanup:
+        cleanup.enter_context(contextlib.closing(folder.lock()))
+        stack = LocalStack(folder, settings)
+        await _start_servers(stack, cleanup, report)
+        await _start_services(stack, cleanup, report)
+        addresses = {name: f"http://{LOOPBACK}:{stack.ports[name]}" for name in ("submitter", "status")}
+        stack.url = await cleanup.enter_async_context(edge(settings.host, settings.port, **addresses))
+        yield stack
+        report("Stopping …")
+
+
+async def _start_servers(stack: LocalStack, cleanup: AsyncExitStack, report: Report) -> None:
+    """Start NATS, PostgreSQL and the cluster side by side."""
+    secrets, directory = stack.folder.secrets(), stack.folder.path
+    stack.nats = NatsServer(
+        directory / "nats",
+        ServerSettings(
+            port=_free_port(),
+            store_directory=str(directory / "nats" / "store"),
+            administrator_password=secrets.administrator,
+            service_passwords=secrets.services,
+            applications=stack.settings.applications,
+            sync_always=stack.settings.durable,
+        ),
+    )
+    stack.postgres = PostgresServer(directory / "postgres", _free_port(), secrets.postgres, stack.settings.durable)
+    stack.nats.prepare()
+    report("Starting NATS, PostgreSQL and the cluster …")
+    await asyncio.to_thread(stack.postgres.prepare)
+    _keep(stack, cleanup, Program("nats", stack.nats.command(), stack.nats.is_ready))
+    _keep(stack, cleanup, Program("postgres", stack.postgres.command(), stack.postgres.is_ready))
+    if stack.settings.kubeconfig is None:
+        stack.kubeconfig = stack.folder.kubeconfig
+        _keep(stack, cleanup, _simulated_cluster(stack))
+    else:
+        stack.kubeconfig = stack.settings.kubeconfig.resolve()
+    await asyncio.gather(*(process.ready() for process in stack.processes.values()))
+    await provision([stack.nats.url], secrets.administrator)
+    await stack.postgres.create_database()
+
+
+def _simulated_cluster(stack: LocalStack) -> Program:
+    stack.ports["cluster"] = _free_port()
+    address = f"{LOOPBACK}:{stack.ports['cluster']}"
+    command = [sys.executable, "-m", "simcluster", "--listen", address, "--data", str(stack.folder.path / "cluster")]
+    command += ["--kubeconfig", str(stack.kubeconfig)]
+    if stack.settings.nodes is not None:
+        command += ["--nodes", str(stack.settings.nodes.resolve())]
+    return Program("cluster", command, _answers(f"http://{address}/readyz"))
+
+
+async def _start_services(stack: LocalStack, cleanup: AsyncExitStack, report: Report) -> None:
+    report("Starting submitter, scheduler, status and integrations …")
+    for name in SERVICES:
+        stack.ports[name] = _free_port()
+    for name in SERVICES:
+        ready = _answers(f"http://{LOOPBACK}:{stack.ports[name]}/healthz")
+        command = [sys.executable, "-m", f"muster_{name}"]
+        _keep(stack, cleanup, Program(name, command, ready, service_environment(stack, name)))
+    await asyncio.gather(*(stack.processes[name].ready() for name in SERVICES))
+
+
+def service_environment(stack: LocalStack, name: str) -> dict[str, str]:
+    """Return the settings of one service in this stack, as its environment."""
+    assert stack.nats is not None
+    assert stack.postgres is not None
+    environment = {
+        "MUSTER_NATS_URL": stack.nats.url,
+        "MUSTER_NATS_PASSWORD": stack.folder.secrets().services[Writer(name)],
+        "MUSTER_KUBECONFIG": str(stack.kubeconfig),
+        "MUSTER_LISTEN_HOST": LOOPBACK,
+        "MUSTER_LISTEN_PORT": str(stack.ports[name]),
+    }
+    if name == Writer.STATUS:
+        others = (other for other in SERVICES if other != Writer.STATUS)
+        environment["MUSTER_POSTGRES_DSN"] = stack.postgres.dsn("muster")
+        environment["MUSTER_NEIGHBOURS"] = ",".join(f"{o}=http://{LOOPBACK}:{stack.ports[o]}" for o in others)
+    return environment
+
+
+def _keep(stack: LocalStack, cleanup: AsyncExitStack, program: Program) -> None:
+    """Run a program until the stack stops."""
+    supervised = Supervised(program, stack.folder.logs / f"{program.name}.log")
+    stack.processes[program.name] = supervised
+    supervised.start()
+    cleanup.push_async_callback(supervised.stop)
+
+
+def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+    """Return a check that an HTTP server says it is well."""
+
+    async def answers() -> bool:
+        try:
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError):
+            return False
+
+    return answers
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        return int(listener.getsockname()[1])
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise Refused(
+            RefusalCode.CONFLICT,
+            f"Port {port} of {host} cannot be opened ({os.strerror(error.errno or 0)}); choose another with --port.",
+        ) from error
+
+
+def _refuse_bad_kubeconfig(kubeconfig: Path | None) -> None:
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise Refused(RefusalCode.INVALID, f"There is no kubeconfig at {kubeconfig}.")
