@@ -13,9 +13,10 @@ from muster_journal.jetstream import JetStreamJournal
 from muster_journal.permissions import Application
 from muster_local.postgres_server import PostgresServer
 
+pytest.register_assert_rewrite("journal.conformance")
 sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say `from servers import ...`
 
-from servers import RunningNats, running_nats, running_postgres
+from servers import RunningNats, running_nats, running_postgres  # noqa: E402
 
 OpenJournal = Callable[..., Awaitable[JetStreamJournal]]
 
