@@ -84,6 +84,7 @@ class _Held:
     deadline: datetime | None
     grace_seconds: float | None = None
     written_version: str = ""
+    again: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -168,9 +169,9 @@ class Kubelet:
     def _move(self, key: Key, held: _Held, pod: Object, node: Object) -> datetime | None:
         now = self._clock.now()
         machine = held.machine
-        instant = self._next_instant(held, now)
-        if pod["metadata"]["resourceVersion"] == held.written_version and (instant is None or instant > now):
-            return instant
+        nothing_due = held.again is None or held.again > now
+        if nothing_due and pod["metadata"]["resourceVersion"] == held.written_version:
+            return held.again
         machine.host = _Node(self, self._books_of(held.node), pod)
         machine.advance(now)
         self._stop_if_told(held, pod, now)
@@ -180,7 +181,8 @@ class Kubelet:
             if is_terminating(pod):
                 self._remove(pod)
             return None
-        return self._next_instant(held, now)
+        held.again = self._next_instant(held, now)
+        return held.again
 
     def _next_instant(self, held: _Held, now: datetime) -> datetime | None:
         instants = [held.machine.next_instant(now), held.deadline if not held.machine.stopping else None]

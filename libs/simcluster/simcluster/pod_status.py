@@ -41,10 +41,8 @@ def status_of(pod: Object, machine: PodMachine, now: datetime, host_ip: str, pod
 
 def phase_of_machine(machine: PodMachine) -> str:
     """Return the phase as the kubelet's `getPhase` reckons it."""
-    if machine.init_failed and machine.restart_policy == "Never":
-        return "Failed"
-    if all(each.stage is Stage.ENDED for each in machine.main):
-        done = all(each.is_done for each in machine.main) and not machine.failure
+    if machine.all_ended:
+        done = all(each.is_done for each in machine.main) and not machine.failure and not machine.init_failed
         return "Succeeded" if done else "Failed"
     return "Pending" if any(each.started_at is None for each in machine.main) else "Running"
 

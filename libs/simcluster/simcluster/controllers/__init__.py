@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from simcluster.client import Client
 from simcluster.clock import Clock
+from simcluster.controllers.garbage import GarbageCollector
 from simcluster.controllers.job import JobController
+from simcluster.controllers.namespace import NamespaceController
 from simcluster.default_scheduler import DefaultScheduler
 from simcluster.kube_events import EventRecorder
 from simcluster.kubelet import Kubelet
@@ -40,5 +42,7 @@ def build_machinery(client: Client, clock: Clock, resources: ResourceTable) -> C
         kubelet,
         DefaultScheduler(client, clock, events),
         JobController(client, clock, events),
+        GarbageCollector(client, resources),
+        NamespaceController(client, resources),
     )
     return ControlPlane(Machinery(client, clock, resources, reconcilers), kubelet)
