@@ -1,6 +1,6 @@
 """The kind of import contract that import-linter lacks: a list of what may be imported, rather than of what may not.
 
-A list of forbidden libraries is true until somebody adds a library. `pyproject.toml` says to which packages this applies.
+A list of what is forbidden is true until somebody adds a library. `pyproject.toml` says to which packages this applies.
 """
 
 import sys
