@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from cluster.history_server import BREAKS, PASSING, Fault, History, HistoryServer, Turn, over_http
+from cluster.history_server import BREAKS, PASSING, Fault, History, HistoryServer, Turn, kubeconfig, over_http
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from muster_cluster.kubernetes import KubernetesCluster
@@ -210,18 +210,3 @@ async def test_a_mirror_survives_real_connections_that_break(tmp_path: Path) -> 
 
     assert told.state() == history.state()
     assert told.gone == Counter(told.added.keys() - history.state().keys())
-
-
-def kubeconfig(folder: Path, url: str) -> Path:
-    path = folder / "kubeconfig"
-    path.write_text(
-        f"""
-apiVersion: v1
-kind: Config
-current-context: here
-clusters: [{{name: here, cluster: {{server: "{url}"}}}}]
-contexts: [{{name: here, context: {{cluster: here, user: me}}}}]
-users: [{{name: me, user: {{}}}}]
-"""
-    )
-    return path

@@ -1,0 +1,237 @@
+"""The adapter over real sockets against servers that misbehave; what a proper one does is `conformance`'s business."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from cluster.history_server import Fault, History, HistoryServer, Turn, encode, kubeconfig, line, over_http, serving
+from muster_cluster.kubernetes import KubernetesCluster, error_of
+from muster_cluster.objects import PODS, AnyObject, Pod
+from muster_cluster.port import (
+    Change,
+    ClusterError,
+    Conflicted,
+    EvictionBlocked,
+    Expired,
+    NotFound,
+    Rejected,
+    Resource,
+)
+from muster_contracts.errors import Refused, Unavailable
+
+THINGS = Resource("example.org", "v1", "things", "Thing", AnyObject)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def cluster_behind(handler: Handler, folder: Path, user: str = "{}") -> AsyncGenerator[KubernetesCluster, None]:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    async with serving(application) as url:
+        cluster = await KubernetesCluster.connect(kubeconfig(folder, url, user))
+        yield cluster
+        await cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (400, Rejected),
+        (401, Rejected),
+        (403, Rejected),
+        (404, NotFound),
+        (405, Rejected),
+        (408, Unavailable),
+        (409, Conflicted),
+        (410, Expired),
+        (413, Rejected),
+        (415, Rejected),
+        (422, Rejected),
+        (429, Unavailable),
+        (500, Unavailable),
+        (502, Unavailable),
+        (503, Unavailable),
+        (504, Unavailable),
+    ],
+)
+def test_every_status_is_one_kind_of_error_with_the_servers_own_sentence(
+    code: int, error: type[ClusterError] | type[Unavailable]
+) -> None:
+    answered = error_of(code, encode({"kind": "Status", "code": code, "message": "because"}))
+    told = error_of(0, encode({"kind": "Status", "code": code, "message": "because"}))
+    assert type(answered) is type(told) is error
+    assert str(answered) == str(told) == "because"
+
+
+def test_an_eviction_that_a_budget_blocks_is_told_from_a_busy_server() -> None:
+    body: dict[str, Any] = {"code": 429, "message": "no", "details": {"causes": [{"reason": "DisruptionBudget"}]}}
+    assert isinstance(error_of(429, encode(body)), EvictionBlocked)
+    assert not isinstance(error_of(429, encode({"code": 429, "message": "busy"})), EvictionBlocked)
+
+
+def test_a_version_from_the_servers_lost_future_means_a_new_list() -> None:
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    assert isinstance(
+        error_of(504, encode({"code": 504, "message": "Too large", "details": {"causes": causes}})), Expired
+    )
+
+
+def test_an_answer_that_is_no_status_is_shown_as_it_is() -> None:
+    assert str(error_of(502, b"<html>bad gateway</html>\n")) == "<html>bad gateway</html>"
+    assert str(error_of(503, b"")) == "Kubernetes answered 503."
+
+
+async def test_an_answer_that_is_not_json_is_the_worlds_fault(tmp_path: Path) -> None:
+    async def captive_portal(_: web.Request) -> web.Response:
+        return web.Response(text="<html>please sign in</html>", content_type="text/html")
+
+    async with cluster_behind(captive_portal, tmp_path) as cluster:
+        with pytest.raises(Unavailable, match="not answer in JSON"):
+            await cluster.get(PODS, "default", "a")
+
+
+async def test_an_empty_list_may_be_written_as_null(tmp_path: Path) -> None:
+    async def nothing(_: web.Request) -> web.Response:
+        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": None})
+
+    async with cluster_behind(nothing, tmp_path) as cluster:
+        page = await cluster.list_page(PODS)
+        assert (list(page.items), page.resource_version, page.next) == ([], "7", "")
+
+
+async def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
+    async with over_http(HistoryServer(History([]))) as url:
+        pass
+    cluster = await KubernetesCluster.connect(kubeconfig(tmp_path, url))
+    with pytest.raises(Unavailable, match="GET /version: no answer from Kubernetes"):
+        await cluster.version()
+    with pytest.raises(Unavailable):
+        await anext(cluster.watch(PODS, resource_version="1"))
+    await cluster.close()
+
+
+async def test_a_list_that_is_cut_off_is_unavailable(tmp_path: Path) -> None:
+    history = History([("put", "a")])
+    async with over_http(HistoryServer(history, [Turn(Fault.CUT, steps=1, cut=1)])) as url:
+        cluster = await KubernetesCluster.connect(kubeconfig(tmp_path, url))
+        with pytest.raises(Unavailable):
+            await cluster.list_page(THINGS)
+        await cluster.close()
+
+
+async def test_a_watch_cut_in_the_middle_of_a_line_tells_what_came_whole(tmp_path: Path) -> None:
+    async def one_and_a_half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        whole = line("ADDED", {"metadata": {"name": "a", "resourceVersion": "5"}})
+        await response.write(whole + whole[: len(whole) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with cluster_behind(one_and_a_half, tmp_path) as cluster:
+        watch = cluster.watch(PODS, resource_version="4")
+        assert [(event.change, event.resource_version) for event in await anext(watch)] == [(Change.ADDED, "5")]
+        with pytest.raises(Unavailable):
+            await anext(watch)
+
+
+async def test_changes_before_an_error_in_a_watch_are_told_first(tmp_path: Path) -> None:
+    async def then_expired(_: web.Request) -> web.Response:
+        added = line("ADDED", {"metadata": {"name": "a", "resourceVersion": "5"}})
+        return web.Response(body=added + line("ERROR", {"code": 410, "message": "too old"}))
+
+    async with cluster_behind(then_expired, tmp_path) as cluster:
+        watch = cluster.watch(PODS, resource_version="4")
+        assert [event.resource_version for event in await anext(watch)] == ["5"]
+        with pytest.raises(Expired, match="too old"):
+            await anext(watch)
+
+
+async def test_a_watch_that_nobody_reads_any_more_lets_go_of_its_connection(tmp_path: Path) -> None:
+    left = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(line("BOOKMARK", {"metadata": {"resourceVersion": "9"}}))
+                await asyncio.sleep(0.01)
+        finally:
+            left.set()
+
+    async with cluster_behind(endless, tmp_path) as cluster:
+        watch = cluster.watch(PODS, resource_version="4")
+        await anext(watch)
+        await watch.aclose()
+        async with asyncio.timeout(10):
+            await left.wait()
+
+
+async def test_the_token_of_the_kubeconfig_is_sent_and_read_anew_when_it_has_run_out(tmp_path: Path) -> None:
+    good = "first"
+
+    async def guarded(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {good}":
+            return web.json_response({"code": 401, "message": "Unauthorized"}, status=401)
+        return web.json_response({"gitVersion": "v1.37.0"})
+
+    token = tmp_path / "token"
+    token.write_text("first")
+    async with cluster_behind(guarded, tmp_path, f"{{tokenFile: {token}}}") as cluster:
+        assert await cluster.version() == "v1.37.0"
+        good = "second"
+        with pytest.raises(Rejected, match="Unauthorized"):
+            await cluster.version()
+        token.write_text("second")
+        assert await cluster.version() == "v1.37.0"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "just text", "[]", "clusters: 7", "current-context: x", "{unclosed", "contexts: [{}]\ncurrent-context: a"],
+)
+async def test_a_kubeconfig_that_cannot_be_used_is_refused_with_its_path(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(content)
+    with pytest.raises(Refused, match=str(path)):
+        await KubernetesCluster.connect(path)
+
+
+async def test_a_kubeconfig_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="There is no kubeconfig"):
+        await KubernetesCluster.connect(tmp_path / "nowhere")
+
+
+async def test_outside_a_pod_a_kubeconfig_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(Refused, match="not a pod with a service account"):
+        await KubernetesCluster.connect()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../secrets/x", "%2e%2e"])
+def test_a_name_cannot_climb_out_of_its_path(name: str) -> None:
+    with pytest.raises(Rejected, match="cannot be the name"):
+        PODS.path("default", name)
+    with pytest.raises(Rejected, match="cannot be the name"):
+        PODS.path(name, "a")
+
+
+async def test_objects_of_another_shape_than_ours_stop_whoever_asked(tmp_path: Path) -> None:
+    async def malformed(_: web.Request) -> web.Response:
+        return web.json_response({"metadata": {"name": 7}})
+
+    async with cluster_behind(malformed, tmp_path) as cluster:
+        with pytest.raises(ValueError, match=r"Expected `str`, got `int` - at `\$.metadata.name`"):
+            await cluster.get(PODS, "default", "a")
+
+
+def test_what_we_do_not_name_is_skipped_and_what_is_missing_has_a_default() -> None:
+    pod = msgspec.json.decode(b'{"metadata":{"name":"a","managedFields":[{}]},"spec":{"volumes":[1]}}', type=Pod)
+    assert (pod.metadata.name, pod.status.phase, pod.spec.containers) == ("a", "Pending", [])
