@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simcluster.registry import Registry
 
 _PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
+_QUANTITIES = ("limits", "requests")
 _SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
@@ -27,6 +28,24 @@ def fill(resource: Resource, body: Object, registry: "Registry", *, creating: bo
     admit = _ADMISSION.get(resource.key) if creating else None
     if admit is not None:
         admit(body, registry)
+
+
+def canonicalise(body: Any) -> None:
+    """Write quantities given as numbers as the text they are stored as, in place: `nvidia.com/gpu: 1` means "1"."""
+    if isinstance(body, list):
+        for item in body:
+            canonicalise(item)
+    if not isinstance(body, dict):
+        return
+    for name, value in body.items():
+        if name in _QUANTITIES and isinstance(value, dict):
+            body[name] = {key: _as_text(amount) for key, amount in value.items()}
+        elif isinstance(value, dict | list):
+            canonicalise(value)
+
+
+def _as_text(amount: Any) -> Any:
+    return str(amount) if isinstance(amount, int | float) and not isinstance(amount, bool) else amount
 
 
 def _set_defaults(target: Object, **values: Any) -> None:
@@ -78,7 +97,7 @@ def _fill_container(container: Object) -> None:
     resources = container["resources"]
     for part in ("limits", "requests"):
         if resources.get(part):
-            resources[part] = {name: str(amount) for name, amount in resources[part].items()}
+            resources[part] = {name: _as_text(amount) for name, amount in resources[part].items()}
     if resources.get("limits"):
         resources["requests"] = resources["limits"] | (resources.get("requests") or {})
     for port in container.get("ports") or ():

@@ -1,15 +1,18 @@
 """OpenAPI, as much as `kubectl` needs: what kinds there are, that the server checks fields itself, what CRDs describe.
 
 Built-in kinds have only their outline. Their paths name no patch media types, so that `kubectl apply` works out
-strategic patches from the types it brings along, which know more than an outline would.
+strategic patches from the types it brings along, which know more than an outline would. Older versions of it ask for
+version 2 as protobuf and are content with an empty document.
 """
 
 from typing import Any
 
+from simcluster import protobuf
 from simcluster.resources import Object, Resource, ResourceTable
 from simcluster.wire import Request, Response, to_response
 
 _INFO = {"title": "simcluster", "version": "v1.33.1"}
+_OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _ANY_OBJECT: Object = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _QUERY = ("fieldManager", "fieldValidation", "dryRun")
 
@@ -22,7 +25,7 @@ def answer(resources: ResourceTable, parts: list[str], request: Request) -> Resp
         case ["openapi", "v3", *rest] if "/".join(rest) in _paths(resources):
             return to_response(_document(resources, "/".join(rest)))
         case ["openapi", "v2"] if "protobuf" in request.accept and "json" not in request.accept:
-            return Response(406, b"", "text/plain")
+            return Response(200, protobuf.OPENAPI_DOCUMENT, _OPENAPI_PROTOBUF)
         case ["openapi", "v2"]:
             return to_response(_swagger(resources))
     return None

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import yaml
 
+from simcluster import protobuf
 from simcluster.errors import ApiError, bad_request, unsupported_media_type
 from simcluster.resources import Object
 
@@ -61,8 +62,10 @@ class Request:
             raise bad_request(f'invalid value "{text}" for {name}: not an integer') from None
 
     def parse(self) -> Any:
-        """Return the body as data, from JSON or YAML."""
-        if "protobuf" in self.content_type or "cbor" in self.content_type:
+        """Return the body as data, from JSON, YAML or (for a few kinds) protobuf."""
+        if "protobuf" in self.content_type:
+            return protobuf.decode(self.body)
+        if "cbor" in self.content_type:
             raise unsupported_media_type(f"the body of the request was in an unsupported format: {self.content_type}")
         try:
             return orjson.loads(self.body)

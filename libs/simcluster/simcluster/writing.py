@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from simcluster import apply, patches, subresources
+from simcluster import apply, defaults, patches, subresources
 from simcluster.errors import bad_request, conflict, unsupported_media_type
 from simcluster.reading import Reader
 from simcluster.registry import DeleteOptions, Registry, Write, delete_options, object_name
@@ -159,6 +159,8 @@ class Writer:
         if not manager:
             raise bad_request("fieldManager is required for apply patch")
         config = self._body(namespace, name, request)
+        if not self.resource.custom:
+            defaults.canonicalise(config)
         if config["metadata"].pop("managedFields", None):
             raise bad_request("metadata.managedFields must be nil")
         stored = self.registry.store.get(self._key, namespace, name)
