@@ -1,0 +1,115 @@
+"""The client of Muster's HTTP API: one origin, errors as `Failure`, repeats that cannot do harm.
+
+Requests that change something carry an idempotency key, or are harmless to repeat, so a broken connection is tried
+again. `httpx` is imported when it is needed, for it takes longer than printing the help.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from muster_cli.failure import Exit, Failure
+from muster_cli.settings import CommandLineSettings
+
+if TYPE_CHECKING:
+    import httpx
+
+API = "/api/v1"
+ATTEMPTS = 4
+FIRST_PAUSE_SECONDS = 0.2
+
+EXIT_BY_STATUS = {400: Exit.INVALID, 404: Exit.NOT_FOUND, 413: Exit.INVALID, 422: Exit.INVALID, 503: Exit.UNAVAILABLE}
+
+
+class Client:
+    """A connection to Muster."""
+
+    def __init__(self, settings: CommandLineSettings) -> None:
+        import httpx
+
+        self.settings = settings
+        self._http = httpx.Client(
+            base_url=f"{settings.url}{API}",
+            headers={"x-muster-user": settings.user, "x-muster-source": "cli"},
+            timeout=httpx.Timeout(30, connect=5),
+        )
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """Ask; parameters that are None are left out."""
+        return self._request("GET", path, params={k: v for k, v in parameters.items() if v is not None})
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Command."""
+        return self._request("POST", path, json=body or {})
+
+    def delete(self, path: str) -> Any:
+        """Command that something go away."""
+        return self._request("DELETE", path)
+
+    @contextmanager
+    def stream(self, path: str, **parameters: Any) -> Iterator[Iterator[bytes]]:
+        """Read an answer as it comes, for as long as it takes."""
+        import httpx
+
+        known = {k: v for k, v in parameters.items() if v is not None}
+        try:
+            with self._http.stream("GET", path, params=known, timeout=httpx.Timeout(None, connect=5)) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _failure(answer)
+                yield answer.iter_raw()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _request(self, method: str, path: str, **arguments: Any) -> Any:
+        import httpx
+
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            try:
+                answer = self._http.request(method, path, **arguments)
+            except httpx.TransportError as error:
+                if last or isinstance(error, httpx.ConnectError):
+                    raise self._unreachable(error) from error
+            else:
+                if answer.status_code != 503 or last:
+                    return _read(answer)
+            time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _unreachable(self, error: Exception) -> Failure:
+        return Failure(
+            Exit.UNAVAILABLE,
+            f"Muster does not answer at {self.settings.url}: {error}.",
+            "Start it with `muster up`, or set MUSTER_URL to where it runs.",
+        )
+
+
+def _read(answer: "httpx.Response") -> Any:
+    if answer.is_error:
+        raise _failure(answer)
+    return answer.json() if answer.content else None
+
+
+def _failure(answer: "httpx.Response") -> Failure:
+    """Turn the API's error into ours; whoever answered something else gets a sentence too."""
+    code = EXIT_BY_STATUS.get(answer.status_code, Exit.REFUSED if answer.status_code < 500 else Exit.UNAVAILABLE)
+    try:
+        body = answer.json()
+        message, issues = str(body["message"]), body.get("compliance_issues", [])
+    except (ValueError, KeyError, TypeError):
+        return Failure(code, f"{answer.url} answered {answer.status_code} {answer.reason_phrase}.")
+    lines = [f"  {issue['field']}: {issue['details']}" for issue in issues]
+    return Failure(code, message if len(lines) < 2 else "\n".join(["The request is not valid:", *lines]))

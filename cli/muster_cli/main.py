@@ -1,0 +1,67 @@
+"""`muster`: the command line. Every verb has its own file; here they are put together.
+
+Starting fast matters more than anything else to somebody who types: nothing is imported here but Typer and the verbs'
+signatures; what a verb needs, it imports when it runs.
+"""
+
+import sys
+
+import typer
+
+from muster_cli.failure import Exit, Failure
+from muster_cli.verbs import (
+    actions,
+    audit,
+    completion,
+    describe,
+    history,
+    list_,
+    logs,
+    project,
+    status,
+    submit,
+    up,
+    wait,
+)
+
+app = typer.Typer(
+    name="muster",
+    help="Submit, watch and steer workloads on shared GPU clusters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command(rich_help_panel="System")(up.up)
+app.add_typer(submit.app, name="submit", rich_help_panel="Workloads")
+app.command("list", rich_help_panel="Workloads")(list_.list_workloads)
+app.command(rich_help_panel="Workloads")(describe.describe)
+app.command(rich_help_panel="Workloads")(history.history)
+app.command(rich_help_panel="Workloads")(logs.logs)
+app.command(rich_help_panel="Workloads")(wait.wait)
+app.command(rich_help_panel="Workloads")(actions.stop)
+app.command(rich_help_panel="Workloads")(actions.activate)
+app.command(rich_help_panel="Workloads")(actions.delete)
+app.add_typer(project.app, name="project", rich_help_panel="System")
+app.command(rich_help_panel="System")(status.status)
+app.add_typer(audit.app, name="audit", rich_help_panel="System")
+app.command(rich_help_panel="System")(completion.completion)
+
+
+def main() -> None:
+    """Run a command; failures become one sentence on standard error and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except Failure as failure:
+        sys.stderr.write(f"{failure.message}\n")
+        if failure.next_step:
+            sys.stderr.write(f"{failure.next_step}\n")
+        sys.exit(int(failure.code))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `muster list | head`
+        sys.exit(int(Exit.DONE))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Finding the workload a person means: by id, by `project/name`, or by name alone where that is clear."""
+
+from typing import Any
+from uuid import UUID
+
+from muster_cli.client import Client
+from muster_cli.failure import Exit, Failure
+
+
+def find_workload(client: Client, reference: str, project: str = "") -> dict[str, Any]:
+    """Return the workload. Raises Failure when there is none, or when several have the name.
+
+    One that still exists is meant before one that was deleted; of deleted ones, the latest.
+    """
+    if _is_id(reference):
+        found: dict[str, Any] = client.get(f"/workloads/{reference}")
+        return found
+    if "/" in reference:
+        project, _, reference = reference.partition("/")
+    for deleted in ("false", "true"):
+        matches = _named(client, reference, project, deleted)
+        if len({match["project"] for match in matches}) > 1:
+            places = ", ".join(sorted(f"{match['project']}/{match['name']}" for match in matches))
+            raise Failure(Exit.INVALID, f"Several workloads are called {reference}.", f"Say which one: {places}.")
+        if matches:
+            return matches[0]
+    where = f" in project {project}" if project else ""
+    raise Failure(Exit.NOT_FOUND, f"There is no workload {reference}{where}.", "`muster list` shows those there are.")
+
+
+def _named(client: Client, name: str, project: str, deleted: str) -> list[dict[str, Any]]:
+    answer = client.get(
+        "/workloads",
+        filter_by=f"name=={name}",
+        project=project or None,
+        deleted=deleted,
+        sort_by="created_at",
+        sort_order="desc",
+        limit=100,
+    )
+    found: list[dict[str, Any]] = answer["workloads"]
+    return found
+
+
+def _is_id(reference: str) -> bool:
+    try:
+        UUID(reference)
+    except ValueError:
+        return False
+    return True
