@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 from simcluster.client import Client
 from simcluster.clock import Clock
+from simcluster.controllers.deployment import DeploymentController
+from simcluster.controllers.disruption import DisruptionController
 from simcluster.controllers.garbage import GarbageCollector
 from simcluster.controllers.job import JobController
 from simcluster.controllers.namespace import NamespaceController
+from simcluster.controllers.node_lifecycle import NodeLifecycleController
+from simcluster.controllers.replicaset import ReplicaSetController
+from simcluster.controllers.statefulset import StatefulSetController
 from simcluster.default_scheduler import DefaultScheduler
 from simcluster.kube_events import EventRecorder
 from simcluster.kubelet import Kubelet
@@ -42,6 +47,11 @@ def build_machinery(client: Client, clock: Clock, resources: ResourceTable) -> C
         kubelet,
         DefaultScheduler(client, clock, events),
         JobController(client, clock, events),
+        ReplicaSetController(client, clock, events),
+        DeploymentController(client, clock, events),
+        StatefulSetController(client, clock, events),
+        DisruptionController(client, clock),
+        NodeLifecycleController(client, clock, events),
         GarbageCollector(client, resources),
         NamespaceController(client, resources),
     )
