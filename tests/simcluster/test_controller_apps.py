@@ -191,7 +191,7 @@ async def test_a_stateful_set_rolls_out_from_the_highest_number_down_to_its_part
     create(world, STATEFUL_SETS, replicas=3, updateStrategy=strategy)
     await world.advance(30)
     set_image(world, STATEFUL_SETS, "web:2")
-    await world.advance(6)
+    await world.advance(4)
     assert images(world) == ["web:1", "web:1", "web:2"]
     await world.advance(30)
     assert images(world) == ["web:1", "web:2", "web:2"]
