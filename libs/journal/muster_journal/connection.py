@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ PING_SECONDS = 2
 """A connection that is open but dead is noticed after three of these."""
 
 NO_RESPONDERS = "503"
+NO_MESSAGE_FOUND = 10037
 STATUS = "Status"
 
 
@@ -105,14 +106,27 @@ class Connection:
     async def request(self, subject: str, body: object, timeout_seconds: float = 2.0) -> dict[str, Any]:
         """Ask JetStream something and return its answer. Raises ServerError; TimeoutError when none comes."""
         payload = json.dumps(body).encode() if body is not None else b""
-        try:
-            message = await self._client.request(subject, payload, timeout=timeout_seconds)
-        except NatsError as error:
-            raise TimeoutError(f"{subject}: {str(error) or type(error).__name__}") from error
+        message = await self._unless_lost(self._client.request(subject, payload, timeout=timeout_seconds), subject)
         answer: dict[str, Any] = json.loads(message.data)
         if "error" in answer:
             raise ServerError(answer["error"].get("err_code", 0), answer["error"].get("description", ""))
         return answer
+
+    async def _unless_lost(self, request: Coroutine[Any, Any, Msg], subject: str) -> Msg:
+        """Wait for an answer, but not longer than the connection lives: what was asked before will not be answered."""
+        loop = asyncio.get_running_loop()
+        asking, returned = loop.create_task(request), loop.create_future()
+        forget = self.on_return(lambda: None if returned.done() else returned.set_result(None))
+        try:
+            await asyncio.wait({asking, returned}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise TimeoutError(f"{subject}: the connection was lost")
+            return asking.result()
+        except NatsError as error:
+            raise TimeoutError(f"{subject}: {str(error) or type(error).__name__}") from error
+        finally:
+            forget()
+            asking.cancel()
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> EndListening:
         """Listen on an inbox and return what ends that. Raises TimeoutError when the connection is gone."""

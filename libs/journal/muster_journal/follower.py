@@ -22,7 +22,7 @@ from muster_contracts.subjects import STREAM
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from muster_journal.connection import STATUS, Connection, EndListening, ServerError
+from muster_journal.connection import NO_MESSAGE_FOUND, STATUS, Connection, EndListening, ServerError
 from muster_journal.port import Batch, Damaged
 from muster_journal.reading import Message, check_position, readable
 
@@ -41,7 +41,8 @@ RETRY_SECONDS = (0.05, 0.1, 0.2, 0.4, 1.0)
 
 _NANOSECONDS = 1_000_000_000
 _REQUEST_OVER = {"404", "408"}
-_TOO_MANY_BYTES = "Message Size Exceeds MaxBytes"
+_BATCH_OVER = {"Batch Completed", "Message Size Exceeds MaxBytes"}
+"""How a request with `max_bytes` ends, both under status 409, which otherwise means that the consumer is of no use."""
 
 
 class Broken(Exception):
@@ -71,9 +72,23 @@ async def follow(connection: Connection, after: int, limit: int) -> AsyncIterato
                 if damage:
                     raise damage
         except Broken as trouble:
+            await _check_present(connection, after + 1, pull.end)
             logger.info("The journal is read anew", extra={"position": after, "reason": str(trouble)})
         finally:
             await pull.close()
+
+
+async def _check_present(connection: Connection, position: int, end: int) -> None:
+    """Raise Damaged when the next message is missing from the stream itself, which forbids deletion."""
+    if position > end:
+        return
+    try:
+        await connection.request(f"$JS.API.STREAM.MSG.GET.{STREAM}", {"seq": position})
+    except ServerError as error:
+        if error.code == NO_MESSAGE_FOUND:
+            raise Damaged(position, f"it is missing; the stream goes on to {end}.") from error
+    except TimeoutError:
+        return
 
 
 async def _wait_a_little(connection: Connection, error: Exception, failures: int) -> int:
@@ -144,7 +159,8 @@ class Pull:
     async def __anext__(self) -> tuple[list[Message], int]:
         """Return consecutive messages, at least one, and the end of the stream as known with the last of them.
 
-        Raises Broken when this consumer brings nothing more.
+        Raises Broken when this consumer brings nothing more, or skipped something: a client that is too slow drops
+        messages.
         """
         if self._connection.closed:
             raise StopAsyncIteration
@@ -167,22 +183,15 @@ class Pull:
                 self._trouble = "neither a message nor a heartbeat came"
 
     def _in_order(self, taken: list[Msg]) -> tuple[list[Message], int]:
-        first = self._position
         messages: list[Message] = []
         pending = 0
         for message in taken:
             position, pending = _position_and_pending(message.reply)
             if position != self._position + 1:
-                raise self._gap(position, first, messages)
+                raise Broken(f"{self._position + 1} was lost on the way")
             self._position = position
             messages.append(Message(position, message.subject, message.headers or {}, message.data))
         return messages, self._position + pending
-
-    def _gap(self, position: int, first: int, messages: list[Message]) -> Exception:
-        """Nothing may be missing from a stream that forbids deletion; but a message may have been lost on the way."""
-        if messages or first != self._position or self._requests > 2:
-            return Broken(f"{self._position + 1} was lost on the way")
-        return Damaged(self._position + 1, f"it is missing; the stream goes on at {position}.")
 
     async def _on_message(self, message: Msg) -> None:
         if message.reply and message.reply.startswith("$JS.ACK."):
@@ -196,7 +205,7 @@ class Pull:
         status, description = headers.get(STATUS, ""), headers.get("Description", "")
         if status == "100":
             return
-        if status in _REQUEST_OVER or description == _TOO_MANY_BYTES:
+        if status in _REQUEST_OVER or description in _BATCH_OVER:
             self._outstanding -= int(headers.get("Nats-Pending-Messages", "0"))
             await self._ask()
         else:

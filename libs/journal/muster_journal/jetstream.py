@@ -31,14 +31,13 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from muster_journal.aggregate import read_all
-from muster_journal.connection import NO_RESPONDERS, STATUS, Connection, Login, ServerError
+from muster_journal.connection import NO_MESSAGE_FOUND, NO_RESPONDERS, STATUS, Connection, Login, ServerError
 from muster_journal.follower import follow
 from muster_journal.port import ANYTHING, Batch, Conflict
 from muster_journal.reading import recorded
 
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 WRONG_LAST_SEQUENCE = 10071
-NO_MESSAGE_FOUND = 10037
 
 IN_FLIGHT = 512
 """Appends sent and not yet answered; more would only queue in the server."""
@@ -146,7 +145,7 @@ class JetStreamJournal:
     async def _append(self, message: Outgoing, deadline: float) -> int:
         while self._now_is_before(deadline):
             try:
-                position = await self._attempt(message)
+                position = await self._attempt(message, deadline)
             except TimeoutError:
                 await self._wait_a_little(deadline)
             else:
@@ -169,7 +168,7 @@ class JetStreamJournal:
             f"{self._patience_seconds:g} seconds; {self._connection.last_error}."
         )
 
-    async def _attempt(self, message: Outgoing) -> int:
+    async def _attempt(self, message: Outgoing, deadline: float) -> int:
         """Send once and return the position; 0 when nothing is known and it must be sent again at once.
 
         Raises TimeoutError when it should be sent again in a little while.
@@ -178,7 +177,7 @@ class JetStreamJournal:
             raise TimeoutError("NATS is not connected")
         if self._listening_on is not self._connection.client:
             await self._listen()
-        answer = await self._send(message)
+        answer = await self._send(message, deadline)
         return await self._position_from(answer, message) if answer is not None else 0
 
     async def _listen(self) -> None:
@@ -187,14 +186,14 @@ class JetStreamJournal:
         self._inbox = self._connection.client.new_inbox()
         await self._connection.subscribe(f"{self._inbox}.*", self._on_answer)
 
-    async def _send(self, message: Outgoing) -> Msg | None:
+    async def _send(self, message: Outgoing, deadline: float) -> Msg | None:
         """Send, and return the server's answer, None when it does not come in time or the connection was lost."""
         loop = asyncio.get_running_loop()
         self._sent += 1
         token = f"{self._inbox}.{self._sent}"
         future: asyncio.Future[Msg | None] = loop.create_future()
         self._answers[token] = future
-        timer = loop.call_later(ANSWER_SECONDS, _give_up, future)
+        timer = loop.call_at(min(loop.time() + ANSWER_SECONDS, deadline), _give_up, future)
         headers = message.headers
         if message.expected != ANYTHING:
             headers = headers | {EXPECTED: str(message.expected)}
