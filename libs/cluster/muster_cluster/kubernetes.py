@@ -107,14 +107,14 @@ class KubernetesCluster:
     async def create(self, resource: Resource[Item], manifest: Mapping[str, Any]) -> Item:
         """Create an object. Raises Conflicted when the name is taken, Rejected when it is not valid."""
         path = resource.path(_namespace_of(resource, manifest))
-        return await self._ask(Request("POST", path, _AS_US, dict(manifest)), resource.model)
+        return await self._ask(Request("POST", path, _AS_US, _typed(resource, manifest)), resource.model)
 
     async def apply(self, resource: Resource[Item], manifest: Mapping[str, Any], *, force: bool = True) -> Item:
         """Server-side apply an object under our field manager; creates it when it is not there."""
         path = resource.path(_namespace_of(resource, manifest), manifest["metadata"]["name"])
         query = {**_AS_US, "force": "true" if force else "false"}
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, **manifest}
-        return await self._ask(Request("PATCH", path, query, body, PatchType.APPLY), resource.model)
+        request = Request("PATCH", path, query, _typed(resource, manifest), PatchType.APPLY)
+        return await self._ask(request, resource.model)
 
     async def patch(
         self,
@@ -359,6 +359,10 @@ def _status_of(body: bytes) -> _Status:
         return msgspec.json.decode(body, type=_Status)
     except msgspec.DecodeError:
         return _Status(message=body[:500].decode(errors="replace").strip())
+
+
+def _typed(resource: Resource[Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **manifest}
 
 
 def _namespace_of(resource: Resource[Any], manifest: Mapping[str, Any]) -> str:
