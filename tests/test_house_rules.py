@@ -27,6 +27,7 @@ RARE = 0.05
 VAGUE = re.compile(r"^(utils?|commons?|helpers?|managers?)$|.(Utils?|Helpers?|Managers?)$")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|NotImplemented" r"Error)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.*}])/(work|root|home/\w+)/")
+FAILING = {"raises", "fail", "timeout", "wait_for"}
 CHECKS = re.compile(r"^(assert|check|expect)")
 
 
@@ -44,6 +45,11 @@ class Source:
     @property
     def is_test(self) -> bool:
         return self.path.parts[0] in {"tests", "benchmarks"}
+
+    @property
+    def is_for_a_person(self) -> bool:
+        """Whether it runs in somebody's terminal and in no simulated world: it may wait and look at the clock."""
+        return self.path.parts[0] == "cli"
 
 
 @cache
@@ -135,21 +141,19 @@ def reads_the_environment(source: Source) -> Iterable[int]:
 
 def sleeps(source: Source) -> Iterable[int]:
     """Wait on a condition with a deadline; in asynchronous code with asyncio.sleep, which a test's loop can skip."""
-    for node in ast.walk(source.tree):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module == "time"
-            and any(name.name == "sleep" for name in node.names)
-        ):
-            yield node.lineno
+    if source.is_for_a_person:
+        return
     yield from (line for line, name in called(source.tree) if name == "time.sleep")
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            yield from (node.lineno for name in node.names if name.name == "sleep")
 
 
 def reads_a_clock(source: Source) -> Iterable[int]:
     """Take the time from the clock that was passed in, or from the event loop; only clock.py asks the machine."""
-    forbidden = re.compile(r"(^|\.)(datetime\.(now|utcnow|today)|date\.today|time\.time(_ns)?)$")
-    if source.is_test or source.path.name == "clock.py":
+    if source.is_test or source.is_for_a_person or source.path.name == "clock.py":
         return []
+    forbidden = re.compile(r"(^|\.)(datetime\.(now|utcnow|today)|date\.today|time\.time(_ns)?)$")
     return [line for line, name in called(source.tree) if forbidden.search(name)]
 
 
@@ -172,12 +176,12 @@ def unasserted_test(source: Source) -> Iterable[int]:
 
 
 def can_fail(test: ast.AST, tree: ast.Module) -> bool:
-    """Whether it asserts something itself, or through a function whose name says so or that asserts in this file."""
+    """Whether it asserts (itself, or through a function that does or says so) or waits with a deadline."""
     asserting = {each.name for each in functions(tree) if any(isinstance(node, ast.Assert) for node in ast.walk(each))}
     if any(isinstance(node, ast.Assert) for node in ast.walk(test)):
         return True
     names = [name.rsplit(".", 1)[-1] for _, name in called(test)]
-    return any(name in {"raises", "fail"} or CHECKS.match(name) or name in asserting for name in names)
+    return any(name in FAILING or CHECKS.match(name) or name in asserting for name in names)
 
 
 def skipped_without_reason(source: Source) -> Iterable[int]:
