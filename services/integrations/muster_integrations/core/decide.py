@@ -1,0 +1,213 @@
+"""Which events are missing: the differences between what the journal says and what is seen, in their order.
+
+Whole states are compared, so it does not matter how often, in which order or after which accident somebody asks: what
+is already written gives no event, and after a kill in the middle exactly the rest is decided again. The order within a
+sighting is part of the contract: the workload, its pod groups, its pods, then what the owner says; the end comes last.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from typing import TypeVar
+
+from muster_contracts.events import (
+    AnyEvent,
+    NodeGone,
+    NodeObserved,
+    OwnerObserved,
+    PodGone,
+    PodGroupChanged,
+    PodGroupFormed,
+    PodMoved,
+    PodObserved,
+    WorkloadDiscovered,
+    WorkloadGone,
+)
+from muster_contracts.values import Controls, Outcome, Patch, PodFacts, PodMark, PodPhase
+
+from muster_integrations.core.fold import FoldedWorkload
+from muster_integrations.core.seen import NOTHING_KNOWN, Departures, SeenGroup, SeenWorkload
+
+Part = TypeVar("Part", PodFacts, PodMark)
+PODS_PER_EVENT = 200
+"""A pod's facts are about a kilobyte, and a message of the bus holds one million bytes."""
+
+
+def decide_workload(
+    folded: FoldedWorkload, seen: SeenWorkload | None, departures: Departures = NOTHING_KNOWN
+) -> list[AnyEvent]:
+    """Return what has to be written of a workload; `seen` is None when neither its object nor a pod is there."""
+    if seen is None:
+        return list(_end(folded, departures)) if folded.discovered else []
+    return [
+        *_discovery(folded, seen),
+        *_groups(folded, seen),
+        *_pods_left(folded, seen.pods, departures),
+        *_pods_seen(folded, seen),
+        *_groups_left(folded, seen),
+        *_owner(folded, seen),
+    ]
+
+
+def same_pod(known: PodFacts, seen: PodFacts) -> bool:
+    """Say whether nothing that matters changed. A bound pod's resource version does not: nobody binds it again."""
+    if known == seen:
+        return True
+    return bool(seen.node) and known == seen.model_copy(update={"resource_version": known.resource_version})
+
+
+def same_controls(known: Controls, seen: Controls) -> bool:
+    """Say whether both do the same, whichever resource version they were made from."""
+    return _unversioned(known) == _unversioned(seen)
+
+
+def decide_node(folded: NodeObserved | None, seen: NodeObserved | None) -> list[AnyEvent]:
+    """Return what has to be written of the node of one name; another id under the same name is another node."""
+    if folded == seen:
+        return []
+    events: list[AnyEvent] = []
+    if folded is not None and (seen is None or seen.node_id != folded.node_id):
+        events.append(NodeGone(node_id=folded.node_id, name=folded.name))
+    if seen is not None:
+        events.append(seen)
+    return events
+
+
+def _discovery(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
+    if folded.discovered is None:
+        yield WorkloadDiscovered(
+            workload_id=seen.workload_id,
+            kind=seen.kind,
+            api_version=seen.api_version,
+            workload_class=seen.workload_class,
+            name=seen.name,
+            namespace=seen.namespace,
+            project=seen.project,
+            object_id=seen.object_id,
+            identity_source=seen.identity_source,
+            parent=seen.parent,
+            attributes=dict(seen.attributes),
+            owner=seen.owner,
+            controls=seen.controls,
+            supports=seen.supports,
+            requests=seen.requests,
+            created_at=seen.created_at,
+        )
+
+
+def _groups(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
+    for group_id, group in seen.groups.items():
+        known = folded.groups.get(group_id)
+        if known is None:
+            yield _formed(seen, group)
+        elif (known.min_members, known.sub_groups) != (group.min_members, group.sub_groups):
+            yield PodGroupChanged(
+                workload_id=seen.workload_id,
+                pod_group_id=group_id,
+                min_members=group.min_members,
+                sub_groups=group.sub_groups,
+            )
+
+
+def _formed(seen: SeenWorkload, group: SeenGroup) -> PodGroupFormed:
+    return PodGroupFormed(
+        workload_id=seen.workload_id,
+        pod_group_id=group.pod_group_id,
+        name=group.name,
+        min_members=group.min_members,
+        sub_groups=group.sub_groups,
+        priority_class=group.priority_class,
+        node_pools=group.node_pools,
+    )
+
+
+def _groups_left(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
+    for group_id, group in folded.groups.items():
+        if group_id not in seen.groups:
+            yield PodGroupChanged(
+                workload_id=seen.workload_id,
+                pod_group_id=group_id,
+                min_members=group.min_members,
+                sub_groups=group.sub_groups,
+                dissolved=True,
+            )
+
+
+def _pods_seen(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
+    changed = [
+        facts
+        for pod_id, facts in seen.pods.items()
+        if (known := folded.pods.get(pod_id)) is not facts and (known is None or not same_pod(known, facts))
+    ]
+    for part in _parts(changed):
+        yield PodObserved(workload_id=seen.workload_id, pods=tuple(part))
+
+
+def _pods_left(folded: FoldedWorkload, present: Container[object], departures: Departures) -> Iterator[AnyEvent]:
+    left = [facts for pod_id, facts in folded.pods.items() if pod_id not in present]
+    for facts in left:
+        if (new_home := departures.moved.get(facts.pod_id)) is not None:
+            yield PodMoved(
+                workload_id=folded.workload_id,
+                pod_id=facts.pod_id,
+                new_workload_id=new_home,
+                reason="Its owner turned out to be another object.",
+            )
+    gone = [departures.last_words.get(f.pod_id) or _mark(f) for f in left if f.pod_id not in departures.moved]
+    for part in _parts(gone):
+        yield PodGone(workload_id=folded.workload_id, pods=tuple(part))
+
+
+def _mark(facts: PodFacts) -> PodMark:
+    ended = facts.phase in {PodPhase.SUCCEEDED, PodPhase.FAILED}
+    return PodMark(pod_id=facts.pod_id, name=facts.name, last_phase=facts.phase, node=facts.node, exit_seen=ended)
+
+
+def _owner(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
+    known = folded.discovered
+    if known is None:
+        return  # the discovery carries it all
+    controls = _newer_controls(folded, known.controls, seen.controls)
+    attributes = None if known.attributes == seen.attributes else dict(seen.attributes)
+    requests = None if known.requests == seen.requests else seen.requests
+    if known.owner == seen.owner and (controls, attributes, requests) == (None, None, None):
+        return
+    yield OwnerObserved(
+        workload_id=seen.workload_id,
+        owner=seen.owner,
+        controls=controls,
+        attributes=attributes,
+        requests=requests,
+    )
+
+
+def _newer_controls(folded: FoldedWorkload, known: Controls, seen: Controls) -> Controls | None:
+    """Return controls worth writing. Their resource version counts only while somebody waits to use them.
+
+    It changes with every heartbeat of the object, and a heartbeat is no event; but a stop that met a conflict waits
+    for controls made from the newer version.
+    """
+    if known == seen or (same_controls(known, seen) and not folded.request_is_open):
+        return None
+    return seen
+
+
+def _unversioned(controls: Controls) -> tuple[object, ...]:
+    def plain(patches: Sequence[Patch]) -> list[Patch]:
+        return [patch.model_copy(update={"resource_version": ""}) for patch in patches]
+
+    return plain(controls.stop), plain(controls.activate), controls.delete, controls.reason
+
+
+def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
+    yield from _pods_left(folded, (), departures)
+    assert folded.discovered is not None
+    owner = folded.discovered.owner
+    seen = departures.end_seen or owner.deleting or owner.outcome is not Outcome.NONE
+    yield WorkloadGone(workload_id=folded.workload_id, end_seen=seen, reason="" if seen else _UNSEEN)
+
+
+_UNSEEN = "It vanished while nobody was watching."
+
+
+def _parts(pods: Sequence[Part]) -> Iterator[Sequence[Part]]:
+    for start in range(0, len(pods), PODS_PER_EVENT):
+        yield pods[start : start + PODS_PER_EVENT]

@@ -1,0 +1,274 @@
+"""What the journal says so far: all we ever wrote of workloads, pods and nodes, and what others wrote that we need.
+
+The service writes only differences between this and what it sees. An event of ours is folded twice, when its append
+succeeded and when it comes back with the stream; the second time changes nothing, because every aggregate remembers
+the position of our last event on it (which is also what the next append expects).
+
+What is gone is forgotten but for its id: Kubernetes never uses a UID again, so an id that is gone stays gone.
+"""
+
+from dataclasses import dataclass, field
+from typing import assert_never
+from uuid import UUID
+
+from muster_contracts.events import (
+    AccessRuleChanged,
+    ActivateRequested,
+    AnyEvent,
+    AttemptRefused,
+    DeadlinePassed,
+    DeleteRequested,
+    DepartmentChanged,
+    GpuBusy,
+    GpuIdle,
+    LeadershipTaken,
+    LimitReached,
+    NodeGone,
+    NodeObserved,
+    NodePoolChanged,
+    ObjectsApplied,
+    ObjectsRefused,
+    OwnerObserved,
+    PhaseChanged,
+    PhaseTableAdopted,
+    PlacementReleased,
+    PlanMade,
+    PodGone,
+    PodGroupChanged,
+    PodGroupFormed,
+    PodMoved,
+    PodObserved,
+    PodPreempted,
+    PodScheduled,
+    PolicyChanged,
+    ProjectChanged,
+    SessionClosed,
+    SessionOpened,
+    StopRequested,
+    SubmissionRefused,
+    TokenIssued,
+    TokenRevoked,
+    WorkloadBlocked,
+    WorkloadDiscovered,
+    WorkloadGone,
+    WorkloadSubmitted,
+)
+from muster_contracts.subjects import Writer, subject_of
+from muster_contracts.values import PodFacts
+
+
+@dataclass(slots=True)
+class FoldedWorkload:
+    """What we wrote of one workload. `discovered` carries the latest of what may change in it.
+
+    `asked_to_suspend` is what the last request to stop or activate wants of the object.
+    """
+
+    workload_id: UUID
+    discovered: WorkloadDiscovered | None = None
+    groups: dict[UUID, PodGroupFormed] = field(default_factory=dict)
+    pods: dict[UUID, PodFacts] = field(default_factory=dict)
+    asked_to_suspend: bool | None = None
+
+    @property
+    def request_is_open(self) -> bool:
+        """Whether somebody asked to stop or activate it and the object has not followed yet."""
+        suspended = self.discovered is not None and self.discovered.owner.suspended
+        return self.asked_to_suspend is not None and self.asked_to_suspend != suspended
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Which object an accepted submission names, and what its pod groups need to know of it."""
+
+    name: str
+    object_kind: str
+    namespace: str
+    object_name: str
+    priority_class: str
+    node_pools: tuple[str, ...]
+
+    def names(self, kind: str, namespace: str, name: str) -> bool:
+        """Say whether this is the object the submission is about."""
+        return (self.object_kind, self.namespace, self.object_name) == (kind, namespace, name)
+
+
+class Fold:
+    """All of it. `apply` is the only way in."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.workloads: dict[UUID, FoldedWorkload] = {}
+        self.gone: set[UUID] = set()
+        self.homes: dict[UUID, UUID] = {}
+        """To which workload each living pod belongs."""
+        self.nodes: dict[str, NodeObserved] = {}
+        self.projects: dict[str, str] = {}
+        """The name of the project of each namespace that is one's."""
+        self.submissions: dict[UUID, Submission] = {}
+        self._versions: dict[UUID, int] = {}
+
+    def workload(self, workload_id: UUID) -> FoldedWorkload | None:
+        """Return what we wrote of a workload that is not gone."""
+        return self.workloads.get(workload_id)
+
+    def project_of(self, namespace: str) -> str | None:
+        """Return the project whose namespace this is."""
+        return self.projects.get(namespace)
+
+    def submission_of(self, workload_id: UUID) -> Submission | None:
+        """Return what an accepted submission that is not gone names."""
+        return self.submissions.get(workload_id)
+
+    def home_of(self, pod_id: UUID) -> UUID | None:
+        """Return the workload that a pod belongs to."""
+        return self.homes.get(pod_id)
+
+    def version_for(self, event: AnyEvent) -> int:
+        """Return the position of our last event on the aggregate this event is about; 0 when there is none."""
+        return self._versions.get(subject_of(event).id, 0)
+
+    def follow(self, position: int, event: AnyEvent) -> None:
+        """Fold the next event of the stream; one that was read before changes nothing."""
+        if position <= self.position:
+            return
+        self.position = position
+        self.apply(position, event)
+
+    def apply(self, position: int, event: AnyEvent) -> None:
+        """Fold one event: the next of the stream, or one of ours as soon as it is stored."""
+        subject = subject_of(event)
+        if subject.writer is Writer.INTEGRATIONS:
+            if position <= self._versions.get(subject.id, 0):
+                return
+            self._versions[subject.id] = position
+        self._evolve(event)
+
+    def _evolve(self, event: AnyEvent) -> None:
+        match event:
+            case WorkloadDiscovered() | OwnerObserved() | WorkloadGone():
+                self._fold_owner(event)
+            case PodGroupFormed() | PodGroupChanged():
+                self._fold_group(event)
+            case PodObserved() | PodGone() | PodMoved():
+                self._fold_pods(event)
+            case NodeObserved():
+                self.nodes[event.name] = event
+            case NodeGone():
+                self._fold_node_gone(event)
+            case WorkloadSubmitted() | ProjectChanged() | StopRequested() | ActivateRequested():
+                self._fold_request(event)
+            case (
+                SubmissionRefused()
+                | ObjectsApplied()
+                | ObjectsRefused()
+                | DeleteRequested()
+                | LimitReached()
+                | SessionOpened()
+                | SessionClosed()
+                | DepartmentChanged()
+                | NodePoolChanged()
+                | PolicyChanged()
+                | AccessRuleChanged()
+                | AttemptRefused()
+                | TokenIssued()
+                | TokenRevoked()
+                | LeadershipTaken()
+                | PlanMade()
+                | PodScheduled()
+                | PlacementReleased()
+                | PodPreempted()
+                | DeadlinePassed()
+                | WorkloadBlocked()
+                | PhaseChanged()
+                | PhaseTableAdopted()
+                | GpuIdle()
+                | GpuBusy()
+            ):
+                pass
+            case _:
+                assert_never(event)
+
+    def _fold_owner(self, event: WorkloadDiscovered | OwnerObserved | WorkloadGone) -> None:
+        match event:
+            case WorkloadDiscovered():
+                self._workload(event.workload_id).discovered = event
+            case OwnerObserved():
+                self._fold_owner_observed(event)
+            case WorkloadGone():
+                self._forget(event.workload_id)
+
+    def _fold_owner_observed(self, event: OwnerObserved) -> None:
+        workload = self._workload(event.workload_id)
+        assert workload.discovered is not None, "an owner is observed after its workload was discovered"
+        changed = {"controls": event.controls, "attributes": event.attributes, "requests": event.requests}
+        workload.discovered = workload.discovered.model_copy(
+            update={"owner": event.owner} | {name: value for name, value in changed.items() if value is not None}
+        )
+
+    def _forget(self, workload_id: UUID) -> None:
+        workload = self.workloads.pop(workload_id, None)
+        self.gone.add(workload_id)
+        self.submissions.pop(workload_id, None)
+        for pod_id in workload.pods if workload else ():
+            self._leave(workload_id, pod_id)
+
+    def _fold_group(self, event: PodGroupFormed | PodGroupChanged) -> None:
+        groups = self._workload(event.workload_id).groups
+        match event:
+            case PodGroupFormed():
+                groups[event.pod_group_id] = event
+            case PodGroupChanged(dissolved=True):
+                groups.pop(event.pod_group_id, None)
+            case PodGroupChanged():
+                groups[event.pod_group_id] = groups[event.pod_group_id].model_copy(
+                    update={"min_members": event.min_members, "sub_groups": event.sub_groups}
+                )
+
+    def _fold_pods(self, event: PodObserved | PodGone | PodMoved) -> None:
+        pods = self._workload(event.workload_id).pods
+        match event:
+            case PodObserved():
+                pods.update((facts.pod_id, facts) for facts in event.pods)
+                self.homes.update((facts.pod_id, event.workload_id) for facts in event.pods)
+            case PodGone():
+                for mark in event.pods:
+                    pods.pop(mark.pod_id, None)
+                    self._leave(event.workload_id, mark.pod_id)
+            case PodMoved():
+                pods.pop(event.pod_id, None)
+                self._leave(event.workload_id, event.pod_id)
+
+    def _leave(self, workload_id: UUID, pod_id: UUID) -> None:
+        if self.homes.get(pod_id) == workload_id:  # it may be at home elsewhere already
+            del self.homes[pod_id]
+
+    def _fold_node_gone(self, event: NodeGone) -> None:
+        if event.name in self.nodes and self.nodes[event.name].node_id == event.node_id:
+            del self.nodes[event.name]
+
+    def _fold_request(self, event: WorkloadSubmitted | ProjectChanged | StopRequested | ActivateRequested) -> None:
+        match event:
+            case WorkloadSubmitted():
+                self.submissions[event.workload_id] = _submission(event)
+            case ProjectChanged(removed=True):
+                self.projects.pop(event.namespace, None)
+            case ProjectChanged():
+                self.projects[event.namespace] = event.name
+            case StopRequested() | ActivateRequested():
+                if event.workload_id not in self.gone:
+                    self._workload(event.workload_id).asked_to_suspend = isinstance(event, StopRequested)
+
+    def _workload(self, workload_id: UUID) -> FoldedWorkload:
+        return self.workloads.setdefault(workload_id, FoldedWorkload(workload_id))
+
+
+def _submission(event: WorkloadSubmitted) -> Submission:
+    return Submission(
+        event.name,
+        event.object_kind,
+        event.namespace,
+        event.object_name,
+        event.spec.priority_class,
+        event.spec.node_pools,
+    )

@@ -1,0 +1,215 @@
+"""What to do when something is seen or folded: find the differences and append them.
+
+Three things feed the recorder: the fold of the journal, the reflectors, and requests to look again. None of them
+writes; they only say about whom (`Deeds`), and whoever's turn it is is compared as a whole. So nothing is lost when
+the process dies: after a restart the same differences are found. Nothing is compared before the journal was read to
+its end and every kind was listed once, for until then absence means nothing.
+
+A label with a workload id that no submission has confirmed is neither believed nor disbelieved until the fold has
+passed the end of the stream as it was when the label was seen: the submission was written before the object.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, assert_never
+from uuid import UUID
+
+import structlog
+from muster_chassis.deeds import Deeds
+from muster_chassis.following import Progress
+from muster_cluster.metadata import HasMetadata
+from muster_cluster.objects import NODES
+from muster_cluster.port import Resource
+from muster_cluster.reflector import Batch as SeenBatch
+from muster_cluster.reflector import Delta
+from muster_contracts.events import (
+    ActivateRequested,
+    AnyEvent,
+    PodGone,
+    ProjectChanged,
+    StopRequested,
+    WorkloadGone,
+    WorkloadSubmitted,
+)
+from muster_journal.port import Batch, Conflict, Journal
+
+from muster_integrations.core.decide import decide_node, decide_workload
+from muster_integrations.core.fold import Fold, FoldedWorkload
+from muster_integrations.recognition.mirror import Mirror
+from muster_integrations.recognition.owners import Known
+from muster_integrations.recognition.table import TABLE
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadDue:
+    """Compare a workload."""
+
+    workload_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDue:
+    """Compare a node, by its name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDue:
+    """Find out whether a workload id on an object is one of ours."""
+
+    workload_id: UUID
+
+
+Due = WorkloadDue | NodeDue | LabelDue
+
+
+class Recorder:
+    """Holds the fold and the mirror, and writes what the second has and the first has not."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        kinds: Collection[Resource[Any]],
+        *,
+        random: Random,
+        owner_wait_seconds: float,
+        append_concurrency: int,
+    ) -> None:
+        self.fold = Fold()
+        self.mirror = Mirror(self.fold)
+        self.progress = Progress()
+        self._journal = journal
+        self._unlisted = {kind.plural for kind in kinds}
+        self._listed = asyncio.Event()
+        self._owner_wait_seconds = owner_wait_seconds
+        self._deeds: Deeds[Due] = Deeds(self._look_at, random=random, concurrency=append_concurrency)
+
+    # ------------------------------------------------------------ what feeds it
+
+    async def follow(self, batch: Batch) -> None:
+        """Fold what the journal says next, and look again at whom it concerns."""
+        for recorded in batch.events:
+            self.fold.follow(recorded.position, recorded.event)
+            self._heed(recorded.event)
+        self._pass_on()
+
+    def take(self, resource: Resource[Any], batch: SeenBatch[Any]) -> None:
+        """Take what a reflector found together."""
+        for delta in batch.deltas:
+            self._take(resource, delta)
+        if batch.synced:
+            self._unlisted.discard(resource.plural)
+            if not self._unlisted:
+                self._listed.set()
+        self._pass_on()
+
+    async def write(self) -> None:
+        """Compare everybody once the ground is known, then whoever is due, until cancelled."""
+        await self.progress.catch_up()
+        await self._listed.wait()
+        for workload_id in {*self.fold.workloads, *self.mirror.workload_ids}:
+            self._deeds.want(WorkloadDue(workload_id))
+        for name in {*self.fold.nodes, *self.mirror.node_names}:
+            self._deeds.want(NodeDue(name))
+        self._pass_on()
+        await self._deeds.run()
+
+    @property
+    def open(self) -> int:
+        """How many comparisons are due or under way."""
+        return self._deeds.open
+
+    def _take(self, resource: Resource[Any], delta: Delta[Any]) -> None:
+        if resource is NODES:
+            self.mirror.take_node(delta.old, delta.new)
+        else:
+            self.mirror.take(_known(resource, delta.old), _known(resource, delta.new), seen=delta.seen)
+
+    def _heed(self, event: AnyEvent) -> None:
+        """Look again at what an event of somebody else concerns; our own tell us nothing new."""
+        match event:
+            case ProjectChanged():
+                self.mirror.namespace_changed(event.namespace)
+            case WorkloadSubmitted():
+                self.mirror.submission_changed(event.workload_id)
+            case StopRequested() | ActivateRequested():
+                self._deeds.want(WorkloadDue(event.workload_id))
+            case _:
+                pass
+
+    def _pass_on(self) -> None:
+        """Make due whomever the mirror names. Before everything was listed nobody is: owners may come later."""
+        if not self._listed.is_set():
+            return
+        changes = self.mirror.changes()
+        for workload_id in changes.workloads:
+            self._deeds.want(WorkloadDue(workload_id))
+        for name in changes.nodes:
+            self._deeds.want(NodeDue(name))
+        for workload_id in changes.doubts:
+            self._deeds.want(LabelDue(workload_id))
+        for uid in changes.orphans:
+            asyncio.get_running_loop().call_later(self._owner_wait_seconds, self._give_up_owner, uid)
+
+    def _give_up_owner(self, uid: str) -> None:
+        self.mirror.give_up_owner(uid)
+        self._pass_on()
+
+    # ------------------------------------------------------------ what it does
+
+    async def _look_at(self, due: Due) -> None:
+        match due:
+            case WorkloadDue():
+                await self._append(due, self._missing_of(due.workload_id))
+            case NodeDue():
+                await self._append(due, decide_node(self.fold.nodes.get(due.name), self.mirror.seen_node(due.name)))
+            case LabelDue():
+                await self._verify(due.workload_id)
+            case _:
+                assert_never(due)
+
+    def _missing_of(self, workload_id: UUID) -> Sequence[AnyEvent]:
+        if workload_id in self.fold.gone:
+            return []
+        return decide_workload(
+            self.fold.workload(workload_id) or FoldedWorkload(workload_id),
+            self.mirror.seen_workload(workload_id),
+            self.mirror.departures_of(workload_id),
+        )
+
+    async def _append(self, due: Due, events: Sequence[AnyEvent]) -> None:
+        """Append in order, each on what the last one left; after a lost race read on and decide anew."""
+        try:
+            for event in events:
+                position = await self._journal.append(event, expected=self.fold.version_for(event))
+                self.fold.apply(position, event)
+                self._heed_written(event)
+        except Conflict as lost:
+            log.info("Another append came first; deciding anew.", subject=lost.subject, position=lost.actual)
+            await self.progress.reach(lost.actual)
+            self._deeds.want(due)
+
+    def _heed_written(self, event: AnyEvent) -> None:
+        match event:
+            case PodGone():
+                self.mirror.written_gone(event.workload_id, [mark.pod_id for mark in event.pods])
+            case WorkloadGone():
+                self.mirror.written_end(event.workload_id)
+            case _:
+                pass
+
+    async def _verify(self, workload_id: UUID) -> None:
+        await self.progress.reach(await self._journal.end())
+        self.mirror.doubt_is_over(workload_id)
+        self._pass_on()
+
+
+def _known(resource: Resource[Any], item: HasMetadata | None) -> Known | None:
+    if item is None:
+        return None
+    return Known(TABLE[resource.group, resource.kind], resource.api_version, item)

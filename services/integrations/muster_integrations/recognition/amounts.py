@@ -1,0 +1,39 @@
+"""Kubernetes' amounts in the contracts' integers, and sums of them."""
+
+from collections.abc import Iterable, Mapping
+
+from muster_cluster.objects import PodSpec
+from muster_cluster.requests import spec_requests
+from muster_contracts import names
+from muster_contracts.values import WHOLE_GPU, Resources
+
+NOTHING = Resources()
+_OWN_FIELDS = frozenset({"cpu", "memory", "pods", names.GPU_RESOURCE})
+
+
+def to_resources(amounts: Mapping[str, int]) -> Resources:
+    """Return amounts by name as one value; what has no field of its own is `extended`, in Kubernetes' count."""
+    return Resources(
+        cpu_milli=amounts.get("cpu", 0),
+        memory_bytes=amounts.get("memory", 0),
+        gpu_millionths=amounts.get(names.GPU_RESOURCE, 0) * WHOLE_GPU,
+        extended={name: amounts[name] for name in sorted(amounts.keys() - _OWN_FIELDS)},
+    )
+
+
+def template_resources(spec: PodSpec, pods: int) -> Resources:
+    """Return what so many pods of a template ask for."""
+    return to_resources({name: amount * pods for name, amount in spec_requests(spec).items()})
+
+
+def total(parts: Iterable[Resources]) -> Resources:
+    """Return the sum."""
+    cpu_milli = memory_bytes = gpu_millionths = 0
+    extended: dict[str, int] = {}
+    for part in parts:
+        cpu_milli += part.cpu_milli
+        memory_bytes += part.memory_bytes
+        gpu_millionths += part.gpu_millionths
+        for name, amount in part.extended.items():
+            extended[name] = extended.get(name, 0) + amount
+    return Resources(cpu_milli=cpu_milli, memory_bytes=memory_bytes, gpu_millionths=gpu_millionths, extended=extended)

@@ -1,0 +1,84 @@
+"""batch/v1 Job: pods that run to their end; and CronJob, which only makes Jobs.
+
+A Job that carries the annotation `muster.dev/min-members`, on itself or on its template, is one gang; any other is a
+handful of pods that start one by one. Muster's own trainings and workspaces are Jobs too.
+"""
+
+from collections.abc import Sequence
+
+from muster_cluster.objects import JOBS, Condition, Job, Pod, PodSpec
+from muster_contracts import names
+from muster_contracts.values import Outcome, OwnerFacts, Supports
+
+from muster_integrations.recognition.controls import by_switch
+from muster_integrations.recognition.kinds import Grouping, Kind, Standing, each_alone
+
+GANG = "gang"
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
+_OUTCOMES = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
+
+
+def desired_pods(job: Job) -> int:
+    """Return how many pods run at once: `parallelism`, and never more than have to complete."""
+    parallelism = 1 if job.spec.parallelism is None else job.spec.parallelism
+    return parallelism if job.spec.completions is None else min(parallelism, job.spec.completions)
+
+
+def min_members(job: Job) -> int | None:
+    """Return the size of the gang; None without one, or when what the annotation says is no number of pods."""
+    written = {**job.spec.template.metadata.annotations, **job.metadata.annotations}.get(names.MIN_MEMBERS, "")
+    return max(1, int(written)) if written.isascii() and written.isdigit() and len(written) < 10 else None
+
+
+def owner(job: Job, _pods: Sequence[Pod]) -> OwnerFacts:
+    """Return what a Job says of itself; its end is in a condition that never becomes untrue again."""
+    ended = next((c for c in job.status.conditions if c.type in _OUTCOMES and c.status == "True"), None)
+    desired = desired_pods(job)
+    return OwnerFacts(
+        suspended=job.spec.suspend,
+        deleting=job.metadata.deletion_timestamp is not None,
+        outcome=_OUTCOMES[ended.type] if ended else Outcome.NONE,
+        reason=sentence(ended) if ended else "",
+        desired_pods=desired,
+        min_pods=min(min_members(job) or desired, desired),
+        finished_at=ended.last_transition_time if ended else None,
+    )
+
+
+def groups(job: Job | None, name: str, pods: Sequence[Pod]) -> Sequence[Grouping]:
+    """Return one gang, there from the beginning and whatever its pods do; or every pod alone."""
+    members = min_members(job) if job else None
+    return each_alone(job, name, pods) if members is None else [Grouping(GANG, name, members, pods)]
+
+
+def role(pod: Pod) -> str:
+    """Call a pod a worker, with its index where the Job counts them."""
+    labelled = {**pod.metadata.annotations, **pod.metadata.labels}
+    index = labelled.get(COMPLETION_INDEX)
+    return f"worker-{index}" if index else "worker"
+
+
+def template(job: Job) -> PodSpec:
+    """Return what each pod asks for."""
+    return job.spec.template.spec
+
+
+def sentence(condition: Condition) -> str:
+    """Return what a condition says, as a sentence."""
+    text = condition.message or condition.reason
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+
+
+JOB = Kind(
+    group="batch",
+    name="Job",
+    resource=JOBS,
+    supports=Supports(stop=True, activate=True, delete=True),
+    owner=owner,
+    controls=by_switch("spec", "suspend"),
+    template=template,
+    groups=groups,
+    role=role,
+)
+
+CRON_JOB = Kind(group="batch", name="CronJob", standing=Standing.PARENT)

@@ -1,0 +1,417 @@
+"""All objects that are watched, which workload each belongs to, and whom a change concerns.
+
+`take` is told every step of every object, in the order its reflector gives them; reflectors of different kinds are in
+no order among each other, so a pod may come before its owner. Every object has a *place*: a workload, or aside, with
+what it waits for. A change of owners, labels, projects or submissions settles the places of the objects concerned
+anew; any other change only makes their workload due for comparison. `changes` says who is due since it was last asked.
+
+A pod whose owner is not there stays where it was, or where the journal has it, for owners are deleted before their
+pods. If it was nowhere yet it waits until somebody gives the owner up; then what its reference says has to do.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from muster_cluster.metadata import Metadata
+from muster_cluster.objects import Node, Pod
+from muster_contracts import names
+from muster_contracts.events import NodeObserved
+from muster_contracts.values import PodFacts, PodMark
+
+from muster_integrations.core.decide import same_pod
+from muster_integrations.core.fold import FoldedWorkload, Submission
+from muster_integrations.core.seen import Departures, SeenWorkload
+from muster_integrations.recognition import nodes
+from muster_integrations.recognition.owners import Known, Root, walk
+from muster_integrations.recognition.pod_facts import facts_of, mark_of, to_uuid
+from muster_integrations.recognition.pods import POD
+from muster_integrations.recognition.sighting import Subject, describe
+
+
+class Knowledge(Protocol):
+    """What has to be known beside the objects: the fold of the journal, or what stands for it offline."""
+
+    def project_of(self, namespace: str) -> str | None:
+        """Return the project whose namespace this is."""
+        ...
+
+    def submission_of(self, workload_id: UUID) -> Submission | None:
+        """Return what an accepted submission names."""
+        ...
+
+    def home_of(self, pod_id: UUID) -> UUID | None:
+        """Return the workload that a pod belongs to as far as is written."""
+        ...
+
+    def workload(self, workload_id: UUID) -> FoldedWorkload | None:
+        """Return what is written of a workload."""
+        ...
+
+
+class Aside(StrEnum):
+    """Places outside every workload: for good, until the owner appears, until a label is proved or disproved."""
+
+    APART = "apart"
+    WAITING = "waiting"
+    DOUBTFUL = "doubtful"
+
+
+Place = UUID | Aside
+Key = TypeVar("Key")
+
+
+@dataclass(slots=True)
+class Changes:
+    """Who is due: workloads and nodes (by name) to compare, labels to verify, objects that wait for an owner."""
+
+    workloads: dict[UUID, None] = field(default_factory=dict)
+    nodes: dict[str, None] = field(default_factory=dict)
+    doubts: dict[UUID, None] = field(default_factory=dict)
+    orphans: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Members:
+    """The objects of one workload. `anchor` is the UID of the object that it is, while that is there."""
+
+    anchor: str = ""
+    pods: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Facts that were made from a pod, and from what; made again only when that changed."""
+
+    pod: Pod
+    pod_group_id: UUID
+    role: str
+    facts: PodFacts
+
+
+class Mirror:
+    """All of it; pure, and without a clock."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._objects: dict[str, Known] = {}
+        self._nodes: dict[str, Node] = {}
+        self._owned: dict[str, dict[str, None]] = {}
+        self._in_namespace: dict[str, dict[str, None]] = {}
+        self._apart_on_node: dict[str, dict[str, None]] = {}
+        self._places: dict[str, Place] = {}
+        self._members: dict[UUID, _Members] = {}
+        self._claimants: dict[UUID, dict[str, None]] = {}
+        self._unfounded: set[UUID] = set()
+        self._given_up: set[str] = set()
+        self._last_words: dict[UUID, dict[UUID, PodMark]] = {}
+        self._end_seen: dict[UUID, bool] = {}
+        self._made: dict[str, _Made] = {}
+        self._changes = Changes()
+
+    # ------------------------------------------------------------ what comes in
+
+    def take(self, old: Known | None, new: Known | None, *, seen: bool = True) -> None:
+        """Take one step of one object: added, changed, or gone (`seen`: we were told, and did not find out later)."""
+        if new is not None:
+            self._put(new)
+        elif old is not None:
+            self._remove(old, seen=seen)
+        if old is None or new is None or _moves(old.metadata, new.metadata):
+            self._settle_with_owned([_uid(old, new)])
+        else:
+            self._touch(new, old)
+
+    def take_node(self, old: Node | None, new: Node | None) -> None:
+        """Take one step of a node."""
+        if new is not None:
+            self._nodes[new.metadata.name] = new
+        elif old is not None and self._nodes.get(old.metadata.name) is old:
+            del self._nodes[old.metadata.name]
+        for node in (old, new):
+            if node is not None:
+                self._changes.nodes[node.metadata.name] = None
+
+    def namespace_changed(self, namespace: str) -> None:
+        """Settle everything in a namespace anew: it became, or is no longer, a project's."""
+        self._settle_with_owned(list(self._in_namespace.get(namespace, ())))
+
+    def submission_changed(self, workload_id: UUID) -> None:
+        """Settle anew whatever claims to be this workload."""
+        self._settle_with_owned(list(self._claimants.pop(workload_id, ())))
+
+    def doubt_is_over(self, workload_id: UUID) -> None:
+        """Believe from here on that a label is unfounded, unless a submission of that id is known."""
+        self._unfounded.add(workload_id)
+        self.submission_changed(workload_id)
+
+    def give_up_owner(self, uid: str) -> None:
+        """Wait no longer for the owner of an object."""
+        if self._places.get(uid) is Aside.WAITING:
+            self._given_up.add(uid)
+            self._settle_with_owned([uid])
+
+    def written_gone(self, workload_id: UUID, pod_ids: Iterable[UUID]) -> None:
+        """Forget how pods ended: it is written."""
+        words = self._last_words.get(workload_id, {})
+        for pod_id in pod_ids:
+            words.pop(pod_id, None)
+        if not words:
+            self._last_words.pop(workload_id, None)
+
+    def written_end(self, workload_id: UUID) -> None:
+        """Forget how a workload ended: it is written."""
+        self._last_words.pop(workload_id, None)
+        self._end_seen.pop(workload_id, None)
+
+    # ------------------------------------------------------------ what is asked
+
+    def changes(self) -> Changes:
+        """Return who is due since this was last asked."""
+        changes, self._changes = self._changes, Changes()
+        return changes
+
+    @property
+    def workload_ids(self) -> Iterator[UUID]:
+        """Every workload that has an object or a pod."""
+        return iter(self._members)
+
+    @property
+    def node_names(self) -> Iterator[str]:
+        """Every node that is there."""
+        return iter(self._nodes)
+
+    def place_of(self, uid: str) -> Place | None:
+        """Return where an object belongs; None for one that is only a step on the way, or is not known."""
+        return self._places.get(uid)
+
+    def seen_workload(self, workload_id: UUID) -> SeenWorkload | None:
+        """Return what is seen of a workload; None when neither its object nor a pod is there."""
+        members = self._members.get(workload_id)
+        if members is None:
+            return None
+        root = self._root(members)
+        folded = self._knowledge.workload(workload_id)
+        project = self._knowledge.project_of(root.namespace)
+        if project is None and folded is not None and folded.discovered is not None:
+            project = folded.discovered.project
+        pods = sorted((self._objects[uid].item for uid in members.pods), key=lambda pod: pod.metadata.key)
+        submission = self._believed(workload_id, root)
+        return describe(Subject(workload_id, root, pods, project or "", submission, folded), self._facts)
+
+    def departures_of(self, workload_id: UUID) -> Departures:
+        """Return what is known of the pods that left a workload, and of its end."""
+        folded = self._knowledge.workload(workload_id)
+        homes = ((pod_id, self._places.get(str(pod_id))) for pod_id in (folded.pods if folded else ()))
+        return Departures(
+            moved={pod_id: home for pod_id, home in homes if isinstance(home, UUID) and home != workload_id},
+            last_words=dict(self._last_words.get(workload_id, {})),
+            end_seen=self._end_seen.get(workload_id, False),
+        )
+
+    def seen_node(self, name: str) -> NodeObserved | None:
+        """Return what is seen of a node, with the sum of the pods on it that belong to no workload."""
+        node = self._nodes.get(name)
+        if node is None:
+            return None
+        return nodes.observed(node, (self._objects[uid].item for uid in self._apart_on_node.get(name, ())))
+
+    # ------------------------------------------------------------ objects and their indexes
+
+    def _put(self, new: Known) -> None:
+        metadata = new.metadata
+        old = self._objects.get(metadata.uid)
+        if old is not None:
+            self._unlink(old)
+        self._objects[metadata.uid] = new
+        self._in_namespace.setdefault(metadata.namespace, {})[metadata.uid] = None
+        for reference in metadata.owner_references:
+            self._owned.setdefault(reference.uid, {})[metadata.uid] = None
+
+    def _unlink(self, old: Known) -> None:
+        uid = old.metadata.uid
+        _discard(self._in_namespace, old.metadata.namespace, uid)
+        for reference in old.metadata.owner_references:
+            _discard(self._owned, reference.uid, uid)
+        self._set_apart(old, apart=False)
+
+    def _remove(self, old: Known, *, seen: bool) -> None:
+        uid = old.metadata.uid
+        if uid not in self._objects:
+            return
+        self._unlink(old)
+        del self._objects[uid]
+        self._given_up.discard(uid)
+        self._made.pop(uid, None)
+        if (claimed := _claimed(old.metadata)) is not None:
+            _discard(self._claimants, claimed, uid)
+        place = self._places.get(uid)
+        if isinstance(place, UUID):
+            self._end_seen[place] = seen
+            if old.kind is POD:
+                self._last_words.setdefault(place, {})[to_uuid(uid)] = mark_of(old.item)
+
+    # ------------------------------------------------------------ places
+
+    def _settle_with_owned(self, uids: Iterable[str]) -> None:
+        """Settle objects and all that belong to them, each once."""
+        open_uids = list(uids)
+        passed: set[str] = set()
+        while open_uids:
+            uid = open_uids.pop()
+            if uid not in passed:
+                passed.add(uid)
+                self._settle(uid)
+                open_uids.extend(self._owned.get(uid, ()))
+
+    def _settle(self, uid: str) -> None:
+        known = self._objects.get(uid)
+        old = self._places.get(uid)
+        new = self._place(known, old) if known is not None else None
+        if new != old:
+            self._leave(uid, old)
+        if new is None:
+            self._places.pop(uid, None)
+        else:
+            self._places[uid] = new
+        if known is not None:
+            self._enter(known, new)
+
+    def _leave(self, uid: str, place: Place | None) -> None:
+        if not isinstance(place, UUID):
+            return
+        self._changes.workloads[place] = None
+        members = self._members[place]
+        members.pods.pop(uid, None)
+        if members.anchor == uid:
+            members.anchor = ""
+        if not members.anchor and not members.pods:
+            del self._members[place]
+
+    def _enter(self, known: Known, place: Place | None) -> None:
+        uid = known.metadata.uid
+        self._set_apart(known, apart=place is Aside.APART)
+        if place is Aside.WAITING:
+            self._changes.orphans[uid] = None
+        if not isinstance(place, UUID):
+            return
+        self._changes.workloads[place] = None
+        members = self._members.setdefault(place, _Members())
+        if known.kind is POD:
+            members.pods[uid] = None
+        if walk(known, self._objects.get).root.uid == uid:
+            members.anchor = uid
+
+    def _touch(self, new: Known, old: Known) -> None:
+        """Note a change that moves nothing."""
+        place = self._places.get(new.metadata.uid)
+        if isinstance(place, UUID):
+            self._changes.workloads[place] = None
+        elif place is Aside.APART:
+            self._set_apart(old, apart=False)
+            self._set_apart(new, apart=True)
+
+    def _set_apart(self, known: Known, *, apart: bool) -> None:
+        """Count a pod among the others on its node, or no longer."""
+        node = known.item.spec.node_name if known.kind is POD else ""
+        if not node:
+            return
+        uid = known.metadata.uid
+        if apart:
+            self._apart_on_node.setdefault(node, {})[uid] = None
+            self._changes.nodes[node] = None
+        elif uid in self._apart_on_node.get(node, {}):
+            _discard(self._apart_on_node, node, uid)
+            self._changes.nodes[node] = None
+
+    def _place(self, known: Known, before: Place | None) -> Place | None:
+        found = walk(known, self._objects.get)
+        if known.kind is not POD and found.root.uid != known.metadata.uid:
+            return None
+        home = self._home(known, before)
+        if found.apart or (self._knowledge.project_of(known.metadata.namespace) is None and home is None):
+            return Aside.APART
+        if found.missing and home is not None:
+            return home
+        if found.missing and known.metadata.uid not in self._given_up:
+            return Aside.WAITING
+        return self._identity(known, found.root, home)
+
+    def _home(self, known: Known, before: Place | None) -> UUID | None:
+        """Return where an object belongs as far as we know without its owners."""
+        if isinstance(before, UUID):
+            return before
+        own_id = to_uuid(known.metadata.uid)
+        if known.kind is POD:
+            return self._knowledge.home_of(own_id)
+        return own_id if self._knowledge.workload(own_id) is not None else None
+
+    def _identity(self, known: Known, root: Root, home: UUID | None) -> Place:
+        """Return the id on the object if it is believed, else the object's own."""
+        claimed = _claimed(root.item.metadata if root.item is not None else known.metadata)
+        if claimed is None or claimed == to_uuid(root.uid):
+            return to_uuid(root.uid)
+        if self._believed(claimed, root) is not None:
+            return claimed
+        self._claimants.setdefault(claimed, {})[known.metadata.uid] = None
+        if self._knowledge.submission_of(claimed) is None and claimed not in self._unfounded:
+            self._changes.doubts[claimed] = None
+            return home or Aside.DOUBTFUL
+        return to_uuid(root.uid)
+
+    def _believed(self, workload_id: UUID, root: Root) -> Submission | None:
+        submission = self._knowledge.submission_of(workload_id)
+        if submission is None or not submission.names(root.kind.name, root.namespace, root.name):
+            return None
+        return submission
+
+    def _root(self, members: _Members) -> Root:
+        uid = members.anchor or next(iter(members.pods))
+        return walk(self._objects[uid], self._objects.get).root
+
+    # ------------------------------------------------------------ facts
+
+    def _facts(self, pod: Pod, pod_group_id: UUID, role: str) -> PodFacts:
+        """Return the facts of a pod; the very object that is written already, while nothing that matters changed."""
+        uid = pod.metadata.uid
+        made = self._made.get(uid)
+        if made is not None and made.pod is pod and (made.pod_group_id, made.role) == (pod_group_id, role):
+            return made.facts
+        facts = facts_of(pod, pod_group_id=pod_group_id, role=role)
+        home = self._knowledge.home_of(facts.pod_id)
+        folded = self._knowledge.workload(home) if home is not None else None
+        known = folded.pods.get(facts.pod_id) if folded is not None else None
+        if known is not None and same_pod(known, facts):
+            facts = known
+        self._made[uid] = _Made(pod, pod_group_id, role, facts)
+        return facts
+
+
+def _uid(old: Known | None, new: Known | None) -> str:
+    known = new or old
+    assert known is not None, "a step has an object"
+    return known.metadata.uid
+
+
+def _moves(old: Metadata, new: Metadata) -> bool:
+    """Say whether a change may move an object, or what belongs to it, to another workload."""
+    return old.owner_references != new.owner_references or old.labels.get(names.WORKLOAD_ID) != new.labels.get(
+        names.WORKLOAD_ID
+    )
+
+
+def _claimed(metadata: Metadata) -> UUID | None:
+    try:
+        return UUID(metadata.labels.get(names.WORKLOAD_ID, ""))
+    except ValueError:
+        return None
+
+
+def _discard(index: dict[Key, dict[str, None]], key: Key, uid: str) -> None:
+    uids = index.get(key)
+    if uids is not None:
+        uids.pop(uid, None)
+        if not uids:
+            del index[key]

@@ -1,0 +1,46 @@
+"""A node in the journal's words: what of it matters for placing pods, and nothing that flickers."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from muster_cluster.objects import Node, Pod
+from muster_cluster.quantities import to_units
+from muster_cluster.requests import to_amounts
+from muster_contracts import names
+from muster_contracts.events import NodeObserved
+from muster_contracts.values import Taint
+
+from muster_integrations.recognition.amounts import to_resources, total
+from muster_integrations.recognition.pod_facts import has_ended, requests_of, to_uuid
+
+NOISY_LABELS: Final = ("feature.node.kubernetes.io/",)
+"""Prefixes of labels left out: a feature discovery writes hundreds, and rewrites them."""
+
+GPU_PRODUCT: Final = "nvidia.com/gpu.product"
+GPU_MEMORY: Final = "nvidia.com/gpu.memory"  # of one device, in mebibytes
+
+
+def observed(node: Node, others: Iterable[Pod]) -> NodeObserved:
+    """Return a node with the sum of the pods on it that belong to no workload."""
+    allocatable = to_amounts(node.status.allocatable or node.status.capacity)
+    labels = node.metadata.labels
+    held = [requests_of(pod) for pod in others if not has_ended(pod)]
+    return NodeObserved(
+        node_id=to_uuid(node.metadata.uid),
+        name=node.metadata.name,
+        ready=any(c.type == "Ready" and c.status == "True" for c in node.status.conditions),
+        unschedulable=node.spec.unschedulable,
+        allocatable=to_resources(allocatable),
+        max_pods=allocatable.get("pods", 110),
+        gpu_devices=allocatable.get(names.GPU_RESOURCE, 0),
+        gpu_product=labels.get(GPU_PRODUCT, ""),
+        gpu_memory_bytes=_mebibytes(labels.get(GPU_MEMORY, "")),
+        labels={name: value for name, value in sorted(labels.items()) if not name.startswith(NOISY_LABELS)},
+        taints=tuple(Taint(key=t.key, value=t.value, effect=t.effect) for t in node.spec.taints),
+        others=total(held),
+        other_pods=len(held),
+    )
+
+
+def _mebibytes(text: str) -> int:
+    return to_units(f"{text}Mi") if text.isascii() and text.isdigit() else 0

@@ -1,0 +1,162 @@
+"""The facts of one pod that matter, from the pod itself. A heartbeat changes none of them.
+
+The annotations for parts of a GPU are read under Muster's name; a value that makes no sense asks for nothing, for
+refusing it is the business of admission, not of recognition.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Final, Literal
+from uuid import UUID
+
+from muster_cluster.objects import Container, ContainerStatus, Pod, Toleration
+from muster_cluster.requests import pod_requests
+from muster_contracts import names, values
+from muster_contracts.subjects import derived_id
+from muster_contracts.values import (
+    WHOLE_GPU,
+    ContainerFacts,
+    ContainerState,
+    GpuRequest,
+    PodFacts,
+    PodMark,
+    PodPhase,
+    Resources,
+)
+
+from muster_integrations.recognition.amounts import to_resources
+
+UNKNOWN_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When something was created that does not say so: a manifest that was never admitted."""
+
+_PHASES: Final = {phase.value: phase for phase in PodPhase}
+_MEBIBYTE: Final = 1024 * 1024
+_PORTION: Final = re.compile(r"0?\.([0-9]{1,12})")
+
+
+def facts_of(pod: Pod, *, pod_group_id: UUID, role: str) -> PodFacts:
+    """Return all facts of a pod, as a member of its workload."""
+    gpu = gpu_request(pod)
+    metadata, spec, status = pod.metadata, pod.spec, pod.status
+    return PodFacts(
+        pod_id=to_uuid(metadata.uid),
+        name=metadata.name,
+        namespace=metadata.namespace,
+        pod_group_id=pod_group_id,
+        role=role,
+        scheduler_name=spec.scheduler_name,
+        resource_version=metadata.resource_version,
+        created_at=metadata.creation_timestamp or UNKNOWN_MOMENT,
+        phase=_PHASES.get(status.phase, PodPhase.UNKNOWN),
+        reason=status.reason,
+        message=status.message,
+        node=spec.node_name,
+        ready=_is_true(pod, "Ready"),
+        initialized=_is_true(pod, "Initialized"),
+        terminating=metadata.deletion_timestamp is not None,
+        containers=_containers(pod),
+        requests=requests_of(pod, gpu),
+        gpu=gpu,
+        gpus=metadata.annotations.get(names.GPUS, ""),
+        node_selector=spec.node_selector,
+        tolerations=tuple(_toleration(t) for t in spec.tolerations if t.operator in {"Equal", "Exists", ""}),
+        scheduling_gates=tuple(gate.name for gate in spec.scheduling_gates),
+    )
+
+
+def mark_of(pod: Pod) -> PodMark:
+    """Return how a pod stood when it was last looked at."""
+    return PodMark(
+        pod_id=to_uuid(pod.metadata.uid),
+        name=pod.metadata.name,
+        last_phase=_PHASES.get(pod.status.phase, PodPhase.UNKNOWN),
+        node=pod.spec.node_name,
+        exit_seen=has_ended(pod),
+    )
+
+
+def to_uuid(uid: str) -> UUID:
+    """Return a UID as our id. Kubernetes makes UUIDs; of any other text the id is derived."""
+    try:
+        return UUID(uid)
+    except ValueError:
+        return derived_id("uid", uid)
+
+
+def has_ended(pod: Pod) -> bool:
+    """Say whether a pod holds nothing any more."""
+    return pod.status.phase in {"Succeeded", "Failed"}
+
+
+def requests_of(pod: Pod, gpu: GpuRequest | None = None) -> Resources:
+    """Return what a pod takes of its node, GPUs in millionths: parts of devices by annotation, else whole ones."""
+    asked = to_resources(pod_requests(pod))
+    gpu = gpu or gpu_request(pod)
+    portion = gpu.devices * gpu.portion_millionths if gpu.memory_bytes is None else 0
+    return asked.model_copy(update={"gpu_millionths": max(asked.gpu_millionths, portion)})
+
+
+def gpu_request(pod: Pod) -> GpuRequest:
+    """Return how a pod asks for GPUs: whole devices, a portion of each, or memory on each."""
+    annotations = pod.metadata.annotations
+    devices = _count(annotations.get(names.GPU_DEVICES, "1"))
+    portion = _millionths(annotations.get(names.GPU_FRACTION, ""))
+    memory = _count(annotations.get(names.GPU_MEMORY, ""))
+    if devices and 0 < portion < WHOLE_GPU:
+        return GpuRequest(devices=devices, portion_millionths=portion)
+    if devices and memory:
+        return GpuRequest(devices=devices, memory_bytes=memory * _MEBIBYTE)
+    return GpuRequest(devices=pod_requests(pod).get(names.GPU_RESOURCE, 0))
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def _millionths(text: str) -> int:
+    portion = _PORTION.fullmatch(text)
+    return int(portion[1][:6].ljust(6, "0")) if portion else 0
+
+
+def _is_true(pod: Pod, condition: str) -> bool:
+    return any(c.type == condition and c.status == "True" for c in pod.status.conditions)
+
+
+def _containers(pod: Pod) -> tuple[ContainerFacts, ...]:
+    main = {status.name: status for status in pod.status.container_statuses}
+    first = {status.name: status for status in pod.status.init_container_statuses}
+    return (
+        *(_container(c, first.get(c.name), "sidecar" if c.is_sidecar else "init") for c in pod.spec.init_containers),
+        *(_container(c, main.get(c.name), "main") for c in pod.spec.containers),
+    )
+
+
+def _container(
+    container: Container, status: ContainerStatus | None, role: Literal["main", "init", "sidecar"]
+) -> ContainerFacts:
+    if status is None:
+        return ContainerFacts(name=container.name, role=role)
+    return ContainerFacts(
+        name=container.name, role=role, ready=status.ready, restarts=status.restart_count, **_state(status)
+    )
+
+
+def _state(status: ContainerStatus) -> dict[str, object]:
+    state = status.state
+    if state.terminated is not None:
+        ended = state.terminated
+        return {
+            "state": ContainerState.TERMINATED,
+            "reason": ended.reason,
+            "message": ended.message,
+            "exit_code": ended.exit_code,
+        }
+    if state.running is not None:
+        return {"state": ContainerState.RUNNING}
+    waiting = state.waiting
+    return {"reason": waiting.reason, "message": waiting.message} if waiting else {}
+
+
+def _toleration(toleration: Toleration) -> values.Toleration:
+    operator: Literal["Equal", "Exists"] = "Exists" if toleration.operator == "Exists" else "Equal"
+    return values.Toleration(key=toleration.key, operator=operator, value=toleration.value, effect=toleration.effect)
