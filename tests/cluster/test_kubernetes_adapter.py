@@ -22,6 +22,7 @@ from muster_cluster.port import (
     Rejected,
     Resource,
 )
+from muster_cluster.transport import ClientTransport, Request
 from muster_contracts.errors import Refused, Unavailable
 
 THINGS = Resource("example.org", "v1", "things", "Thing", AnyObject)
@@ -151,6 +152,25 @@ async def test_changes_before_an_error_in_a_watch_are_told_first(tmp_path: Path)
         assert [event.resource_version for event in await anext(watch)] == ["5"]
         with pytest.raises(Expired, match="too old"):
             await anext(watch)
+
+
+async def test_a_server_that_falls_silent_is_unavailable(tmp_path: Path) -> None:
+    async def silent(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", silent)
+    async with serving(application) as url:
+        transport = await ClientTransport.connect(kubeconfig(tmp_path, url))
+        with pytest.raises(Unavailable):
+            await transport.request(Request("GET", "/version", timeout_seconds=0.1))
+        async with transport.stream(Request("GET", "/version", timeout_seconds=0.1)) as stream:
+            with pytest.raises(Unavailable):
+                await anext(stream.chunks)
+        await transport.close()
 
 
 async def test_a_watch_that_nobody_reads_any_more_lets_go_of_its_connection(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from muster_cluster.transport import ClientTransport
 KUBECONFIG = os.environ.get("MUSTER_TEST_KUBECONFIG", "")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", AnyObject)
 
-pytestmark = pytest.mark.skipif(not KUBECONFIG, reason="MUSTER_TEST_KUBECONFIG names no cluster")
+if not KUBECONFIG:
+    pytest.skip("MUSTER_TEST_KUBECONFIG names no cluster", allow_module_level=True)
 
 
 @pytest.fixture
