@@ -1,12 +1,22 @@
-"""A whole simulated cluster without its HTTP server, under a clock the test advances."""
+"""A whole simulated cluster: without its HTTP server, under a clock the test advances (`world`), or as the process
+people start, on a free port (`server`, `api`)."""
 
 import asyncio
+import itertools
+import json
+import os
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from simcluster.client import Client
 from simcluster.clock import ManualClock
@@ -148,3 +158,174 @@ async def world() -> AsyncIterator[World]:
 def opener() -> Any:
     """Open further worlds: other nodes, another seed, the same file after a restart."""
     return open_world
+
+
+class ServerProcess:
+    """`python -m simcluster` on a free port, its state in one folder across restarts."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.kubeconfig = folder / "kubeconfig"
+        self._command = [sys.executable, "-m", "simcluster", "--data", str(folder / "data")]
+        self._command += ["--kubeconfig", str(self.kubeconfig), *arguments]
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        assert self.url.startswith("http://"), "the server did not say where it listens"
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        code = self._process.wait(timeout=20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return code
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request was answered with."""
+
+    status: int
+    body: Any
+
+    @property
+    def version(self) -> str:
+        version: str = self.body["metadata"]["resourceVersion"]
+        return version
+
+
+class Api:
+    """Speaks to a server in a namespace of its own."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, namespace: str) -> None:
+        self.session, self.url, self.namespace = session, url, namespace
+
+    def path(self, kind: str, *parts: str) -> str:
+        plural, _, group = kind.partition(".")
+        prefix = f"/apis/{group}/v1" if group else "/api/v1"
+        return "/".join([prefix, "namespaces", self.namespace, plural, *parts])
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        media_type: str = "application/json",
+        accept: str = "application/json",
+        **query: str,
+    ) -> Answer:
+        headers = {"Content-Type": media_type, "Accept": accept, "User-Agent": "test/1"}
+        data = body if isinstance(body, str) or body is None else json.dumps(body)
+        async with self.session.request(method, self.url + path, data=data, headers=headers, params=query) as response:
+            text = await response.text()
+            is_json = response.content_type == "application/json"
+            return Answer(response.status, json.loads(text) if is_json else text)
+
+    async def create(self, kind: str, body: Any, **query: str) -> Answer:
+        return await self.call("POST", self.path(kind), body, **query)
+
+    async def get(self, kind: str, name: str) -> Answer:
+        return await self.call("GET", self.path(kind, name))
+
+    async def find(self, kind: str, **query: str) -> Answer:
+        return await self.call("GET", self.path(kind), **query)
+
+    async def replace(self, kind: str, body: Any, *subresource: str) -> Answer:
+        return await self.call("PUT", self.path(kind, body["metadata"]["name"], *subresource), body)
+
+    async def patch(self, kind: str, name: str, body: Any, form: str = "merge", *subresource: str) -> Answer:
+        media_type = f"application/{form}-patch+json"
+        return await self.call("PATCH", self.path(kind, name, *subresource), body, media_type)
+
+    async def apply(self, kind: str, body: Any, manager: str = "test", **query: str) -> Answer:
+        path = self.path(kind, body["metadata"]["name"])
+        media_type = "application/apply-patch+yaml"
+        return await self.call("PATCH", path, body, media_type, fieldManager=manager, **query)
+
+    async def delete(self, kind: str, name: str, body: Any = None, **query: str) -> Answer:
+        return await self.call("DELETE", self.path(kind, name), body, **query)
+
+    async def watch(self, kind: str, count: int, **query: str) -> list[Any]:
+        """Return the first events of a watch, or all until it ends."""
+        events = []
+        async with asyncio.timeout(20), self.session.get(self.url + self.path(kind), params=query) as response:
+            assert response.status == 200, await response.text()
+            async for line in response.content:
+                events.append(json.loads(line))
+                if len(events) == count:
+                    break
+        return events
+
+
+def idle_pod(name: str, **metadata: Any) -> dict[str, Any]:
+    """A pod nobody schedules, so that only the test changes it."""
+    spec = {"schedulerName": "nobody", "containers": [{"name": "main", "image": "train:1"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **metadata}, "spec": spec}
+
+
+def config_map(name: str, data: Any = None, **metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": data or {}}
+
+
+@pytest.fixture
+def make_pod() -> Callable[..., dict[str, Any]]:
+    return idle_pod
+
+
+@pytest.fixture
+def make_config_map() -> Callable[..., dict[str, Any]]:
+    return config_map
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    """The server of a module's tests; each test has a namespace of its own in it (`api`)."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = ServerProcess(Path(folder))
+        process.start()
+        yield process
+        assert process.end() == 0
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Start servers of a test alone, to be ended and started again by it."""
+    started: list[ServerProcess] = []
+
+    def start(*arguments: str) -> ServerProcess:
+        process = ServerProcess(tmp_path / str(len(started)), *arguments)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.end()
+
+
+_namespaces = itertools.count()
+
+
+@asynccontextmanager
+async def speak_to(server: ServerProcess) -> AsyncIterator[Api]:
+    async with aiohttp.ClientSession() as session:
+        api = Api(session, server.url, f"test-{os.getpid()}-{next(_namespaces)}")
+        made = await api.call("POST", "/api/v1/namespaces", {"metadata": {"name": api.namespace}})
+        assert made.status == 201
+        yield api
+
+
+@pytest.fixture
+async def api(server: ServerProcess) -> AsyncIterator[Api]:
+    async with speak_to(server) as api:
+        yield api
+
+
+@pytest.fixture
+def speaker() -> Any:
+    """Speak to a server of one's own: `async with speaker(server) as api`."""
+    return speak_to

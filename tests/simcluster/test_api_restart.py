@@ -1,0 +1,93 @@
+"""What a cluster still knows after its process has ended, gently or not."""
+
+import asyncio
+import signal
+
+
+async def test_a_restarted_process_has_the_same_objects_and_goes_on_counting(new_server, speaker, make_config_map):
+    server = new_server()
+    async with speaker(server) as api:
+        kept = (await api.create("configmaps", make_config_map("kept", {"x": "1"}))).body
+        await api.create("configmaps", make_config_map("gone"))
+        await api.delete("configmaps", "gone")
+        before = (await api.find("configmaps")).body
+        assert server.end() == 0
+        server.start()
+        api.url = server.url
+        after = (await api.find("configmaps")).body
+        assert after["items"] == before["items"] == [kept]
+        assert int(after["metadata"]["resourceVersion"]) >= int(before["metadata"]["resourceVersion"])
+        changed = await api.patch("configmaps", "kept", {"data": {"x": "2"}})
+        assert int(changed.version) > int(before["metadata"]["resourceVersion"])
+
+
+async def test_a_watch_from_before_a_restart_goes_on_or_is_told_that_it_cannot(new_server, speaker, make_config_map):
+    server = new_server()
+    async with speaker(server) as api:
+        early = await api.create("configmaps", make_config_map("a"))
+        await api.create("configmaps", make_config_map("b"))
+        server.end()
+        server.start()
+        api.url = server.url
+        refused = await api.watch("configmaps", 1, watch="true", resourceVersion=early.version)
+        assert [(event["type"], event["object"]["code"]) for event in refused] == [("ERROR", 410)]
+        current = (await api.find("configmaps")).version
+        watching = asyncio.create_task(api.watch("configmaps", 1, watch="true", resourceVersion=current))
+        await api.create("configmaps", make_config_map("c"))
+        assert [event["object"]["metadata"]["name"] for event in await watching] == ["c"]
+
+
+async def test_a_killed_process_keeps_all_it_has_acknowledged(new_server, speaker, make_config_map):
+    server = new_server()
+    async with speaker(server) as api:
+        acknowledged = []
+
+        async def create(name):
+            answer = await api.create("configmaps", make_config_map(name))
+            acknowledged.append(answer.body)
+
+        writing = [asyncio.create_task(create(f"m{number}")) for number in range(300)]
+        while len(acknowledged) < 100:
+            await asyncio.sleep(0)
+        server.end(signal.SIGKILL)
+        await asyncio.gather(*writing, return_exceptions=True)
+        server.start()
+        api.url = server.url
+        found = (await api.find("configmaps")).body
+        by_name = {item["metadata"]["name"]: item for item in found["items"]}
+        assert all(by_name[body["metadata"]["name"]] == body for body in acknowledged)
+        latest = max(int(body["metadata"]["resourceVersion"]) for body in acknowledged)
+        assert int(found["metadata"]["resourceVersion"]) >= latest
+
+
+async def test_custom_kinds_are_served_again_after_a_restart(new_server, speaker):
+    definition = {
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {}}}],
+        },
+    }
+    server = new_server()
+    async with speaker(server) as api:
+        made = await api.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+        assert made.status == 201
+        assert (await api.create("things.example.com", {"metadata": {"name": "a"}})).status == 201
+        server.end()
+        server.start()
+        api.url = server.url
+        assert (await api.get("things.example.com", "a")).status == 200
+
+
+async def test_watches_end_when_the_server_does(new_server, speaker, make_config_map):
+    server = new_server()
+    async with speaker(server) as api:
+        await api.create("configmaps", make_config_map("a"))
+        watching = asyncio.create_task(api.watch("configmaps", 1000, watch="true"))
+        await asyncio.sleep(0)
+        code = await asyncio.to_thread(server.end)
+        server.start()
+        assert code == 0
+        assert len(await watching) <= 1
