@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
+import orjson
+
 from simcluster.client import Client
 from simcluster.clock import Clock
 from simcluster.errors import ApiError
@@ -43,6 +45,9 @@ class DefaultScheduler:
         self._used: dict[str, Amounts] = {}
         self._placed: dict[Key, tuple[str, Amounts]] = {}
         self._left_waiting: dict[Key, None] = {}
+        # What was found not to fit, and why: pods of one Job are alike, and looking at a thousand nodes for each of
+        # them again and again would stop everything else. Forgotten as soon as anything becomes free.
+        self._misfits: dict[bytes, Counter[str]] = {}
 
     def keys(self, change: Change) -> Iterable[Key]:
         """Return the pod if it waits for us; `()` for a change that may make room for those left waiting."""
@@ -60,6 +65,7 @@ class DefaultScheduler:
 
     def _note_node(self, change: Change) -> tuple[Key, ...]:
         node = change.object
+        self._misfits.clear()
         if change.type == "DELETED":
             self._nodes.pop(name_of(node), None)
         else:
@@ -78,6 +84,7 @@ class DefaultScheduler:
         if placed is None:
             return ()
         add_to(self._used[placed[0]], placed[1], times=-1)
+        self._misfits.clear()
         return (_NO_POD,) if self._left_waiting else ()
 
     def reconcile(self, key: Key) -> datetime | None:
@@ -92,14 +99,25 @@ class DefaultScheduler:
 
     def _schedule(self, key: Key, pod: Object) -> None:
         requests = requests_of(pod)
+        wish = _wish(pod, requests)
+        reasons = self._misfits.get(wish)
+        if reasons is None:
+            node, reasons = self._search(pod, requests)
+            if node is not None:
+                self._bind(key, pod, node)
+                return
+            self._misfits[wish] = reasons
+        self._leave_waiting(key, pod, reasons)
+
+    def _search(self, pod: Object, requests: Amounts) -> tuple[str | None, Counter[str]]:
+        """Return the first node that takes the pod, or why each does not."""
         reasons: Counter[str] = Counter()
         for name, node in self._nodes.items():
             obstacle = self._obstacle(pod, requests, node)
             if not obstacle:
-                self._bind(key, pod, name)
-                return
+                return name, reasons
             reasons[obstacle] += 1
-        self._leave_waiting(key, pod, reasons)
+        return None, reasons
 
     def _obstacle(self, pod: Object, requests: Amounts, node: Object) -> str:
         if not takes_pods(node):
@@ -138,6 +156,12 @@ class DefaultScheduler:
         )
         self._client.update_status("pods", {**pod, "status": {**before, "conditions": conditions}})
         self._events.record(pod, "Warning", "FailedScheduling", message, NAME)
+
+
+def _wish(pod: Object, requests: Amounts) -> bytes:
+    """Return everything about a pod that decides where it fits."""
+    spec = pod["spec"]
+    return orjson.dumps([requests, *(spec.get(field) for field in ("nodeSelector", "affinity", "tolerations"))])
 
 
 def _is_ours(pod: Object) -> bool:

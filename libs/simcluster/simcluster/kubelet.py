@@ -252,9 +252,7 @@ class Kubelet:
 
     def _hold(self, pod: Object, machine: PodMachine) -> _Held:
         books = self._books_of(pod["spec"]["nodeName"])
-        node = self._client.get("nodes", None, books.name)
-        network = node["spec"].get("podCIDR", "10.244.0.0/24") if node else "10.244.0.0/24"
-        address = pod.get("status", {}).get("podIP") or books.take_address(network)
+        address = pod.get("status", {}).get("podIP") or self._new_address(pod, books)
         held = _Held(uid_of(pod), books.name, requests_of(pod), machine, address, self._deadline(pod))
         key = (namespace_of(pod), name_of(pod))
         self._held[key] = held
@@ -262,6 +260,12 @@ class Kubelet:
         books.addresses.add(address)
         add_to(books.used, held.requests)
         return held
+
+    def _new_address(self, pod: Object, books: _Books) -> str:
+        node = self._client.get("nodes", None, books.name) or {"spec": {}}
+        if pod["spec"].get("hostNetwork"):
+            return _address_of(node)
+        return books.take_address(node["spec"].get("podCIDR", "10.244.0.0/24"))
 
     def _deadline(self, pod: Object) -> datetime | None:
         seconds = pod["spec"].get("activeDeadlineSeconds")

@@ -106,12 +106,14 @@ class Machinery:
             self._tasks.create_task(self._pump(kind, interested))
 
     async def _pump(self, kind: str, interested: list[Reconciler]) -> None:
-        async for type_, obj in self._client.subscribe([kind]):
+        subscription = self._client.subscribe([kind])
+        async for type_, obj in subscription:
             if kind == DEFINITIONS:
                 self._watch_kinds()
             for reconciler in interested:
                 for key in reconciler.keys(Change(kind, type_, obj)):
                     self._enqueue((reconciler, key))
+        assert not subscription.overrun, f"changes of {kind} were lost: the controllers no longer know the cluster"
 
     def _enqueue(self, item: _Item) -> None:
         if item not in self._queued:

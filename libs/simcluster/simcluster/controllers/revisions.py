@@ -20,7 +20,8 @@ def hash_of(template: Any) -> str:
 
 
 def without_hash(template: dict[str, Any]) -> dict[str, Any]:
-    """Return a template as its author wrote it, without the label of its hash."""
-    metadata = template.get("metadata") or {}
-    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != POD_TEMPLATE_HASH}
-    return {**template, "metadata": {**metadata, "labels": labels}}
+    """Return a template as its author wrote it: without the label of its hash, and without fields that say nothing."""
+    written = template.get("metadata") or {}
+    metadata = {key: value for key, value in written.items() if value is not None}
+    labels = {key: value for key, value in (written.get("labels") or {}).items() if key != POD_TEMPLATE_HASH}
+    return {**template, "metadata": metadata | {"labels": labels}}
