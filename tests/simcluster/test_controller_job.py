@@ -194,6 +194,13 @@ async def test_a_smaller_parallelism_takes_surplus_pods_without_counting_them_as
     assert "failed" not in world.job("wide")["status"]
 
 
+async def test_a_job_managed_by_somebody_else_is_left_alone(world):
+    world.create_job("foreign", managedBy="example.com/other")
+    await world.advance(30)
+    assert "status" not in world.job("foreign")
+    assert pods_of(world, "foreign") == []
+
+
 async def test_the_life_of_a_job_is_told_in_events(world):
     world.create_job("train")
     await world.advance(30)

@@ -19,6 +19,7 @@ from simcluster.pods import condition_of, controller_of, is_terminating, name_of
 from simcluster.resources import Object
 
 JOBS = "jobs.batch"
+ITSELF = "kubernetes.io/job-controller"
 _INDEX_VARIABLE = {
     "name": "JOB_COMPLETION_INDEX",
     "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{INDEX}']"}},
@@ -58,6 +59,8 @@ class JobController:
         if job is None or uid_of(job) != uid:
             self._setbacks.pop(uid, None)
             self._release(pods)
+            return None
+        if job["spec"].get("managedBy", ITSELF) != ITSELF:
             return None
         if is_over(job):
             self._setbacks.pop(uid, None)
