@@ -7,6 +7,7 @@ exchange; when the turns are used up, everything works. `HistoryServer` answers 
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -259,14 +260,14 @@ async def over_http(server: HistoryServer) -> AsyncGenerator[str, None]:
 
 
 @asynccontextmanager
-async def serving(application: web.Application) -> AsyncGenerator[str, None]:
+async def serving(application: web.Application, tls: ssl.SSLContext | None = None) -> AsyncGenerator[str, None]:
     """Serve an application on a free port of this machine and yield the URL."""
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

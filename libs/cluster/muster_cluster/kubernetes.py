@@ -221,7 +221,7 @@ class _Cause(Partial, frozen=True, gc=False):
 
 
 class _Details(Partial, frozen=True, gc=False):
-    causes: list[_Cause] = msgspec.field(default_factory=list)
+    causes: tuple[_Cause, ...] = ()
 
 
 class _Status(Partial, frozen=True, gc=False):

@@ -16,8 +16,8 @@ Key = tuple[str, str]
 class Partial(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """A part of a Kubernetes object: fields we do not name are skipped, fields that are missing have a default.
 
-    Its instances are never part of a reference cycle, so the garbage collector need not walk them (`gc=False`): a
-    mirror holds tens of thousands.
+    Its instances are never part of a reference cycle, so the garbage collector need not walk them (`gc=False`), nor
+    tuples of them (lists it would): a mirror holds tens of thousands, and walking them costs more than decoding them.
     """
 
 
@@ -43,8 +43,8 @@ class Metadata(Partial, frozen=True, gc=False):
     deletion_timestamp: datetime | None = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
-    owner_references: list[OwnerReference] = msgspec.field(default_factory=list)
-    finalizers: list[str] = msgspec.field(default_factory=list)
+    owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

@@ -40,9 +40,9 @@ class Container(Partial, frozen=True, gc=False):
 
     name: str = ""
     image: str = ""
-    command: list[str] = msgspec.field(default_factory=list)
-    args: list[str] = msgspec.field(default_factory=list)
-    env: list[EnvironmentVariable] = msgspec.field(default_factory=list)
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[EnvironmentVariable, ...] = ()
     resources: Resources = Resources()
     restart_policy: str = ""
 
@@ -73,17 +73,17 @@ class PodSpec(Partial, frozen=True, gc=False):
 
     node_name: str = ""
     scheduler_name: str = ""
-    containers: list[Container] = msgspec.field(default_factory=list)
-    init_containers: list[Container] = msgspec.field(default_factory=list)
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
     resources: Resources = Resources()
     overhead: dict[str, Quantity] = msgspec.field(default_factory=dict)
     node_selector: dict[str, str] = msgspec.field(default_factory=dict)
-    tolerations: list[Toleration] = msgspec.field(default_factory=list)
+    tolerations: tuple[Toleration, ...] = ()
     affinity: Raw | None = None
-    topology_spread_constraints: list[Raw] = msgspec.field(default_factory=list)
+    topology_spread_constraints: tuple[Raw, ...] = ()
     priority_class_name: str = ""
     priority: int | None = None
-    scheduling_gates: list[SchedulingGate] = msgspec.field(default_factory=list)
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
     termination_grace_period_seconds: int | None = None
     restart_policy: str = "Always"
 
@@ -150,9 +150,9 @@ class PodStatus(Partial, frozen=True, gc=False):
     phase: str = "Pending"
     reason: str = ""
     message: str = ""
-    conditions: list[Condition] = msgspec.field(default_factory=list)
-    container_statuses: list[ContainerStatus] = msgspec.field(default_factory=list)
-    init_container_statuses: list[ContainerStatus] = msgspec.field(default_factory=list)
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
     nominated_node_name: str = ""
     start_time: datetime | None = None
 
@@ -176,7 +176,7 @@ class Selector(Partial, frozen=True, gc=False):
     """Which objects are meant, by their labels."""
 
     match_labels: dict[str, str] = msgspec.field(default_factory=dict)
-    match_expressions: list[Raw] = msgspec.field(default_factory=list)
+    match_expressions: tuple[Raw, ...] = ()
 
 
 class Taint(Partial, frozen=True, gc=False):
@@ -191,7 +191,7 @@ class NodeSpec(Partial, frozen=True, gc=False):
     """How a node is meant to be used."""
 
     unschedulable: bool = False
-    taints: list[Taint] = msgspec.field(default_factory=list)
+    taints: tuple[Taint, ...] = ()
 
 
 class NodeStatus(Partial, frozen=True, gc=False):
@@ -199,7 +199,7 @@ class NodeStatus(Partial, frozen=True, gc=False):
 
     allocatable: dict[str, Quantity] = msgspec.field(default_factory=dict)
     capacity: dict[str, Quantity] = msgspec.field(default_factory=dict)
-    conditions: list[Condition] = msgspec.field(default_factory=list)
+    conditions: tuple[Condition, ...] = ()
 
 
 class Node(Partial, frozen=True, gc=False):
@@ -232,7 +232,7 @@ class JobStatus(Partial, frozen=True, gc=False):
     succeeded: int = 0
     failed: int = 0
     terminating: int = 0
-    conditions: list[Condition] = msgspec.field(default_factory=list)
+    conditions: tuple[Condition, ...] = ()
     start_time: datetime | None = None
     completion_time: datetime | None = None
 
@@ -263,7 +263,7 @@ class ReplicasStatus(Partial, frozen=True, gc=False):
     available_replicas: int = 0
     updated_replicas: int = 0
     current_replicas: int = 0
-    conditions: list[Condition] = msgspec.field(default_factory=list)
+    conditions: tuple[Condition, ...] = ()
 
 
 class Deployment(Partial, frozen=True, gc=False):
