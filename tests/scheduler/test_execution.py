@@ -8,6 +8,7 @@ from random import Random
 from uuid import UUID
 
 import pytest
+from cluster.in_process import InProcessTransport
 from muster_chassis.service import Service, run_loops
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.objects import PODS
@@ -22,7 +23,6 @@ from scheduler.worlds import id_of, node
 from simcluster.api import ApiServer
 from simcluster.cluster import Cluster
 from simcluster.settings import Settings
-from simulation.in_process import InProcessTransport
 
 NAMESPACE = "muster-demo"
 

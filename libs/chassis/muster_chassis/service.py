@@ -22,7 +22,7 @@ import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
-from muster_contracts.errors import Unavailable
+from muster_contracts.errors import Refused, Unavailable
 
 from muster_chassis.backoff import Backoff
 from muster_chassis.health import Health
@@ -129,19 +129,27 @@ def start(
     """Be the whole process of one service; the exit code is 2 when it cannot start as it was told."""
     try:
         settings = settings_class.from_environment(name, environment)
-        listening = open_port(settings.listen_host, settings.listen_port)
-    except BadSettings as error:
-        print(error, file=sys.stderr)  # noqa: T201  # there is no log yet
+        with open_port(settings.listen_host, settings.listen_port) as listening:
+            set_up_logs(name, log_format=settings.log_format, level=settings.log_level)
+            gc.set_threshold(50_000, 50, 100)  # folds keep many small objects; fewer collections halve an event's cost
+            uvloop.run(_build_and_run(settings, build, listening))
+    except (BadSettings, Refused) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # for whoever started it
         return 2
-    set_up_logs(name, log_format=settings.log_format, level=settings.log_level)
-    gc.set_threshold(50_000, 50, 100)  # folds keep many small objects; fewer collections halve the cost of an event
-    uvloop.run(_build_and_run(settings, build, listening))
     return 0
 
 
 async def _build_and_run(
     settings: Settings, build: Callable[[Settings], Awaitable[Service]], listening: socket.socket
 ) -> None:
-    service = await build(settings)
+    """Build the service, as often as it takes until its neighbours answer, and run it."""
+    backoff = Backoff(Random())  # jitter, not a secret
+    while True:
+        try:
+            service = await build(settings)
+            break
+        except Unavailable as error:
+            log.warning("The service waits for its neighbours.", reason=str(error))
+            await asyncio.sleep(backoff.next_pause_seconds())
     gc.freeze()
     await run(service, listening)
