@@ -304,8 +304,11 @@ class PodMachine:
         container.finished_at = at
         if container.stopped_with is not None:
             container.exit_code = container.stopped_with
+        elif container.script.fail_times is None:
+            container.exit_code = container.script.exit_code
         else:
-            container.exit_code = container.script.exit_code_of_run(self.host.failures_before(container))
+            fails_again = self.host.failures_before(container) < container.script.fail_times
+            container.exit_code = (container.script.exit_code or 1) if fails_again else 0
         container.end_reason = "Completed" if container.exit_code == 0 else "Error"
         self.settle_after_end(container)
 

@@ -61,7 +61,7 @@ class Machinery:
     """Runs reconcilers over one client until it is cancelled."""
 
     # Keys worked on before the loop turns: some milliseconds, so that requests are still answered meanwhile.
-    keys_per_turn = 100
+    keys_per_turn = 50
     first_retry = timedelta(seconds=1)
     longest_retry = timedelta(minutes=1)
 

@@ -35,12 +35,6 @@ class Script:
     log: str = ""
     termination_seconds: float = 0.2
 
-    def exit_code_of_run(self, failures_before: int) -> int:
-        """Return how it exits after so many runs that failed."""
-        if self.fail_times is None:
-            return self.exit_code
-        return (self.exit_code or 1) if failures_before < self.fail_times else 0
-
 
 def read_script(pod: Object, container: Mapping[str, Any]) -> Script:
     """Return what the pod's annotations, or else the container's command, make the container do."""
