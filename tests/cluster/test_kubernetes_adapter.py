@@ -224,6 +224,14 @@ async def test_a_kubeconfig_that_cannot_be_used_is_refused_with_its_path(tmp_pat
         await KubernetesCluster.connect(path)
 
 
+async def test_an_address_or_an_authority_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="'kubernetes:6443' is not the address of an API server"):
+        await KubernetesCluster.connect(kubeconfig(tmp_path, "kubernetes:6443"))
+    path = kubeconfig(tmp_path, 'https://127.0.0.1:1", certificate-authority-data: "bm9uc2Vuc2U=')
+    with pytest.raises(Refused, match=r"certificates for https://127\.0\.0\.1:1 cannot be used"):
+        await KubernetesCluster.connect(path)
+
+
 async def test_a_kubeconfig_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="There is no kubeconfig"):
         await KubernetesCluster.connect(tmp_path / "nowhere")

@@ -186,6 +186,18 @@ async def test_what_is_not_allowed_ends_the_reflector() -> None:
             pass
 
 
+async def test_a_reflector_says_what_troubles_it_until_it_hears_again() -> None:
+    server = HistoryServer(History([("put", "a")]), [Turn(Fault.BUSY), Turn(Fault.UNREACHABLE), Turn()])
+    reflector = reflect(server)
+    told = Told()
+    async with aclosing(reflector.run()) as batches:
+        told.take(await anext(batches))
+        assert (reflector.failures, reflector.trouble) == (2, "no route")
+        told.take(await anext(batches))
+        assert (reflector.failures, reflector.trouble) == (0, "")
+    assert told.state() == server.history.state()
+
+
 def test_patience_grows_within_bounds_and_is_never_the_same_for_all() -> None:
     patience = Patience(0.2, 30.0)
     waits = [patience.after(failures, Random(failures)) for failures in range(1, 50)]

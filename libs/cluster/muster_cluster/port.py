@@ -4,9 +4,9 @@
 caller names (msgspec, only the fields that matter): the typed models of the client cost a hundred times more. Tests
 judge the adapter against the simulated cluster over HTTP, and against a real one when `MUSTER_TEST_KUBECONFIG` is set.
 
-Errors: `NotFound`, `Conflicted` (409: it exists, it is bound, the resource version is another), `Rejected` (Kubernetes
-will never take this: 400, 403, 422), `Expired` (410) for the caller to decide anew; `TooManyRequests` (429) and every
-failure of the network are `Unavailable`.
+Errors: `NotFound` (404), `Conflicted` (409: it exists, it is bound, the resource version is another), `Rejected`
+(Kubernetes will not take this as it is, or not from us: 400, 401, 403, 422) and `Expired` (410) are for the caller to
+decide anew. 408, 429, what the server does wrong (5xx) and every failure of the network are `Unavailable`.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -37,7 +37,7 @@ class Conflicted(ClusterError):
 
 
 class Rejected(ClusterError):
-    """The API server will never take this request as it is (400, 403, 405, 413, 422)."""
+    """The API server will never take this request as it is, or not from us (400, 401, 403, 405, 413, 415, 422)."""
 
 
 class Expired(ClusterError):

@@ -20,6 +20,7 @@ Pitfall: with a label selector, an object that is deleted and one that no longer
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from muster_contracts.errors import Unavailable
 
 from muster_cluster.metadata import HasMetadata, Key
 from muster_cluster.port import Change, Cluster, Expired, Page, Resource, WatchEvent
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item", bound=HasMetadata)
 
@@ -92,6 +95,7 @@ class Reflector(Generic[Item]):
         self._items: dict[Key, Item] = {}
         self._version = ""
         self._failures = 0
+        self._trouble = ""
 
     @property
     def items(self) -> Mapping[Key, Item]:
@@ -108,6 +112,11 @@ class Reflector(Generic[Item]):
         """How many attempts have failed since a watch last showed a sign of life; 0 is well."""
         return self._failures
 
+    @property
+    def trouble(self) -> str:
+        """What went wrong last, as one sentence; empty when all is well."""
+        return self._trouble
+
     async def run(self) -> AsyncGenerator[Batch[Item], None]:
         """List and watch for ever, and yield what changed. Close it (`contextlib.aclosing`) to stop.
 
@@ -118,11 +127,11 @@ class Reflector(Generic[Item]):
                 async with aclosing(self._watched() if self._version else self._listed()) as batches:
                     async for batch in batches:
                         yield batch
-            except Expired:
+            except Expired as error:
                 self._version = ""
-                await self._pause()
-            except Unavailable:
-                await self._pause()
+                await self._pause(error)
+            except Unavailable as error:
+                await self._pause(error)
 
     async def _listed(self) -> AsyncGenerator[Batch[Item], None]:
         """Yield what a full list says anew, page by page; the last batch is synced and tells what has vanished.
@@ -164,13 +173,13 @@ class Reflector(Generic[Item]):
         async with aclosing(self._watch()) as watch:
             async for events in watch:
                 heard = True
-                self._failures = 0
+                self._be_well()
                 deltas = [delta for event in events for delta in self._follow(event)]
                 if deltas:
                     yield Batch(deltas)
         if not heard and asyncio.get_running_loop().time() < started + 1:
             raise Unavailable("The watch ended as soon as it began.")
-        self._failures = 0
+        self._be_well()
 
     def _watch(self) -> AsyncGenerator[Sequence[WatchEvent[Item]], None]:
         return self._cluster.watch(
@@ -211,9 +220,16 @@ class Reflector(Generic[Item]):
             return []
         return [Delta(old, item)]
 
-    async def _pause(self) -> None:
+    def _be_well(self) -> None:
+        self._failures, self._trouble = 0, ""
+
+    async def _pause(self, error: Expired | Unavailable) -> None:
         self._failures += 1
-        await asyncio.sleep(self._patience.after(self._failures, self._random))
+        self._trouble = str(error)
+        seconds = self._patience.after(self._failures, self._random)
+        fields = {"kind": self._resource.kind, "reason": self._trouble, "failures": self._failures, "seconds": seconds}
+        log.warning("The mirror of Kubernetes was interrupted and goes on after a pause.", extra=fields)
+        await asyncio.sleep(seconds)
 
 
 def _is_after(version: str, other: str) -> bool:

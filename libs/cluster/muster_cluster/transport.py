@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from muster_contracts.errors import RefusalCode, Refused, Unavailable
 
@@ -94,7 +94,12 @@ class ClientTransport:
         configuration = Configuration()
         sign_in = _sign_in_by_file(configuration, kubeconfig, context) if kubeconfig else _sign_in_by_pod(configuration)
         await sign_in()
-        return cls(configuration, sign_in)
+        _check_address(configuration.host)
+        try:
+            return cls(configuration, sign_in)
+        except (OSError, ValueError) as error:
+            message = f"The certificates for {configuration.host} cannot be used: {error}"
+            raise Refused(RefusalCode.INVALID, message) from error
 
     async def request(self, request: Request) -> Answer:
         """Ask, and read the whole answer."""
@@ -147,6 +152,12 @@ class ClientTransport:
         settings = await self._configuration.auth_settings()
         secret = {setting["key"]: setting["value"] for setting in settings.values() if setting["value"]}
         return {**plain, **secret, "Content-Type": request.content_type}
+
+
+def _check_address(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Refused(RefusalCode.INVALID, f"{url!r} is not the address of an API server.")
 
 
 def _sign_in_by_file(configuration: Any, path: Path, context: str) -> Callable[[], Awaitable[None]]:
