@@ -40,15 +40,16 @@ async def test_a_watch_from_before_a_restart_goes_on_or_is_told_that_it_cannot(n
 async def test_a_killed_process_keeps_all_it_has_acknowledged(new_server, speaker, make_config_map):
     server = new_server()
     async with speaker(server) as api:
-        acknowledged = []
+        acknowledged, enough = [], asyncio.Event()
 
         async def create(name):
             answer = await api.create("configmaps", make_config_map(name))
             acknowledged.append(answer.body)
+            if len(acknowledged) == 100:
+                enough.set()
 
         writing = [asyncio.create_task(create(f"m{number}")) for number in range(300)]
-        while len(acknowledged) < 100:
-            await asyncio.sleep(0)
+        await enough.wait()
         server.end(signal.SIGKILL)
         await asyncio.gather(*writing, return_exceptions=True)
         server.start()

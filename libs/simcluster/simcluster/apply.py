@@ -57,7 +57,7 @@ def applied(
         raise _conflict_error(taken)
     merged: Object = _merge(live, config, shapes)
     kept = wanted.union(*(from_fields(entry["fieldsV1"]) for entry in others))
-    for path in sorted(before - kept, key=len, reverse=True):
+    for path in sorted(before - kept, key=len):  # an item goes whole, before its key does
         _remove(merged, path, kept)
     lost = {path for found in taken.values() for path in found}
     entries = [_without(entry, lost, now) for entry in others]
