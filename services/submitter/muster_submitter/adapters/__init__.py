@@ -1,0 +1,1 @@
+"""What the submitter uses of the world beside journal and cluster."""

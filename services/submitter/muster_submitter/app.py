@@ -1,0 +1,105 @@
+"""Puts the submitter together: the fold, the deeds, the timers and the doors, as loops of one service."""
+
+from dataclasses import dataclass
+from random import Random
+from uuid import UUID
+
+from muster_chassis.clock import Clock, SystemClock
+from muster_chassis.deeds import Deeds
+from muster_chassis.following import Progress, follow_into
+from muster_chassis.health import Health
+from muster_chassis.http import make_api
+from muster_chassis.service import Service
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.port import Cluster
+from muster_contracts.events import ProjectChanged
+from muster_contracts.subjects import Writer
+from muster_journal.jetstream import JetStreamJournal
+from muster_journal.port import Batch, Journal
+
+from muster_submitter.core.state import State
+from muster_submitter.deeds import ProjectDeeds, WorkloadDeeds
+from muster_submitter.entrypoints.api import command_routes
+from muster_submitter.handlers import Desk
+from muster_submitter.settings import SubmitterSettings
+from muster_submitter.timers import Timers
+
+NAME = "submitter"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world as the submitter sees it."""
+
+    journal: Journal
+    cluster: Cluster
+    clock: Clock
+    random: Random
+
+
+async def build_from_settings(settings: SubmitterSettings) -> Service:
+    """Connect to the real world and build the service on it."""
+    clock = SystemClock()
+    journal = await JetStreamJournal.connect(
+        settings.nats_url.split(","),
+        Writer.SUBMITTER,
+        user=settings.nats_user or NAME,
+        password=settings.nats_password,
+        now=clock.now,
+    )
+    cluster = await KubernetesCluster.connect(settings.kubeconfig)
+    return build(settings, Ports(journal, cluster, clock, Random()))
+
+
+def build(settings: SubmitterSettings, ports: Ports) -> Service:
+    """Build the service on given ports."""
+    health = Health(NAME)
+    state, progress = State(), Progress()
+    desk = Desk(ports.journal, state, progress, ports.random)
+    workloads = WorkloadDeeds(ports.journal, ports.cluster, state, progress)
+    projects = ProjectDeeds(ports.cluster, state)
+    workload_deeds: Deeds[UUID] = Deeds(workloads.keep, random=ports.random, concurrency=settings.deed_concurrency)
+    project_deeds: Deeds[str] = Deeds(projects.keep, random=ports.random, concurrency=4)
+    timers = Timers(ports.journal, state, progress, ports.clock, settings.image_pull_limit_seconds)
+
+    async def fold_and_wake(batch: Batch) -> None:
+        for recorded in batch.events:
+            state.apply(recorded)
+            if progress.caught_up and isinstance(recorded.event, ProjectChanged):
+                project_deeds.want(recorded.event.name)
+        touched = state.take_touched()
+        if progress.caught_up:  # before, the fold shows things as open that were done long ago
+            timers.look_at(touched)
+            for workload_id in touched:
+                _want(workload_deeds, state, workload_id)
+
+    async def fold() -> None:
+        await follow_into(ports.journal, fold_and_wake, progress, health, "fold")
+
+    async def do_for_workloads() -> None:
+        await progress.catch_up()
+        for workload_id in workloads.open():
+            workload_deeds.want(workload_id)
+        await workload_deeds.run()
+
+    async def do_for_projects() -> None:
+        await progress.catch_up()
+        for name in state.projects:
+            project_deeds.want(name)
+        await project_deeds.run()
+
+    api = make_api("Muster submitter", health)
+    api.include_router(command_routes(desk))
+    return Service(
+        health=health,
+        loops={"fold": fold, "workloads": do_for_workloads, "projects": do_for_projects, "deadlines": timers.run},
+        api=api,
+        closers=(ports.journal.close, ports.cluster.close),
+        random=ports.random,
+    )
+
+
+def _want(deeds: Deeds[UUID], state: State, workload_id: UUID) -> None:
+    workload = state.workloads.get(workload_id)
+    if workload is not None and workload.has_open_deed:
+        deeds.want(workload_id)

@@ -1,0 +1,1 @@
+"""What the submitter knows and decides, without clock, network or waiting."""

@@ -1,0 +1,111 @@
+"""The Kubernetes object of a workload that was submitted through Muster: a plain `batch/v1` Job.
+
+Trainings and workspaces are both Jobs, which every cluster has and every tool shows. Labels say whose it is; the
+scheduler reads the pod template, `integrations` the labels and annotations. Golden files in `tests/submitter` show
+whole manifests.
+
+Pitfall. An evicted or preempted pod must not use up the Job's retries, hence the rule on `DisruptionTarget`; Kubernetes
+takes a `podFailurePolicy` with `restartPolicy: Never` only.
+"""
+
+from typing import Any
+
+from muster_contracts.events import WorkloadSubmitted
+from muster_contracts.names import (
+    GPU_RESOURCE,
+    MIN_MEMBERS,
+    NODE_POOL,
+    PRIORITY_CLASS,
+    PROJECT,
+    SCHEDULER_NAME,
+    WORKLOAD_ID,
+    WORKLOAD_KIND,
+)
+from muster_contracts.values import WorkloadSpec
+
+Manifest = dict[str, Any]
+
+CONTAINER = "main"
+
+
+def manifest_of(submitted: WorkloadSubmitted, *, suspend: bool = False) -> Manifest:
+    """Return the object of a submission; suspended from the start when it was stopped before it was made."""
+    spec = submitted.spec
+    labels, annotations = _labels(submitted), _annotations(spec)
+    return {
+        "apiVersion": submitted.object_api_version,
+        "kind": submitted.object_kind,
+        "metadata": _metadata(labels, annotations, name=submitted.object_name, namespace=submitted.namespace),
+        "spec": {
+            "suspend": suspend,
+            "parallelism": spec.parallelism,
+            "completions": spec.completions if spec.completions is not None else spec.parallelism,
+            "backoffLimit": spec.backoff_limit,
+            "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION]},
+            "template": {"metadata": _metadata(labels, annotations), "spec": _pod(spec)},
+        },
+    }
+
+
+_IGNORE_DISRUPTION = {
+    "action": "Ignore",
+    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+}
+
+
+def namespace_of(project: str, namespace: str) -> Manifest:
+    """Return the namespace of a project."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": namespace, "labels": {PROJECT: project}},
+    }
+
+
+def _labels(submitted: WorkloadSubmitted) -> dict[str, str]:
+    pools = submitted.spec.node_pools
+    ours = {
+        WORKLOAD_ID: str(submitted.workload_id),
+        WORKLOAD_KIND: submitted.spec.kind.value,
+        PROJECT: submitted.project,
+        PRIORITY_CLASS: submitted.spec.priority_class.value,
+    }
+    return submitted.spec.labels | ours | ({NODE_POOL: pools[0]} if len(pools) == 1 else {})
+
+
+def _annotations(spec: WorkloadSpec) -> dict[str, str]:
+    return spec.annotations | ({MIN_MEMBERS: str(spec.min_members)} if spec.min_members is not None else {})
+
+
+def _metadata(labels: dict[str, str], annotations: dict[str, str], **others: str) -> Manifest:
+    return others | {"labels": labels} | ({"annotations": annotations} if annotations else {})
+
+
+def _pod(spec: WorkloadSpec) -> Manifest:
+    return {
+        "schedulerName": SCHEDULER_NAME,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
+        "containers": [_container(spec)],
+    }
+
+
+def _container(spec: WorkloadSpec) -> Manifest:
+    optional = {
+        "command": list(spec.command),
+        "args": list(spec.arguments),
+        "env": [{"name": variable.name, "value": variable.value} for variable in spec.environment],
+        "workingDir": spec.working_directory,
+    }
+    return {
+        "name": CONTAINER,
+        "image": spec.image,
+        **{name: value for name, value in optional.items() if value},
+        "resources": _resources(spec),
+    }
+
+
+def _resources(spec: WorkloadSpec) -> Manifest:
+    gpus = {GPU_RESOURCE: str(spec.gpu_devices)} if spec.gpu_devices else {}
+    requests = {"cpu": f"{spec.cpu_milli}m", "memory": str(spec.memory_bytes)} | gpus
+    return {"requests": requests} | ({"limits": gpus} if gpus else {})

@@ -1,0 +1,146 @@
+"""What to do on a command: decide from the fold, append, and when somebody was faster let the fold read on and decide
+anew.
+
+`core.decisions` says what follows, `deeds` does it in Kubernetes. Both doors (HTTP and the bus) come through here.
+
+Pitfall. The expected sequence guards one workload's subject, not the name two workloads might both want. One process
+therefore decides about one name at a time, and goes on only when the fold has seen what it wrote; should two processes
+still accept the same name, Kubernetes takes one object, and the other workload fails with its sentence.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from random import Random
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from muster_chassis.following import Progress
+from muster_contracts.commands import CreateProject, SubmitWorkload
+from muster_contracts.events import SubmissionRefused
+from muster_contracts.values import Caller
+from muster_journal.port import Conflict, Journal
+
+from muster_submitter.core.decisions import (
+    Already,
+    Append,
+    Decision,
+    decide_activate,
+    decide_delete,
+    decide_project,
+    decide_stop,
+    decide_submission,
+    project_id_of,
+    submission_id,
+)
+from muster_submitter.core.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What whoever asked gets back: the id of what it is about, and the position from which a query sees it."""
+
+    id: UUID
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What led to a command: the id of a message on the bus, the trace it is a part of."""
+
+    cause: UUID | None = None
+    trace_parent: str = ""
+
+
+NO_ORIGIN = Origin()
+
+
+class Desk:
+    """Takes commands, one method each. Every method raises Refused, and Unavailable when the journal is away."""
+
+    def __init__(self, journal: Journal, state: State, progress: Progress, random: Random) -> None:
+        self._journal = journal
+        self._state = state
+        self._progress = progress
+        self._random = random
+        self._names: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def state(self) -> State:
+        """The fold that decisions are made from."""
+        return self._state
+
+    async def submit(self, command: SubmitWorkload, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Accept a workload; the same caller, project and key give the same answer for ever."""
+        if command.idempotency_key is None:
+            command = command.model_copy(update={"idempotency_key": self._new_key()})
+        assert command.idempotency_key is not None
+        async with self._alone(f"{command.project}/{command.name}"):
+            position = await self._settle(lambda: decide_submission(self._state, command, caller), origin)
+        return Receipt(submission_id(command.project, caller, command.idempotency_key), position)
+
+    async def stop(self, workload_id: UUID, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Ask that a workload stop."""
+        return Receipt(workload_id, await self._settle(lambda: decide_stop(self._state, workload_id, caller), origin))
+
+    async def activate(self, workload_id: UUID, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Ask that a workload run again."""
+        position = await self._settle(lambda: decide_activate(self._state, workload_id, caller), origin)
+        return Receipt(workload_id, position)
+
+    async def delete(self, workload_id: UUID, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Ask that a workload go away."""
+        return Receipt(workload_id, await self._settle(lambda: decide_delete(self._state, workload_id, caller), origin))
+
+    async def create_project(self, command: CreateProject, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Create a project. One at a time, because namespaces must not be shared."""
+        async with self._alone("projects"):
+            position = await self._settle(lambda: decide_project(self._state, command, caller), origin)
+        return Receipt(project_id_of(command.name), position)
+
+    async def refuse_submission(self, event: SubmissionRefused, origin: Origin) -> None:
+        """Write down that a submission over the bus was refused, once."""
+        while event.workload_id not in self._state.refusals:
+            expected = self._state.version_of(event.workload_id)
+            try:
+                position = await self._journal.append(
+                    event, expected=expected, cause=origin.cause, trace_parent=origin.trace_parent
+                )
+            except Conflict as lost:
+                position = lost.actual
+            await self._progress.reach(position)
+
+    async def _settle(self, decide: Callable[[], Decision], origin: Origin) -> int:
+        """Decide until it holds. The fold has seen the answer before it is given."""
+        await self._caught_up()
+        while True:
+            decision = decide()
+            if isinstance(decision, Already):
+                return decision.position
+            try:
+                position = await self._append(decision, origin)
+            except Conflict as lost:
+                await self._progress.reach(lost.actual)
+                continue
+            await self._progress.reach(position)
+            return position
+
+    async def _append(self, decision: Append, origin: Origin) -> int:
+        return await self._journal.append(
+            decision.event, expected=decision.expected, cause=origin.cause, trace_parent=origin.trace_parent
+        )
+
+    async def _caught_up(self) -> None:
+        """Decide nothing from half a journal: wait until the fold has seen its end once."""
+        if not self._progress.caught_up:
+            await self._progress.reach(await self._journal.end())
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, name: str) -> AsyncIterator[None]:
+        lock = self._names.setdefault(name, asyncio.Lock())
+        async with lock:
+            yield
+
+    def _new_key(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))
