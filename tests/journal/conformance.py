@@ -144,6 +144,14 @@ class JournalConformance:
         with pytest.raises(Conflict):
             await journal.append(stop(workload), expected=0, event_id=uuid4())
 
+    async def test_an_id_that_stands_elsewhere_is_our_own_mistake(self, bus: Bus) -> None:
+        journal = await bus.open(Writer.SUBMITTER)
+        event_id = uuid4()
+        await journal.append(stop(uuid4()), event_id=event_id)
+        with pytest.raises(AssertionError, match="already stands on"):
+            await journal.append(stop(uuid4()), expected=0, event_id=event_id)
+        assert await journal.end() == 1
+
     async def test_without_an_expectation_every_event_is_appended(self, bus: Bus) -> None:
         journal = await bus.open(Writer.SUBMITTER)
         workload = uuid4()

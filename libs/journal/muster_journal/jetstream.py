@@ -65,10 +65,11 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A message of a subject as the leader has it: its sequence and id; (0, "") for none."""
+    """A message as the leader of the stream has it; position 0 for none."""
 
-    position: int
-    id: str
+    position: int = 0
+    subject: str = ""
+    id: str = ""
 
 
 class JetStreamJournal:
@@ -220,11 +221,19 @@ class JetStreamJournal:
         if answer.headers and answer.headers.get(STATUS) == NO_RESPONDERS:
             raise TimeoutError("JetStream is not there yet")
         content = json.loads(answer.data)
+        if content.get("duplicate"):
+            return await self._repeated(content["seq"], message)
         if "error" not in content:
             return int(content["seq"])
         if content["error"].get("err_code") == WRONG_LAST_SEQUENCE:
             return await self._own_or_conflict(message)
         raise Unavailable(f"NATS does not store {message.subject}: {content['error'].get('description')}.")
+
+    async def _repeated(self, position: int, message: Outgoing) -> int:
+        """Return the position of the event the server knows under this id; ids are unique in the whole stream."""
+        known = await self._look({"seq": position})
+        assert known.subject == message.subject, f"event {message.id} already stands on {known.subject}"
+        return position
 
     async def _own_or_conflict(self, message: Outgoing) -> int:
         """Return where our event already stands, 0 when the server contradicts itself; raise Conflict otherwise.
@@ -252,9 +261,10 @@ class JetStreamJournal:
             answer = await self._connection.request(f"$JS.API.STREAM.MSG.GET.{STREAM}", request)
         except ServerError as error:
             if error.code == NO_MESSAGE_FOUND:
-                return Standing(0, "")
+                return Standing()
             raise TimeoutError(str(error)) from error
-        return Standing(answer["message"]["seq"], _message_id(answer["message"].get("hdrs", "")))
+        found = answer["message"]
+        return Standing(found["seq"], found["subject"], _message_id(found.get("hdrs", "")))
 
     def follow(self, after: int, *, limit: int = 500) -> AsyncIterator[Batch]:
         """Yield every event after a position; see the port and `follower`."""

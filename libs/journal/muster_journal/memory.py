@@ -27,6 +27,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self._messages: list[Message] = []
         self._by_subject: dict[str, list[int]] = {}
+        self._by_id: dict[str, Message] = {}
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
@@ -39,6 +40,7 @@ class MemoryLog:
         message = Message(self.end + 1, subject, dict(headers), body)
         self._messages.append(message)
         self._by_subject.setdefault(subject, []).append(message.position)
+        self._by_id.setdefault(message.headers.get(MESSAGE_ID, ""), message)
         self.wake()
         return message.position
 
@@ -57,6 +59,10 @@ class MemoryLog:
     def following_on(self, subject: str, position: int) -> int:
         """Return the position of the first message of a subject after a position, 0 when there is none."""
         return next((other for other in self._by_subject.get(subject, ()) if other > position), 0)
+
+    def with_id(self, message_id: str) -> Message | None:
+        """Return the message with an id; ids are unique in the whole stream."""
+        return self._by_id.get(message_id)
 
     def id_at(self, position: int) -> str:
         """Return the message id at a position, empty for position 0."""
@@ -104,17 +110,27 @@ class MemoryJournal:
         await asyncio.sleep(0)
         if event_id is None:
             envelope = Envelope(derived_id("event", str(self._log.end + 1)), envelope.time, cause, trace_parent)
+            self._check(str(subject), expected)
         elif present := self._present(str(subject), expected, str(event_id)):
             return present
-        self._check(str(subject), expected)
         return self._log.put(str(subject), *encode(event, envelope))
 
     def _present(self, subject: str, expected: int, event_id: str) -> int:
-        """Return where the event already stands: last on its subject, or right after the one it was decided from."""
-        candidates = [self._log.last_on(subject)]
-        if expected != ANYTHING:
-            candidates.append(self._log.following_on(subject, expected))
-        return next((position for position in candidates if self._log.id_at(position) == event_id), 0)
+        """Return where the event already stands, 0 when it is to be appended; raise Conflict as JetStream does.
+
+        A repeat is recognised although its expectation is stale when the event stands last on its subject, or right
+        after the one it was decided from; when the expectation holds, wherever it stands.
+        """
+        following = 0 if expected == ANYTHING else self._log.following_on(subject, expected)
+        for position in (following, self._log.last_on(subject)):
+            if self._log.id_at(position) == event_id:
+                return position
+        self._check(subject, expected)
+        known = self._log.with_id(event_id)
+        assert known is None or known.subject == subject, (
+            f"event {event_id} already stands on {known and known.subject}"
+        )
+        return known.position if known else 0
 
     def _check(self, subject: str, expected: int) -> None:
         actual = self._log.last_on(subject)

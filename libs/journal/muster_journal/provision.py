@@ -6,7 +6,6 @@ that exists with other settings is refused, because settings such as `deny_delet
 
 from collections.abc import Sequence
 
-import nats
 from muster_contracts.errors import RefusalCode, Refused, Unavailable
 from muster_contracts.subjects import EVERY_EVENT, EVERY_INTAKE, INTAKE_STREAM, STREAM
 from nats.aio.client import Client
@@ -24,13 +23,13 @@ from nats.js.api import (
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from muster_journal.connection import Connection, Login
 from muster_journal.permissions import (
     ADMINISTRATOR,
     EVERY_PARKED,
     INTAKE_CONSUMER,
     LEASES_BUCKET,
     PARKED_STREAM,
-    inbox_prefix,
 )
 
 LEASE_SECONDS = 5.0
@@ -84,6 +83,7 @@ def parked_stream(replicas: int = 1) -> StreamConfig:
         storage=StorageType.FILE,
         max_age=0,
         max_bytes=1024**3,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
         num_replicas=replicas,
         allow_direct=True,
     )
@@ -105,20 +105,22 @@ def intake_consumer() -> ConsumerConfig:
     )
 
 
-async def provision(servers: Sequence[str], password: str, *, user: str = ADMINISTRATOR, replicas: int = 1) -> None:
+async def provision(
+    servers: Sequence[str],
+    password: str,
+    *,
+    user: str = ADMINISTRATOR,
+    replicas: int = 1,
+    patience_seconds: float = 10.0,
+) -> None:
     """Create what is missing. Raises Refused when something has other settings, Unavailable without a server."""
+    connection = await Connection.open(Login(tuple(servers), user, password, "muster-provision"), patience_seconds)
     try:
-        client = await nats.connect(
-            list(servers), user=user, password=password, inbox_prefix=inbox_prefix(user), allow_reconnect=False
-        )
-    except (OSError, NatsError) as error:
-        raise Unavailable(f"NATS at {', '.join(servers)} does not let the administrator in: {error}") from error
-    try:
-        await _provision(client, replicas)
+        await _provision(connection.client, replicas)
     except NatsError as error:
         raise Unavailable(f"NATS at {', '.join(servers)} did not create the streams: {error}") from error
     finally:
-        await client.close()
+        await connection.close()
 
 
 async def _provision(client: Client, replicas: int) -> None:
