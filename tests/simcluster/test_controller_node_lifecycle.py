@@ -72,12 +72,14 @@ async def test_a_container_that_ended_while_its_kubelet_was_dead_is_reported_wit
         assert ended["finishedAt"] == "2026-01-01T00:00:40Z"
 
 
-async def test_the_pods_of_a_deleted_node_are_removed(opener):
+async def test_the_pods_of_a_deleted_node_are_removed_after_a_while(opener):
     async with opener(TWO_NODES) as world:
         world.create_pod("train", {"run-seconds": "forever"})
         await world.advance(10)
         world.client.delete("nodes", None, "n-0")
-        await world.advance(1)
+        await world.advance(30)
+        assert world.phase("train") == "Running"
+        await world.advance(20)
         assert world.client.get("pods", "demo", "train") is None
 
 

@@ -56,7 +56,7 @@ class _Books:
     name: str
     used: Amounts = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
-    pods: set[Key] = field(default_factory=set)
+    pods: dict[Key, None] = field(default_factory=dict)  # a set would not keep its order from run to run
     addresses: set[str] = field(default_factory=set)
     last_address: int = 1
 
@@ -155,11 +155,11 @@ class Kubelet:
         books = self._books_of(pod["spec"]["nodeName"])
         if is_finished(pod):
             self._release(key)
-            books.pods.discard(key)
+            books.pods.pop(key, None)
             if is_terminating(pod):
                 self._remove(pod)
             return None
-        books.pods.add(key)
+        books.pods[key] = None
         node = self._client.get("nodes", None, books.name)
         if node is None or is_down(node):
             return None
@@ -256,7 +256,7 @@ class Kubelet:
         held = _Held(uid_of(pod), books.name, requests_of(pod), machine, address, self._deadline(pod))
         key = (namespace_of(pod), name_of(pod))
         self._held[key] = held
-        books.pods.add(key)
+        books.pods[key] = None
         books.addresses.add(address)
         add_to(books.used, held.requests)
         return held
@@ -280,7 +280,7 @@ class Kubelet:
             books = self._books_of(held.node)
             add_to(books.used, held.requests, times=-1)
             books.addresses.discard(held.address)
-            books.pods.discard(key)
+            books.pods.pop(key, None)
 
     def _books_of(self, node: str) -> _Books:
         books = self._books.get(node)

@@ -40,6 +40,7 @@ class NodeLifecycleController:
 
     watches = ("nodes", "pods")
     grace = timedelta(seconds=50)
+    quarantine = timedelta(seconds=40)
 
     def __init__(self, client: Client, clock: Clock, events: EventRecorder) -> None:
         self._client = client
@@ -47,6 +48,7 @@ class NodeLifecycleController:
         self._events = events
         self._pods: dict[str, dict[tuple[str, str], None]] = {}  # on each node
         self._silent_since: dict[str, datetime] = {}
+        self._gone_since: dict[str, datetime] = {}
 
     def keys(self, change: Change) -> Iterable[Key]:
         """Return the node, or the node of a pod that has just come to one in trouble."""
@@ -73,9 +75,9 @@ class NodeLifecycleController:
         (name,) = key
         node = self._client.get("nodes", None, name)
         if node is None:
-            self._remove_pods_of(name)
-            return None
+            return self._remove_pods_of(name)
         now = self._clock.now()
+        self._gone_since.pop(name, None)
         if not is_down(node):
             self._silent_since.pop(name, None)
             return self._evict(self._recover(node), now)
@@ -84,13 +86,19 @@ class NodeLifecycleController:
             return since + self.grace
         return self._evict(self._give_up(node, now), now)
 
-    def _remove_pods_of(self, node: str) -> None:
-        """Remove pods of a node that is no more, as the pod garbage collector does."""
+    def _remove_pods_of(self, node: str) -> datetime | None:
+        """Remove pods of a node that is no more, after a while, as the pod garbage collector does."""
+        if not self._pods.get(node):
+            return None
+        instant = self._gone_since.setdefault(node, self._clock.now()) + self.quarantine
+        if instant > self._clock.now():
+            return instant
         for namespace, name in list(self._pods.get(node, ())):
             pod = self._client.get("pods", namespace, name)
             if pod is not None and pod["spec"].get("nodeName") == node:
                 self._disrupt(pod, "DeletionByPodGC", "PodGC: node no longer exists", failed=True)
                 self._delete(pod, grace_seconds=0)
+        return None
 
     def _recover(self, node: Object) -> Object:
         if _is_silent(node):
