@@ -165,22 +165,13 @@ class Recorder:
     async def _look_at(self, due: Due) -> None:
         match due:
             case WorkloadDue():
-                await self._append(due, self._missing_of(due.workload_id))
+                await self._append(due, missing_events(self.fold, self.mirror, due.workload_id))
             case NodeDue():
                 await self._append(due, decide_node(self.fold.nodes.get(due.name), self.mirror.seen_node(due.name)))
             case LabelDue():
                 await self._verify(due.workload_id)
             case _:
                 assert_never(due)
-
-    def _missing_of(self, workload_id: UUID) -> Sequence[AnyEvent]:
-        if workload_id in self.fold.gone:
-            return []
-        return decide_workload(
-            self.fold.workload(workload_id) or FoldedWorkload(workload_id),
-            self.mirror.seen_workload(workload_id),
-            self.mirror.departures_of(workload_id),
-        )
 
     async def _append(self, due: Due, events: Sequence[AnyEvent]) -> None:
         """Append in order, each on what the last one left; after a lost race read on and decide anew."""
@@ -207,6 +198,17 @@ class Recorder:
         await self.progress.reach(await self._journal.end())
         self.mirror.doubt_is_over(workload_id)
         self._pass_on()
+
+
+def missing_events(fold: Fold, mirror: Mirror, workload_id: UUID) -> Sequence[AnyEvent]:
+    """Return what is seen of a workload and not written; nothing once its end is written."""
+    if workload_id in fold.gone:
+        return []
+    return decide_workload(
+        fold.workload(workload_id) or FoldedWorkload(workload_id),
+        mirror.seen_workload(workload_id),
+        mirror.departures_of(workload_id),
+    )
 
 
 def _known(resource: Resource[Any], item: HasMetadata | None) -> Known | None:

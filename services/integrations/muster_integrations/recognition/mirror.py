@@ -128,8 +128,8 @@ class Mirror:
         """Take one step of a node."""
         if new is not None:
             self._nodes[new.metadata.name] = new
-        elif old is not None and self._nodes.get(old.metadata.name) is old:
-            del self._nodes[old.metadata.name]
+        elif old is not None:
+            self._nodes.pop(old.metadata.name, None)
         for node in (old, new):
             if node is not None:
                 self._changes.nodes[node.metadata.name] = None

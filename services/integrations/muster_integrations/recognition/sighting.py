@@ -76,7 +76,7 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts, *, deleting: 
         parent=root.parent,
         owner=owner.model_copy(update={"deleting": True}) if deleting else owner,
         controls=_controls(subject, kind),
-        supports=kind.supports,
+        supports=root.kind.supports,
         requests=_requests(subject, kind, owner),
         created_at=_created_at(subject),
         groups={seen.pod_group_id: seen for seen in (_group(subject, grouping) for grouping in groupings)},
