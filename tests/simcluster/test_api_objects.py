@@ -38,6 +38,14 @@ async def test_a_generated_name_starts_as_asked_and_is_new_each_time(api):
     assert all(re.fullmatch(r"run-[a-z0-9]{5}", name) for name in names)
 
 
+async def test_thousands_of_generated_names_do_not_collide():
+    client = Client(Registry(Store(), ManualClock(), random.Random(1)))
+    client.create("namespaces", {"metadata": {"name": "default"}})
+    for _ in range(20_000):
+        client.create("configmaps", {"metadata": {"generateName": "run-"}})
+    assert len(client.list("configmaps")) == 20_000
+
+
 async def test_a_replace_from_an_old_version_is_a_conflict(api, make_config_map):
     first = (await api.create("configmaps", make_config_map("a", {"x": "1"}))).body
     second = await api.replace("configmaps", first | {"data": {"x": "2"}})
@@ -233,6 +241,12 @@ async def test_a_priority_class_gives_a_pod_its_priority(api, make_pod):
     pod["metadata"]["name"], pod["spec"]["priorityClassName"] = "b", "unheard-of"
     refused = await api.create("pods", pod)
     assert (refused.status, refused.body["reason"]) == (403, "Forbidden")
+
+
+async def test_a_large_body_is_taken_and_a_huge_one_refused(api, make_config_map):
+    assert (await api.create("configmaps", make_config_map("large", {"x": "a" * 2_000_000}))).status == 201
+    refused = await api.create("configmaps", make_config_map("huge", {"x": "a" * 4_000_000}))
+    assert (refused.status, refused.body["reason"]) == (413, "RequestEntityTooLarge")
 
 
 async def test_paths_and_verbs_that_do_not_exist_are_told_apart(api):

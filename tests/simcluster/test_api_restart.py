@@ -2,6 +2,10 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
+
+import pytest
 
 
 async def test_a_restarted_process_has_the_same_objects_and_goes_on_counting(new_server, speaker, make_config_map):
@@ -59,6 +63,29 @@ async def test_a_killed_process_keeps_all_it_has_acknowledged(new_server, speake
         assert all(by_name[body["metadata"]["name"]] == body for body in acknowledged)
         latest = max(int(body["metadata"]["resourceVersion"]) for body in acknowledged)
         assert int(found["metadata"]["resourceVersion"]) >= latest
+
+
+def run_simcluster(*arguments):
+    command = [sys.executable, "-m", "simcluster", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+async def test_two_processes_do_not_share_a_data_folder(new_server, tmp_path):
+    new_server()
+    second = await asyncio.to_thread(run_simcluster, "--data", str(tmp_path / "0" / "data"))
+    assert second.returncode == 2
+    assert "locked" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [(["--listen", "nonsense"], "HOST:PORT"), (["--nodes", "no-such-file"], "no-such-file"), (["--history", "0"], "1")],
+)
+async def test_a_cluster_that_cannot_be_started_says_why(arguments, complaint):
+    done = await asyncio.to_thread(run_simcluster, *arguments)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 async def test_custom_kinds_are_served_again_after_a_restart(new_server, speaker):

@@ -17,6 +17,7 @@ from simcluster.cluster import Cluster
 from simcluster.http import HttpServer
 from simcluster.nodes import NodesFileError
 from simcluster.settings import Settings, read_settings
+from simcluster.store import DataFileError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = read_settings(arguments)
     try:
         uvloop.run(_serve(settings))
-    except NodesFileError as error:
+    except (NodesFileError, DataFileError) as error:
         sys.stderr.write(f"simcluster: {error}\n")
         return 2
     return 0

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiohttp import web
 
@@ -12,7 +13,7 @@ from simcluster.wire import Request, Response, to_failure
 
 log = logging.getLogger(__name__)
 
-_LARGEST_BODY_BYTES = 16 * 1024 * 1024
+_LARGEST_BODY_BYTES = 3 * 1024 * 1024  # as Kubernetes has it
 
 
 class HttpServer:
@@ -22,9 +23,8 @@ class HttpServer:
         self._api = api
         self._host, self._port = host, port
         # Without cancellation a watch whose client has gone would wait for the next change to notice.
-        self._runner = web.ServerRunner(
-            web.Server(self._answer, access_log=None), handler_cancellation=True, shutdown_timeout=1.0
-        )
+        server = web.Server(self._answer, request_factory=_make_request, access_log=None)
+        self._runner = web.ServerRunner(server, handler_cancellation=True, shutdown_timeout=1.0)
 
     async def start(self) -> str:
         """Listen and return the URL; port 0 takes a free one."""
@@ -39,14 +39,12 @@ class HttpServer:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        asked = Request(
-            method=request.method,
-            path=request.rel_url.raw_path,
-            query=dict(request.query),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=await request.read() if request.body_exists else b"",
-        )
-        response = await self._handle(asked)
+        try:
+            body = await request.read() if request.body_exists else b""
+        except web.HTTPRequestEntityTooLarge as error:
+            response = to_failure(ApiError(413, "RequestEntityTooLarge", str(error.text)))
+        else:
+            response = await self._handle(_asked(request, body))
         if isinstance(response.body, bytes):
             return web.Response(
                 status=response.status,
@@ -62,6 +60,22 @@ class HttpServer:
             # A fault of ours: the client learns of it as from any API server, the log keeps the cause.
             log.exception("A request failed.", extra={"method": request.method, "path": request.path})
             return to_failure(ApiError(500, "InternalError", "an error on the server has prevented the request"))
+
+
+def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """Make a request as aiohttp does, but for the size its body may have."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LARGEST_BODY_BYTES)
+
+
+def _asked(request: web.BaseRequest, body: bytes) -> Request:
+    return Request(
+        method=request.method,
+        path=request.rel_url.raw_path,
+        query=dict(request.query),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body,
+    )
 
 
 async def _stream(request: web.BaseRequest, response: Response, chunks: AsyncIterator[bytes]) -> web.StreamResponse:

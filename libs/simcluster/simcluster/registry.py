@@ -34,6 +34,7 @@ from simcluster.store import Store, Stored
 
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_LENGTH = 5
+_GENERATED_TRIES = 8  # as in Kubernetes: among thousands of names two soon end alike
 _FINISHED = ("Succeeded", "Failed")
 _DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
@@ -102,8 +103,8 @@ class Registry:
         resource = self.resource(kind)
         body = body if write.owned else _copy(body)
         metadata = body.setdefault("metadata", {})
-        self._name(resource, metadata)
         self._check_namespace(resource, metadata)
+        self._name(resource, metadata)
         if self.store.get(kind, metadata.get("namespace"), metadata["name"]) is not None:
             raise already_exists(kind, metadata["name"])
         self._begin(resource, body)
@@ -182,10 +183,11 @@ class Registry:
         prefix = metadata.get("generateName")
         if not prefix:
             raise invalid(resource.kind, "", "metadata.name", "Required value: name or generateName is required")
-        metadata["name"] = prefix[: 63 - _GENERATED_LENGTH] + self._suffix()
-
-    def _suffix(self) -> str:
-        return "".join(self._chance.choices(_NAME_LETTERS, k=_GENERATED_LENGTH))
+        for _ in range(_GENERATED_TRIES):
+            suffix = "".join(self._chance.choices(_NAME_LETTERS, k=_GENERATED_LENGTH))
+            metadata["name"] = prefix[: 63 - _GENERATED_LENGTH] + suffix
+            if self.store.get(resource.key, metadata.get("namespace"), metadata["name"]) is None:
+                return
 
     def _check_namespace(self, resource: Resource, metadata: Object) -> None:
         if not resource.namespaced:
@@ -197,7 +199,7 @@ class Registry:
             raise not_found("namespaces", name)
         if "deletionTimestamp" in namespace.body["metadata"]:
             why = f"unable to create new content in namespace {name} because it is being terminated"
-            raise forbidden(resource.key, metadata["name"], why)
+            raise forbidden(resource.key, metadata.get("name", ""), why)
 
     def _begin(self, resource: Resource, body: Object) -> None:
         body.setdefault("apiVersion", resource.api_version)

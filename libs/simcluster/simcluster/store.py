@@ -407,6 +407,10 @@ class Store:
         return history
 
 
+class DataFileError(Exception):
+    """The file cannot be used: no such place, no database, or another process has it."""
+
+
 class Disk:
     """The file behind a store: the current revision of each object, and the counter."""
 
@@ -419,11 +423,16 @@ class Disk:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = OFF")
-        self._connection.executescript(self._SCHEMA)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=1)
+            # One process alone: two clusters over one file would each believe in its own objects.
+            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.executescript(self._SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise DataFileError(f"{path}: {error}") from error
 
     def load(self) -> Iterator[Stored]:
         """Return every object as it was last written."""
