@@ -20,6 +20,7 @@ from muster_contracts.events import (
 )
 from muster_contracts.values import Outcome, PodPhase
 from muster_integrations.core.decide import PODS_PER_EVENT
+from muster_integrations.core.fold import Fold
 
 JOB_ID = UUID(uid("Job/train"))
 
@@ -357,3 +358,16 @@ def test_a_workload_is_discovered_once() -> None:
     discovered = world.fold.workloads[JOB_ID].discovered
     assert discovered is not None
     assert discovered.owner.desired_pods == 19
+
+
+def test_an_event_of_ours_that_comes_back_with_the_stream_changes_nothing() -> None:
+    world, owner, member = world_with_a_running_job()
+    world.step(member, None)
+    world.step(owner, None)
+    world.write()
+    ahead = Fold()
+    for position, event in enumerate(world.events, start=1):
+        ahead.apply(position, event)
+    for position, event in enumerate(world.events, start=1):
+        ahead.follow(position, event)
+        assert (ahead.workloads, ahead.homes, ahead.gone) == ({}, {}, {JOB_ID})
