@@ -35,6 +35,7 @@ class World:
     def __init__(self, store: Store, clock: ManualClock, seed: int) -> None:
         self.store = store
         self.clock = clock
+        self.may_park = False
         self.registry = Registry(store, clock, random.Random(seed))
         self.client = Client(self.registry)
         self.plane: ControlPlane = build_machinery(self.client, clock, self.registry.resources)
@@ -145,6 +146,7 @@ async def open_world(
         broke = running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=not broke)
+        assert world.may_park or world.plane.machinery.parked == {}
         world.store.close()
 
 

@@ -124,7 +124,7 @@ class DefaultScheduler:
             return "node(s) were unschedulable"
         taint = untolerated(pod, node, ("NoSchedule", "NoExecute"))
         if taint is not None:
-            return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
+            return f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value', '')}}}"
         if not selects(pod, node):
             return "node(s) didn't match Pod's node affinity/selector"
         free = allocatable(node)

@@ -31,6 +31,7 @@ from simcluster.pods import (
     namespace_of,
     phase_of,
     requests_of,
+    spec_of,
     uid_of,
 )
 from simcluster.quantities import Amounts, add_to
@@ -262,10 +263,10 @@ class Kubelet:
         return held
 
     def _new_address(self, pod: Object, books: _Books) -> str:
-        node = self._client.get("nodes", None, books.name) or {"spec": {}}
+        node = self._client.get("nodes", None, books.name) or {}
         if pod["spec"].get("hostNetwork"):
             return _address_of(node)
-        return books.take_address(node["spec"].get("podCIDR", "10.244.0.0/24"))
+        return books.take_address(spec_of(node).get("podCIDR", "10.244.0.0/24"))
 
     def _deadline(self, pod: Object) -> datetime | None:
         seconds = pod["spec"].get("activeDeadlineSeconds")

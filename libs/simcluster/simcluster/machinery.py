@@ -6,7 +6,9 @@ queue holds a key once however often it is asked for, and all of a reconciler's 
 event loop turns again: nobody's half-finished work is ever seen, and there are no conflicts among controllers.
 
 A reconciler may answer with an instant at which it wants the key back. Refusals of the API (`ApiError`) are the
-world's: the key comes back after a growing delay. Any other exception is ours and ends `run`.
+world's: the key comes back after a growing delay. An object that makes no sense (a field of the wrong kind, which
+Kubernetes would have refused) must not take the cluster down, now and again at every start: its key is parked with
+the reason, logged as an error, and tried again when it changes. A failed assertion is ours and ends `run`.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from simcluster.resources import Object, ResourceTable
 log = logging.getLogger(__name__)
 
 Key = tuple[str, ...]
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError)
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
 
@@ -81,11 +84,17 @@ class Machinery:
         self._order = itertools.count()
         self._failures: dict[_Item, int] = {}
         self._alarm: tuple[datetime, asyncio.Task[None]] | None = None
+        self._parked: dict[_Item, str] = {}
 
     @property
     def idle(self) -> bool:
         """Whether nothing is queued: all that is left waits for time or for a change."""
         return not self._queue
+
+    @property
+    def parked(self) -> dict[str, str]:
+        """What no controller can work on, and why."""
+        return {f"{type(item[0]).__name__} {'/'.join(item[1])}": why for item, why in self._parked.items()}
 
     async def run(self) -> None:
         """Watch, work and wait, until cancelled or until a bug of ours ends it."""
@@ -111,9 +120,26 @@ class Machinery:
             if kind == DEFINITIONS:
                 self._watch_kinds()
             for reconciler in interested:
-                for key in reconciler.keys(Change(kind, type_, obj)):
-                    self._enqueue((reconciler, key))
+                self._note(reconciler, Change(kind, type_, obj))
         assert not subscription.overrun, f"changes of {kind} were lost: the controllers no longer know the cluster"
+
+    def _note(self, reconciler: Reconciler, change: Change) -> None:
+        metadata = change.object["metadata"]
+        about = (reconciler, (change.kind, metadata.get("namespace", ""), metadata["name"]))
+        try:
+            for key in reconciler.keys(change):
+                self._enqueue((reconciler, key))
+        except MALFORMED as error:
+            self._park(about, error)
+        else:
+            self._parked.pop(about, None)
+
+    def _park(self, item: _Item, error: Exception) -> None:
+        if item not in self._parked:
+            log.error(
+                "%s cannot work on %s and leaves it alone.", type(item[0]).__name__, "/".join(item[1]), exc_info=error
+            )
+        self._parked[item] = f"{type(error).__name__}: {error}"
 
     def _enqueue(self, item: _Item) -> None:
         if item not in self._queued:
@@ -139,8 +165,12 @@ class Machinery:
             again = reconciler.reconcile(key)
         except ApiError as error:
             again = self._retry_at(item, error)
+        except MALFORMED as error:
+            self._park(item, error)
+            again = None
         else:
             self._failures.pop(item, None)
+            self._parked.pop(item, None)
         self._call_back(item, again)
 
     def _retry_at(self, item: _Item, error: ApiError) -> datetime:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from simcluster.pods import expression_holds, is_true, name_of
+from simcluster.pods import expression_holds, is_true, name_of, spec_of
 from simcluster.quantities import Amounts, to_amounts
 from simcluster.resources import Object
 
@@ -46,8 +46,8 @@ def _term_holds(term: Mapping[str, Any], node: Object) -> bool:
 def untolerated(pod: Object, node: Object, effects: Iterable[str]) -> Mapping[str, Any] | None:
     """Return the first taint of one of the effects that the pod does not tolerate."""
     tolerations = pod["spec"].get("tolerations") or []
-    for taint in node["spec"].get("taints") or []:
-        if taint["effect"] in effects and not any(tolerates(each, taint) for each in tolerations):
+    for taint in spec_of(node).get("taints") or []:
+        if taint.get("effect") in effects and not any(tolerates(each, taint) for each in tolerations):
             found: Mapping[str, Any] = taint
             return found
     return None
@@ -55,9 +55,9 @@ def untolerated(pod: Object, node: Object, effects: Iterable[str]) -> Mapping[st
 
 def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
     """Say whether a toleration covers a taint."""
-    if toleration.get("effect") and toleration["effect"] != taint["effect"]:
+    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
         return False
-    if toleration.get("key") and toleration["key"] != taint["key"]:
+    if toleration.get("key") and toleration["key"] != taint.get("key"):
         return False
     if toleration.get("operator", "Equal") == "Exists":
         return True
@@ -66,4 +66,4 @@ def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
 
 def takes_pods(node: Object) -> bool:
     """Say whether a node is ready and not cordoned."""
-    return is_true(node, "Ready") and not node["spec"].get("unschedulable")
+    return is_true(node, "Ready") and not spec_of(node).get("unschedulable")

@@ -14,6 +14,12 @@ from simcluster.resources import Object
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
 
 
+def spec_of(obj: Object) -> Object:
+    """Return the desired state, empty for an object that was made without."""
+    spec: Object = obj.get("spec") or {}
+    return spec
+
+
 def name_of(obj: Object) -> str:
     """Return the object's name."""
     return str(obj["metadata"]["name"])
@@ -124,7 +130,17 @@ def container_requests(container: Mapping[str, Any]) -> Amounts:
 def expression_holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Say whether one `matchExpressions` entry holds, numbers compared for `Gt` and `Lt`."""
     found, values = labels.get(expression["key"]), expression.get("values", [])
-    return _OPERATORS[expression["operator"]](found, values)
+    operator = _OPERATORS.get(expression["operator"])
+    return operator is not None and operator(found, values)
+
+
+def _compare(found: str | None, values: Sequence[str]) -> int:
+    """Return the sign of found minus value; 0, which satisfies neither `Gt` nor `Lt`, when they are no integers."""
+    try:
+        difference = int(found or "") - int(values[0])
+    except (ValueError, IndexError):
+        return 0
+    return (difference > 0) - (difference < 0)
 
 
 _OPERATORS: Mapping[str, Callable[[str | None, Sequence[str]], bool]] = {
@@ -132,6 +148,6 @@ _OPERATORS: Mapping[str, Callable[[str | None, Sequence[str]], bool]] = {
     "NotIn": lambda found, values: found not in values,
     "Exists": lambda found, _: found is not None,
     "DoesNotExist": lambda found, _: found is None,
-    "Gt": lambda found, values: found is not None and int(found) > int(values[0]),
-    "Lt": lambda found, values: found is not None and int(found) < int(values[0]),
+    "Gt": lambda found, values: _compare(found, values) > 0,
+    "Lt": lambda found, values: _compare(found, values) < 0,
 }

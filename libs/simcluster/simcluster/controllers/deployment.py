@@ -269,7 +269,7 @@ def _progress(deployment: Object, status: Object, mine: Object | None, now: date
         return "Progressing", "True", "NewReplicaSetAvailable", message
     condition = condition_of(deployment, "Progressing")
     standstill = condition is not None and not _advances(deployment.get("status", {}), status)
-    if standstill and condition is not None and condition["reason"] != "NewReplicaSetAvailable":
+    if standstill and condition is not None and condition.get("reason") != "NewReplicaSetAvailable":
         deadline = _deadline(deployment, condition)
         if condition["status"] == "False" or (deadline is not None and deadline <= now):
             message = f'ReplicaSet "{name}" has timed out progressing.'
@@ -284,7 +284,8 @@ def _advances(before: Object, after: Object) -> bool:
 
 def _deadline(deployment: Object, condition: Any) -> datetime | None:
     seconds = deployment["spec"].get("progressDeadlineSeconds", 600)
-    return from_timestamp(condition["lastUpdateTime"]) + timedelta(seconds=seconds)
+    updated = condition.get("lastUpdateTime")
+    return from_timestamp(updated) + timedelta(seconds=seconds) if updated else None
 
 
 def _conditions(before: Object, wanted: Sequence[_Wanted], status: Object, now: datetime) -> list[dict[str, Any]]:
@@ -296,9 +297,9 @@ def _condition(before: Object, wanted: _Wanted, status: Object, now: datetime) -
     old = condition_of({"status": before}, kind)
     instant = to_timestamp(now)
     changed = {"lastUpdateTime": instant, "lastTransitionTime": instant}
-    if old is not None and old["status"] == truth:
+    if old is not None and old["status"] == truth and "lastUpdateTime" in old:
         changed["lastTransitionTime"] = old["lastTransitionTime"]
         moved = kind == "Progressing" and reason == "ReplicaSetUpdated" and _advances(before, status)
-        if (old["reason"], old["message"]) == (reason, message) and not moved:
+        if (old.get("reason"), old.get("message")) == (reason, message) and not moved:
             changed["lastUpdateTime"] = old["lastUpdateTime"]
     return {"type": kind, "status": truth, **changed, "reason": reason, "message": message}

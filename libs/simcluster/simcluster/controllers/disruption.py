@@ -20,6 +20,7 @@ from simcluster.pods import (
     is_terminating,
     name_of,
     namespace_of,
+    spec_of,
     with_condition,
 )
 from simcluster.resources import Object
@@ -63,7 +64,7 @@ class DisruptionController:
     def _status(
         self, budget: Object, pods: Sequence[Object], disrupted: Mapping[str, str], now: datetime
     ) -> dict[str, Any]:
-        expected, desired = self._wanted(budget["spec"], pods)
+        expected, desired = self._wanted(spec_of(budget), pods)
         healthy = sum(1 for pod in pods if is_ready(pod) and not is_terminating(pod) and name_of(pod) not in disrupted)
         allowed = max(0, healthy - desired) if expected else 0
         truth, reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
@@ -102,7 +103,7 @@ class DisruptionController:
 
 
 def _covers(budget: Object, pod: Object) -> bool:
-    return selectors.selects(budget["spec"].get("selector"), pod["metadata"].get("labels") or {})
+    return selectors.selects(spec_of(budget).get("selector"), pod["metadata"].get("labels") or {})
 
 
 def _still_disrupted(budget: Object, pods: Sequence[Object], now: datetime) -> dict[str, str]:

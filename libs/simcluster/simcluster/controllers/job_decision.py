@@ -218,7 +218,7 @@ def _target(
     for kind in ("FailureTarget", "SuccessCriteriaMet"):
         condition = condition_of(job, kind)
         if condition is not None and condition["status"] == "True":
-            return kind, condition["reason"], condition["message"]
+            return kind, condition.get("reason", ""), condition.get("message", "")
     failure = count.failure or _failure(job, count, pods, now)
     if failure is not None:
         return "FailureTarget", *failure

@@ -25,6 +25,7 @@ from simcluster.pods import (
     is_terminating,
     name_of,
     namespace_of,
+    spec_of,
     uid_of,
     with_condition,
 )
@@ -68,7 +69,7 @@ class NodeLifecycleController:
 
     def _in_trouble(self, name: str) -> bool:
         node = self._client.get("nodes", None, name)
-        return node is None or any(taint["effect"] == "NoExecute" for taint in node["spec"].get("taints") or ())
+        return node is None or any(taint.get("effect") == "NoExecute" for taint in spec_of(node).get("taints") or ())
 
     def reconcile(self, key: Key) -> datetime | None:
         """Set one node's conditions and taints, and drive out the pods that may not stay."""
@@ -114,7 +115,9 @@ class NodeLifecycleController:
             conditions = node.get("status", {}).get("conditions", [])
             for condition in conditions:
                 conditions = with_condition(conditions, condition["type"], "Unknown", now, *_SILENT)
-            node = self._client.update_status("nodes", {**node, "status": {**node["status"], "conditions": conditions}})
+            node = self._client.update_status(
+                "nodes", {**node, "status": {**node.get("status", {}), "conditions": conditions}}
+            )
             message = f"Node {name_of(node)} status is now: NodeNotReady"
             self._events.record(node, "Normal", "NodeNotReady", message, "node-controller")
             self._mark_unready(name_of(node), now)
@@ -129,26 +132,26 @@ class NodeLifecycleController:
                 self._client.update_status("pods", {**pod, "status": {**pod["status"], "conditions": conditions}})
 
     def _with_taints(self, node: Object, *, unreachable: bool) -> Object:
-        before = node["spec"].get("taints") or []
-        taints = [taint for taint in before if taint["key"] not in {UNREACHABLE, UNSCHEDULABLE}]
-        if node["spec"].get("unschedulable"):
+        before = spec_of(node).get("taints") or []
+        taints = [taint for taint in before if taint.get("key") not in {UNREACHABLE, UNSCHEDULABLE}]
+        if spec_of(node).get("unschedulable"):
             taints.append(self._taint(before, UNSCHEDULABLE, "NoSchedule"))
         if unreachable:
             taints += [self._taint(before, UNREACHABLE, effect) for effect in ("NoSchedule", "NoExecute")]
         if taints == before:
             return node
-        spec = {key: value for key, value in node["spec"].items() if key != "taints"}
+        spec = {key: value for key, value in spec_of(node).items() if key != "taints"}
         return self._client.update("nodes", {**node, "spec": spec | ({"taints": taints} if taints else {})})
 
     def _taint(self, before: Iterable[Mapping[str, Any]], key: str, effect: str) -> Mapping[str, Any]:
         for taint in before:
-            if (taint["key"], taint["effect"]) == (key, effect):
+            if (taint.get("key"), taint.get("effect")) == (key, effect):
                 return taint
         return {"key": key, "effect": effect, "timeAdded": to_timestamp(self._clock.now())}
 
     def _evict(self, node: Object, now: datetime) -> datetime | None:
         """Delete the pods that no longer tolerate the node; return when the next one's patience ends."""
-        taints = [taint for taint in node["spec"].get("taints") or () if taint["effect"] == "NoExecute"]
+        taints = [taint for taint in spec_of(node).get("taints") or () if taint.get("effect") == "NoExecute"]
         if not taints:
             return None
         instants: list[datetime] = []
