@@ -88,7 +88,7 @@ class RunningNats:
             await asyncio.to_thread(self.process.start)
             await until_ready(self.server)
         else:
-            self.process = _spawn(self.server.command(), self.server.directory / "nats.log")
+            self.process = spawn(self.server.command(), self.server.directory / "nats.log")
             await until_ready(self.server, self.process)
 
     def kill(self) -> None:
@@ -96,7 +96,7 @@ class RunningNats:
         if CONTAINERS:
             self.process.get_wrapped_container().kill()
         elif self.process is not None:
-            _end(self.process, signal.SIGKILL)
+            stop(self.process, signal.SIGKILL)
 
 
 def nats_settings(directory: Path, applications: Sequence[Application] = ()) -> ServerSettings:
@@ -139,23 +139,25 @@ def running_postgres() -> Iterator[PostgresServer]:
             asyncio.run(until_ready(server))
         else:
             server.prepare()
-            process = _spawn(server.command(), directory / "postgres.log")
+            process = spawn(server.command(), directory / "postgres.log")
             asyncio.run(until_ready(server, process))
         yield server
     finally:
         if CONTAINERS and process is not None:
             process.stop()
         elif process is not None:
-            _end(process, signal.SIGINT)  # "fast shutdown"
+            stop(process, signal.SIGINT)  # "fast shutdown"
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a server; what it says goes to a file."""
     with log.open("ab") as output:
         return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
 
-def _end(process: subprocess.Popen[bytes], with_signal: signal.Signals) -> None:
+def stop(process: subprocess.Popen[bytes], with_signal: signal.Signals) -> None:
+    """End a server and wait until it is gone."""
     if process.poll() is None:
         process.send_signal(with_signal)
     try:

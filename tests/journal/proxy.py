@@ -24,6 +24,7 @@ class Proxy:
         self._target_port = target_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.to_server = Direction()
         self.to_client = Direction()
@@ -50,7 +51,13 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
+        self._clients.clear()
         self.to_server, self.to_client = Direction(), Direction()
+
+    def say_to_clients(self, words: bytes) -> None:
+        """Send something as if the server had said it."""
+        for writer in self._clients:
+            writer.write(words)
 
     def sent_by_client(self, word: bytes) -> int:
         """Return how often the clients said a word since the last cut."""
@@ -59,6 +66,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         self._writers |= {writer, server_writer}
+        self._clients.add(writer)
         for way in (
             self._pump(reader, server_writer, self.to_server),
             self._pump(server_reader, writer, self.to_client),

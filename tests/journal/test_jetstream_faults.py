@@ -156,6 +156,37 @@ async def test_a_follower_survives_a_cut_connection(open_journal: OpenJournal, p
     assert positions(await reading) == list(range(1, 401))
 
 
+async def test_an_error_that_ends_the_client_for_good_is_survived(open_journal: OpenJournal, proxy: Proxy) -> None:
+    journal = await open_journal(Writer.INTEGRATIONS, url=proxy.url)
+    async with following(journal, 0) as batches:
+        assert (await next_batch(batches)).caught_up
+        assert await journal.append(gone("a")) == 1
+        proxy.say_to_clients(b"-ERR 'Maximum Connections Exceeded'\r\n")
+        assert positions((await next_batch(batches)).events) == [1]
+        assert await journal.append(gone("b")) == 2
+        assert positions((await next_batch(batches)).events) == [2]
+    assert await journal.append(gone("c")) == 3
+
+
+async def test_an_event_that_is_too_large_is_our_own_mistake(open_journal: OpenJournal) -> None:
+    journal = await open_journal(Writer.INTEGRATIONS)
+    with pytest.raises(AssertionError, match="larger than"):
+        await journal.append(gone("x" * 8 * 1024 * 1024))
+    assert await journal.append(gone("a")) == 1
+
+
+async def test_an_append_on_its_way_is_unavailable_when_the_journal_is_closed(
+    open_journal: OpenJournal, proxy: Proxy
+) -> None:
+    journal = await open_journal(Writer.INTEGRATIONS, url=proxy.url)
+    proxy.to_client.swallowing = True
+    appending = asyncio.create_task(journal.append(gone("a")))
+    await until(lambda: _said(proxy, b"HPUB muster.events", 1))
+    await journal.close()
+    with pytest.raises(Unavailable):
+        await appending
+
+
 async def test_a_follower_of_a_silent_server_begins_anew(open_journal: OpenJournal, proxy: Proxy) -> None:
     writer, reader = await open_journal(Writer.INTEGRATIONS), await open_journal(Writer.STATUS, url=proxy.url)
     async with following(reader, 0) as batches:

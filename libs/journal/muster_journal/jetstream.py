@@ -47,6 +47,9 @@ ANSWER_SECONDS = 2.0
 
 RETRY_SECONDS = 0.05
 
+HEADER_BYTES = 4096
+"""Room for headers in the largest message the server takes; it closes the connection of who sends a larger one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -108,6 +111,11 @@ class JetStreamJournal:
         login = Login(tuple(servers), user, password, name or f"muster-{writer}")
         return cls(await Connection.open(login, patience_seconds), writer, now, patience_seconds)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server can be reached right now; for health checks."""
+        return self._connection.is_up
+
     async def append(
         self,
         event: AnyEvent,
@@ -131,7 +139,7 @@ class JetStreamJournal:
 
     async def _append_unless_last(self, message: Outgoing, deadline: float) -> int:
         """Append unless the last event on the subject is this one: the server forgets ids after two minutes."""
-        while self._now_is_before(deadline):
+        while self._may_try(deadline):
             try:
                 last = await self._last_on(message)
                 if last.id == message.id:
@@ -144,7 +152,7 @@ class JetStreamJournal:
         raise self._unavailable(message)
 
     async def _append(self, message: Outgoing, deadline: float) -> int:
-        while self._now_is_before(deadline):
+        while self._may_try(deadline):
             try:
                 position = await self._attempt(message, deadline)
             except TimeoutError:
@@ -154,8 +162,8 @@ class JetStreamJournal:
                     return position
         raise self._unavailable(message)
 
-    def _now_is_before(self, deadline: float) -> bool:
-        return asyncio.get_running_loop().time() < deadline
+    def _may_try(self, deadline: float) -> bool:
+        return not self._connection.closed and asyncio.get_running_loop().time() < deadline
 
     async def _wait_a_little(self, deadline: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -176,6 +184,8 @@ class JetStreamJournal:
         """
         if not self._connection.is_up:
             raise TimeoutError("NATS is not connected")
+        room = self._connection.client.max_payload - HEADER_BYTES
+        assert len(message.body) <= room, f"an event on {message.subject} is larger than {room} bytes"
         if self._listening_on is not self._connection.client:
             await self._listen()
         answer = await self._send(message, deadline)
