@@ -159,6 +159,18 @@ async def test_what_happens_between_the_pages_of_a_list_is_not_lost() -> None:
     assert (told.gone, told.unseen.total()) == (Counter({"a-11": 1}), 0)
 
 
+async def test_an_end_between_the_pages_of_a_relist_is_told_once() -> None:
+    history = History([("put", "a"), ("put", "c"), ("put", "b"), ("put", "c"), ("delete", "c")])
+    script = [Turn(steps=2), Turn(Fault.EXPIRED), Turn(steps=1), Turn(steps=2)]
+    told = Told()
+    server = HistoryServer(history, script, moments=False)
+    await follow(reflect(server), server, told)
+
+    assert told.state() == history.state() == {"a-11": "11", "b-13": "13"}
+    assert told.gone == told.unseen == Counter({"c-12": 1})
+    assert told.added["c-12"] == 1
+
+
 async def test_a_relist_tells_nothing_of_what_has_not_changed() -> None:
     history = History([("put", "a"), ("put", "b"), ("put", "b")])
     script = [Turn(steps=2), Turn(Fault.EXPIRED), Turn(steps=1)]

@@ -93,6 +93,7 @@ class Reflector(Generic[Item]):
         self._page_size = page_size
         self._patience = patience
         self._items: dict[Key, Item] = {}
+        self._vanished: frozenset[str] = frozenset()
         self._version = ""
         self._failures = 0
         self._trouble = ""
@@ -146,9 +147,10 @@ class Reflector(Generic[Item]):
             yield Batch(self._take_in(page.items, listed))
             page = await self._page(page.next)
         last = self._take_in(page.items, listed)
-        vanished = self._drop(self._items.keys() - listed)
+        vanished = [self._items.pop(key) for key in sorted(self._items.keys() - listed)]
+        self._vanished = frozenset(item.metadata.uid for item in vanished)
         self._version = version
-        yield Batch((*last, *vanished), synced=True)
+        yield Batch((*last, *(Delta(item, None, seen=False) for item in vanished)), synced=True)
 
     async def _page(self, continue_from: str) -> Page[Item]:
         return await self._cluster.list_page(
@@ -162,9 +164,6 @@ class Reflector(Generic[Item]):
     def _take_in(self, items: Iterable[Item], listed: set[Key]) -> list[Delta[Item]]:
         listed.update(item.metadata.key for item in items)
         return [delta for item in items for delta in self._store(item)]
-
-    def _drop(self, keys: Iterable[Key]) -> list[Delta[Item]]:
-        return [Delta(self._items.pop(key), None, seen=False) for key in sorted(keys)]
 
     async def _watched(self) -> AsyncGenerator[Batch[Item], None]:
         """Yield what a watch says, until it ends. One that ends at once without a word is taken for a failure."""
@@ -204,6 +203,8 @@ class Reflector(Generic[Item]):
 
     def _is_outdated(self, item: Item) -> bool:
         """Say whether we know better: pages of a list may be younger than the version the watch began at."""
+        if item.metadata.uid in self._vanished:
+            return True
         known = self._items.get(item.metadata.key)
         return known is not None and not _is_after(item.metadata.resource_version, known.metadata.resource_version)
 
