@@ -34,6 +34,11 @@ class ControlPlane:
         """Whether nothing is left to do before time passes or something changes."""
         return self.machinery.idle
 
+    @property
+    def parked(self) -> dict[str, str]:
+        """What no controller can work on, and why: for whoever operates the cluster."""
+        return self.machinery.parked
+
     async def run(self) -> None:
         """Run until cancelled; an exception is a bug of ours."""
         await self.machinery.run()
