@@ -28,7 +28,7 @@ VAGUE = re.compile(r"^(utils?|commons?|helpers?|managers?)$|.(Utils?|Helpers?|Ma
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|NotImplemented" r"Error)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.*}])/(work|root|home/\w+)/")
 FAILING = {"raises", "fail", "timeout", "wait_for"}
-CHECKS = re.compile(r"^(assert|check|expect)")
+CHECKS = re.compile(r"^(assert|check|expect|until|wait_until)")
 
 
 @dataclass(frozen=True)
