@@ -1,0 +1,1 @@
+"""Core and ports together: the deriver's loops, the projector's, and what answers questions."""
