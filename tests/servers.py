@@ -13,13 +13,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from muster_contracts.subjects import Writer
-from muster_journal.permissions import Application, ServerSettings
+from muster_journal.permissions import Application, ServerSettings, server_configuration
 from muster_journal.provision import provision
 from muster_local.nats_server import NatsServer
 from muster_local.postgres_server import PostgresServer
@@ -49,7 +49,7 @@ async def until_ready(server: Ready, process: subprocess.Popen[bytes] | None = N
     """Wait until a server answers; fail at once when its process ended instead."""
     async with asyncio.timeout(START_SECONDS):
         while not await server.is_ready():
-            assert process is None or process.poll() is None, f"{process.args} ended with {process.returncode}"
+            assert process is None or process.poll() is None, f"{process.args!r} ended with {process.returncode}"
             await asyncio.sleep(0.02)
 
 
@@ -83,20 +83,31 @@ class RunningNats:
 
     async def start(self) -> None:
         """Start the server on what it stored before, and wait until it answers."""
-        if CONTAINERS:
-            self.process = self.process or _nats_container(self.server)
-            await asyncio.to_thread(self.process.start)
-            await until_ready(self.server)
-        else:
+        if not CONTAINERS:
             self.process = spawn(self.server.command(), self.server.directory / "nats.log")
             await until_ready(self.server, self.process)
+            return
+        if self.process is None:
+            self.process = _nats_container(self.server)
+            await asyncio.to_thread(self.process.start)
+        else:
+            await asyncio.to_thread(self.process.get_wrapped_container().start)
+        await until_ready(self.server)
 
     def kill(self) -> None:
         """End the server as a crash does: SIGKILL."""
         if CONTAINERS:
             self.process.get_wrapped_container().kill()
+        else:
+            stop(self.process, signal.SIGKILL)
+
+    def remove(self) -> None:
+        """End the server and delete everything it stored."""
+        if CONTAINERS and self.process is not None:
+            self.process.stop()
         elif self.process is not None:
             stop(self.process, signal.SIGKILL)
+        shutil.rmtree(self.server.directory, ignore_errors=True)
 
 
 def nats_settings(directory: Path, applications: Sequence[Application] = ()) -> ServerSettings:
@@ -111,7 +122,7 @@ def nats_settings(directory: Path, applications: Sequence[Application] = ()) -> 
 
 
 @contextlib.asynccontextmanager
-async def running_nats(applications: Sequence[Application] = ()) -> Any:
+async def running_nats(applications: Sequence[Application] = ()) -> AsyncIterator[RunningNats]:
     """Run a NATS server with the streams of Muster for as long as the block lasts."""
     directory = Path(tempfile.mkdtemp(prefix="muster-nats-"))
     server = NatsServer(directory, nats_settings(directory, applications))
@@ -122,8 +133,7 @@ async def running_nats(applications: Sequence[Application] = ()) -> Any:
         await provision([nats.url], nats.administrator_password)
         yield nats
     finally:
-        nats.kill()
-        shutil.rmtree(directory, ignore_errors=True)
+        nats.remove()
 
 
 @contextlib.contextmanager
@@ -135,7 +145,8 @@ def running_postgres() -> Iterator[PostgresServer]:
     process: Any = None
     try:
         if CONTAINERS:
-            server, process = _start_postgres_container(server)
+            process = _postgres_container(server)
+            process.start()
             asyncio.run(until_ready(server))
         else:
             server.prepare()
@@ -168,32 +179,27 @@ def stop(process: subprocess.Popen[bytes], with_signal: signal.Signals) -> None:
 
 
 def _nats_container(server: NatsServer) -> Any:
+    """Return a container with the same users and streams; inside, the server listens to all and stores in /store."""
     from testcontainers.core.container import DockerContainer
 
-    port = server.settings.port
-    inside = replace(server, settings=replace(server.settings, host="0.0.0.0", store_directory="/store"))
-    inside.configuration_file.chmod(0o600)
-    from muster_journal.permissions import server_configuration
-
-    inside.configuration_file.write_text(server_configuration(inside.settings), encoding="utf-8")
+    inside = replace(server.settings, host="0.0.0.0", store_directory="/store")
+    server.configuration_file.write_text(server_configuration(inside), encoding="utf-8")
     return (
         DockerContainer(NATS_IMAGE)
-        .with_bind_ports(port, port)
+        .with_bind_ports(inside.port, inside.port)
         .with_volume_mapping(str(server.configuration_file), "/nats.conf", "ro")
         .with_volume_mapping(server.settings.store_directory, "/store", "rw")
         .with_command("--config /nats.conf")
     )
 
 
-def _start_postgres_container(server: PostgresServer) -> tuple[PostgresServer, Any]:
+def _postgres_container(server: PostgresServer) -> Any:
     from testcontainers.core.container import DockerContainer
 
-    container = (
+    return (
         DockerContainer(POSTGRES_IMAGE)
         .with_bind_ports(5432, server.port)
         .with_env("POSTGRES_USER", server.user)
         .with_env("POSTGRES_PASSWORD", server.password)
         .with_env("POSTGRES_DB", "postgres")
     )
-    container.start()
-    return server, container
