@@ -211,6 +211,18 @@ async def test_everyday_commands_do_what_they_say(world, command, phase, seconds
     assert int(ended["finishedAt"][-3:-1]) - int(ended["startedAt"][-3:-1]) == seconds
 
 
+async def test_annotations_that_change_take_effect_at_once(world):
+    world.create_pod("train", {"run-seconds": "forever"})
+    await world.advance(60)
+    pod = world.pod("train")
+    changed = {"sim.run-seconds": "10", "sim.exit-code": "5"}
+    world.client.update("pods", {**pod, "metadata": {**pod["metadata"], "annotations": changed}})
+    await world.advance(1)
+    ended = main_container(world, "train")["state"]["terminated"]
+    assert (ended["exitCode"], ended["finishedAt"]) == (5, "2026-01-01T00:01:00Z")
+    assert world.phase("train") == "Failed"
+
+
 async def test_a_log_is_written_line_by_line_as_the_container_runs(world):
     world.create_pod("talks", {"log": "one\ntwo\nthree", "run-seconds": "30", "pull-seconds": "0"})
     await world.advance(0)

@@ -179,6 +179,17 @@ class PodMachine:
         for container in self.containers:
             self._stop_one(container, now, grace_seconds)
 
+    def follow_script(self, pod: Object, now: datetime) -> None:
+        """Heed annotations that have changed; a run that should have ended by them ends now."""
+        for container in self.containers:
+            script = read_script(pod, container.spec)
+            if script == container.script:
+                continue
+            container.script = script
+            if container.stage is Stage.RUNNING and container.stopped_with is None:
+                end = end_of_run(container)
+                container.due = end if end is None else max(end, now)
+
     def _stop_one(self, container: Container, now: datetime, grace_seconds: float) -> None:
         if container.stage is Stage.RUNNING:
             obeys = container.script.termination_seconds <= grace_seconds

@@ -9,7 +9,7 @@ Everything needed to go on after a restart is in the pods' own status: the first
 that had been started, before any new one is admitted.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,6 +83,7 @@ class _Held:
     machine: PodMachine
     address: str
     deadline: datetime | None
+    annotations: Mapping[str, str] | None
     grace_seconds: float | None = None
     written_version: str = ""
     again: datetime | None = None
@@ -175,6 +176,10 @@ class Kubelet:
             return held.again
         machine.host = _Node(self, self._books_of(held.node), pod)
         machine.advance(now)
+        if pod["metadata"].get("annotations") != held.annotations:
+            held.annotations = pod["metadata"].get("annotations")
+            machine.follow_script(pod, now)
+            machine.advance(now)
         self._stop_if_told(held, pod, now)
         self._report(held, pod, node, now)
         if machine.all_ended:
@@ -254,7 +259,8 @@ class Kubelet:
     def _hold(self, pod: Object, machine: PodMachine) -> _Held:
         books = self._books_of(pod["spec"]["nodeName"])
         address = pod.get("status", {}).get("podIP") or self._new_address(pod, books)
-        held = _Held(uid_of(pod), books.name, requests_of(pod), machine, address, self._deadline(pod))
+        annotations = pod["metadata"].get("annotations")
+        held = _Held(uid_of(pod), books.name, requests_of(pod), machine, address, self._deadline(pod), annotations)
         key = (namespace_of(pod), name_of(pod))
         self._held[key] = held
         books.pods[key] = None

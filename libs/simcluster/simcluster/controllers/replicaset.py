@@ -45,7 +45,7 @@ class ReplicaSetController:
             return [(namespace, name)]
         owner = controller_of(obj)
         strays = self._strays.setdefault(namespace, {})
-        if owner is not None or change.type == "DELETED":
+        if owner is not None or change.type == "DELETED" or not is_active(obj):
             strays.pop(name, None)
         elif name not in strays:
             strays[name] = None
