@@ -49,7 +49,7 @@ def events_about(workload_id: UUID) -> dict[str, AnyEvent]:
 
 
 def open_deed(workload: Workload) -> str:
-    for deed in ("made", "deleted", "stopped", "activated"):
+    for deed in ("made", "recorded", "deleted", "stopped", "activated"):
         if getattr(workload, f"must_be_{deed}"):
             return deed
     return ""
@@ -61,27 +61,27 @@ def open_deed(workload: Workload) -> str:
         ("", "made"),
         ("applied", ""),
         ("refused", ""),
-        ("discovered", ""),
+        ("discovered", "recorded"),  # killed between the deed and the fact
         ("stop", "made"),
         ("applied stop", ""),  # nobody knows yet how
         ("applied stop discovered", "stopped"),
-        ("discovered stop suspended", ""),
-        ("discovered stop suspended activate", "activated"),
-        ("discovered stop suspended activate running", ""),
-        ("discovered stop activate", ""),  # nothing was stopped yet, or it will be seen
-        ("discovered stop activate suspended", "activated"),
-        ("discovered stop suspended activate stop running", "stopped"),
-        ("discovered stop suspended running", ""),  # somebody resumed it with kubectl: let them
-        ("discovered suspended", ""),  # somebody suspended it with kubectl: let them
-        ("discovered stop succeeded", ""),
-        ("discovered stop delete", "deleted"),
+        ("applied discovered stop suspended", ""),
+        ("applied discovered stop suspended activate", "activated"),
+        ("applied discovered stop suspended activate running", ""),
+        ("applied discovered stop activate", ""),  # nothing was stopped yet, or it will be seen
+        ("applied discovered stop activate suspended", "activated"),
+        ("applied discovered stop suspended activate stop running", "stopped"),
+        ("applied discovered stop suspended running", ""),  # somebody resumed it with kubectl: let them
+        ("applied discovered suspended", ""),  # somebody suspended it with kubectl: let them
+        ("applied discovered stop succeeded", ""),
+        ("applied discovered stop delete", "deleted"),
         ("delete", "made"),
         ("applied delete", "made"),  # only what was seen can be seen to go
         ("applied delete discovered", "deleted"),
         ("delete refused", ""),
-        ("discovered delete deleting", ""),
-        ("discovered delete gone", ""),
-        ("discovered stop gone", ""),
+        ("applied discovered delete deleting", ""),
+        ("applied discovered delete gone", ""),
+        ("applied discovered stop gone", ""),
     ],
 )
 def test_what_is_open_follows_from_what_was_asked_and_seen(story: Story, told: str, deed: str) -> None:
@@ -122,7 +122,7 @@ def test_a_foreign_workload_of_which_nothing_was_asked_is_forgotten_when_it_is_g
 
 def test_an_image_that_cannot_be_pulled_fails_the_workload_after_the_limit(story: Story) -> None:
     workload_id = story.submit(asked())
-    story.tell(discovered(workload_id), pod_waits(workload_id, "ErrImagePull"))
+    story.tell(events_about(workload_id)["applied"], discovered(workload_id), pod_waits(workload_id, "ErrImagePull"))
     since = story.now
     story.tell(pod_waits(workload_id, "ImagePullBackOff"), pod_waits(workload_id, "ContainerCreating"))
     deadline = next_deadline(story.state.workloads[workload_id], LIMIT_SECONDS)
@@ -145,7 +145,7 @@ def test_the_limit_of_a_pull_is_off_when_no_pod_waits_for_its_image_any_more(sto
 
 def test_a_finished_workload_is_deleted_after_the_time_it_asked_for(story: Story) -> None:
     workload_id = story.submit(asked(auto_deletion_seconds=60))
-    story.tell(discovered(workload_id))
+    story.tell(events_about(workload_id)["applied"], discovered(workload_id))
     assert next_deadline(story.state.workloads[workload_id], LIMIT_SECONDS) is None
     finished = START + timedelta(minutes=5)
     facts = OwnerFacts(outcome=Outcome.SUCCEEDED, finished_at=finished)
@@ -160,6 +160,7 @@ def test_a_finished_workload_is_deleted_after_the_time_it_asked_for(story: Story
 def test_a_limit_is_named_for_what_it_does(story: Story) -> None:
     workload_id = story.submit(asked())
     story.tell(
+        events_about(workload_id)["applied"],
         discovered(workload_id),
         LimitReached(workload_id=workload_id, limit="duration", limit_seconds=5, effect="stop", reason="Long enough."),
     )

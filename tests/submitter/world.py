@@ -72,7 +72,7 @@ async def running(service: Service) -> AsyncIterator[Submitter]:
             yield submitter
         finally:
             await submitter.kill()
-            server.should_exit = True
+            server.should_exit = server.force_exit = True  # requests that hang on a killed loop hang for ever
             await serving
 
 

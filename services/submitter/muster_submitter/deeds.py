@@ -60,6 +60,8 @@ class WorkloadDeeds:
             return
         if workload.must_be_made:
             await self._make(workload)
+        elif workload.must_be_recorded:
+            await self._record(workload)
         elif workload.must_be_deleted:
             await self._delete(workload)
         elif workload.must_be_stopped or workload.must_be_activated:
@@ -81,6 +83,13 @@ class WorkloadDeeds:
             await self._refuse(workload, _taken(workload))
         elif not workload.applied:
             await self._append(workload, _applied(workload, found))
+
+    async def _record(self, workload: Workload) -> None:
+        try:
+            found = await self._cluster.get(JOBS, workload.namespace, workload.name)
+        except NotFound:
+            return  # that it is gone will be seen
+        await self._append(workload, _applied(workload, found))
 
     async def _create(self, workload: Workload, manifest: Object) -> Object:
         """Create the object and return it, or the one that has its name already. Raises Rejected."""

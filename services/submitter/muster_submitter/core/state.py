@@ -169,6 +169,11 @@ class Workload:
         )
 
     @property
+    def must_be_recorded(self) -> bool:
+        """Whether its object was seen, but an earlier life ended before it wrote that it had made it."""
+        return self.submission is not None and self.seen is not None and not (self.applied or self.gone_at)
+
+    @property
     def must_be_deleted(self) -> bool:
         """Whether its objects are there and should not be."""
         return bool(self.delete_at and self.seen and not self.gone_at and not self.seen.owner.deleting)
@@ -191,7 +196,13 @@ class Workload:
     @property
     def has_open_deed(self) -> bool:
         """Whether anything is still to be done in Kubernetes."""
-        return self.must_be_made or self.must_be_deleted or self.must_be_stopped or self.must_be_activated
+        return (
+            self.must_be_made
+            or self.must_be_recorded
+            or self.must_be_deleted
+            or self.must_be_stopped
+            or self.must_be_activated
+        )
 
 
 class State:

@@ -113,7 +113,7 @@ KeyHeader = Annotated[
 Calling = Annotated[Caller, Depends(caller_of)]
 
 
-def trace_of(traceparent: Annotated[str, Header(include_in_schema=False)] = "") -> Origin:
+async def trace_of(traceparent: Annotated[str, Header(include_in_schema=False)] = "") -> Origin:
     """Return the trace the request is a part of, so that it goes on in the journal."""
     return Origin(trace_parent=traceparent)
 
