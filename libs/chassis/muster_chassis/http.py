@@ -93,8 +93,8 @@ def refused_as_invalid(error: ValidationError) -> Refused:
     return Refused(RefusalCode.INVALID, summary(complaints), complaints)
 
 
-def caller_of(request: Request) -> Caller:
-    """Return who is calling. The local stack trusts its loopback clients to say who they are."""
+async def caller_of(request: Request) -> Caller:
+    """Return who is calling (asynchronous, or FastAPI would take it to a thread). The local stack trusts its loopback clients to say who they are."""
     source = request.headers.get("x-muster-source", Source.API)
     return Caller(
         name=request.headers.get("x-muster-user", "anonymous"),

@@ -60,15 +60,15 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         for recorded in batch.events:
             if isinstance(recorded.event, PlanMade) and planning.epoch == planning.state.epoch:
                 for placement in recorded.event.placements:
-                    deeds.want(placement.pod_group_id)
+                    deeds.want(placement.workload_id)
 
     async def fold() -> None:
         await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold")
 
     async def execute() -> None:
         await planning.led.wait()
-        for group_id in execution.open_groups():  # what an earlier life promised and did not report
-            deeds.want(group_id)
+        for workload_id in execution.open_workloads():  # what an earlier life promised and did not report
+            deeds.want(workload_id)
         await deeds.run()
 
     return Service(

@@ -1,4 +1,4 @@
-"""The deeds: bind what a plan promised, group by group, and write what became of it. No choices are made here.
+"""The deeds: bind what a plan promised, workload by workload, and write what became of it. No choices are made here.
 
 A promise found in the fold is kept, whoever made it: that is how a scheduler that starts adopts what its earlier life
 left open. A binding carries the pod's UID and resource version, so it happens to the pod the plan saw or not at all.
@@ -38,7 +38,7 @@ class Refusal:
 
 
 class Execution:
-    """Keeps promises. Keys are pod groups; the chassis' deeds call `keep` for each."""
+    """Keeps promises, workload by workload: two deeds on the same subject would only lose races to each other."""
 
     def __init__(self, planning: Planning, journal: Journal, cluster: Cluster, concurrency: int) -> None:
         self._planning = planning
@@ -46,20 +46,21 @@ class Execution:
         self._cluster = cluster
         self._slots = asyncio.Semaphore(concurrency)
 
-    def open_groups(self) -> list[UUID]:
-        """Return the pod groups with promises that are still open."""
-        return list(dict.fromkeys(p.placement.pod_group_id for p in self._planning.state.promises.values()))
+    def open_workloads(self) -> list[UUID]:
+        """Return the workloads with promises that are still open."""
+        return list(dict.fromkeys(p.placement.workload_id for p in self._planning.state.promises.values()))
 
-    async def keep(self, pod_group_id: UUID) -> None:
-        """Bind every promised pod of a group; then write who is bound and which promises were given up."""
-        promises = [p for p in self._planning.state.promises.values() if p.placement.pod_group_id == pod_group_id]
+    async def keep(self, workload_id: UUID) -> None:
+        """Bind every promised pod of a workload; then write who is bound and which promises were given up."""
+        promises = [p for p in self._planning.state.promises.values() if p.placement.workload_id == workload_id]
         if not promises:
             return
+        version = self._planning.state.workload(workload_id).version
         results = await asyncio.gather(*(self._bind(promise) for promise in promises))
         refusals = [result for result in results if result is not None]
         refused = {refusal.promise.placement.pod_id for refusal in refusals}
         bound = [promise for promise in promises if promise.placement.pod_id not in refused]
-        await self._report(bound, refusals)
+        await self._report(bound, refusals, version)
 
     async def _bind(self, promise: Promise) -> Refusal | None:
         placement = promise.placement
@@ -104,46 +105,44 @@ class Execution:
             return None
         return Refusal(promise, f"Kubernetes refused to bind {placement.name}: {message}")
 
-    async def _report(self, bound: list[Promise], refusals: list[Refusal]) -> None:
-        for plan_id, kept in _by_plan(bound).items():
-            await self._append(
-                PodScheduled(
-                    workload_id=kept[0].placement.workload_id,
-                    pod_group_id=kept[0].placement.pod_group_id,
-                    plan_id=plan_id,
-                    pods=tuple(_bound(promise.placement) for promise in kept),
-                )
+    async def _report(self, bound: list[Promise], refusals: list[Refusal], version: int) -> None:
+        for (plan_id, group_id), kept in _by_plan_and_group(bound).items():
+            scheduled = PodScheduled(
+                workload_id=kept[0].placement.workload_id,
+                pod_group_id=group_id,
+                plan_id=plan_id,
+                pods=tuple(_bound(promise.placement) for promise in kept),
             )
+            version = await self._append(scheduled, version)
         reasons = {refusal.promise.placement.pod_id: refusal.reason for refusal in refusals}
-        for plan_id, broken in _by_plan([refusal.promise for refusal in refusals]).items():
+        for (plan_id, group_id), broken in _by_plan_and_group([refusal.promise for refusal in refusals]).items():
             reason = reasons[broken[0].placement.pod_id]
             log.info("Promises were given up.", reason=reason, pods=len(broken))
-            await self._append(
-                PlacementReleased(
-                    workload_id=broken[0].placement.workload_id,
-                    pod_group_id=broken[0].placement.pod_group_id,
-                    plan_id=plan_id,
-                    pod_ids=tuple(promise.placement.pod_id for promise in broken),
-                    reason=reason,
-                )
+            released = PlacementReleased(
+                workload_id=broken[0].placement.workload_id,
+                pod_group_id=group_id,
+                plan_id=plan_id,
+                pod_ids=tuple(promise.placement.pod_id for promise in broken),
+                reason=reason,
             )
+            version = await self._append(released, version)
 
-    async def _append(self, event: PodScheduled | PlacementReleased) -> None:
-        """Append under the version of our own subject; wait for the fold, so that the promise is seen closed."""
-        entry = self._planning.state.workload(event.workload_id)
+    async def _append(self, event: PodScheduled | PlacementReleased, version: int) -> int:
+        """Append under the version the promises were read at, and wait for the fold, which then sees them closed."""
         try:
-            position = await self._journal.append(event, expected=entry.version)
+            position = await self._journal.append(event, expected=version)
         except Conflict as lost:
             await self._planning.progress.reach(lost.actual)
             raise Unavailable("The workload changed while its pods were bound.") from lost
         await self._planning.progress.reach(position)
+        return position
 
 
-def _by_plan(promises: list[Promise]) -> dict[UUID, list[Promise]]:
-    plans: dict[UUID, list[Promise]] = {}
+def _by_plan_and_group(promises: list[Promise]) -> dict[tuple[UUID, UUID], list[Promise]]:
+    sorted_out: dict[tuple[UUID, UUID], list[Promise]] = {}
     for promise in promises:
-        plans.setdefault(promise.plan_id, []).append(promise)
-    return plans
+        sorted_out.setdefault((promise.plan_id, promise.placement.pod_group_id), []).append(promise)
+    return sorted_out
 
 
 def _binding(placement: Placement) -> Binding:

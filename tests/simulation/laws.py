@@ -1,0 +1,117 @@
+"""What must hold in every world, at every position of its journal and when it has settled."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from muster_contracts import events as e
+from muster_contracts.wire import Recorded
+from muster_scheduler.core.snapshot import take_snapshot
+from muster_scheduler.core.state import State
+from simulation.world import NAMESPACE, SETTLING_SECONDS, World
+
+
+async def settle(world: World) -> None:
+    """Let time pass until the journal has been silent for a while and nothing is left to do."""
+    deadline = asyncio.get_running_loop().time() + SETTLING_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        before = world.log.end
+        await asyncio.sleep(400)  # longer than any back-off of the cluster
+        if world.log.end == before:
+            return
+    raise AssertionError(f"The world does not come to rest: {world.log.end} events after {SETTLING_SECONDS} s.")
+
+
+async def check_laws(world: World) -> None:
+    """Check everything. Each law raises AssertionError with what broke it."""
+    events = await world.events()
+    no_device_is_over_committed(events)
+    no_pod_is_bound_twice(events)
+    every_workload_is_discovered_once(events)
+    no_kubelet_refused_a_pod(world)
+    every_submission_has_the_end_it_asked_for(world, events)
+    the_journal_knows_the_cluster(world, events)
+
+
+def no_device_is_over_committed(events: list[Recorded]) -> None:
+    """At no position do assigned pods and open promises use more than there is; gangs are promised whole."""
+    state = State()
+    for recorded in events:
+        if isinstance(recorded.event, e.PlanMade):
+            _gangs_are_whole(state, recorded.event)
+        state.apply(recorded)
+        if not isinstance(recorded.event, e.PlanMade | e.PodScheduled):
+            continue
+        for free in take_snapshot(state).nodes:
+            assert min(free.devices, default=0) >= 0, f"{free.node.name} is over-committed at {recorded.position}"
+            assert min(free.cpu_milli, free.memory_bytes, free.pods) >= 0, f"{free.node.name} at {recorded.position}"
+
+
+def _gangs_are_whole(state: State, made: e.PlanMade) -> None:
+    placed = Counter(placement.pod_group_id for placement in made.placements)
+    for group in take_snapshot(state).groups:
+        assert placed.get(group.id, group.missing) >= group.missing, f"{group.name} is started in part"
+
+
+def no_pod_is_bound_twice(events: list[Recorded]) -> None:
+    """Each pod is reported as bound at most once."""
+    bound = Counter(pod.pod_id for r in events if isinstance(r.event, e.PodScheduled) for pod in r.event.pods)
+    twice = [str(pod_id) for pod_id, count in bound.items() if count > 1]
+    assert not twice, f"Pods bound more than once: {twice}"
+
+
+def every_workload_is_discovered_once(events: list[Recorded]) -> None:
+    """No workload is found twice, none is gone twice."""
+    for kind in (e.WorkloadDiscovered, e.WorkloadGone, e.WorkloadSubmitted):
+        counts = Counter(r.event.workload_id for r in events if isinstance(r.event, kind))  # type: ignore[attr-defined]
+        assert max(counts.values(), default=1) == 1, f"{kind.__name__} more than once: {counts.most_common(1)}"
+
+
+def no_kubelet_refused_a_pod(world: World) -> None:
+    """The cluster's own kubelets found room for everything that was bound."""
+    for pod in world.simulated.client.list("pods"):
+        reason = pod.get("status", {}).get("reason", "")
+        assert not reason.startswith(("OutOf", "Unexpected")), f"{pod['metadata']['name']}: {reason}"
+
+
+def every_submission_has_the_end_it_asked_for(world: World, events: list[Recorded]) -> None:
+    """Who was deleted is gone; who was stopped last is suspended; everybody else ended by himself."""
+    asked = _last_asked(events)
+    for workload_id, name in world.submitted.items():
+        job = world.simulated.client.get("jobs.batch", NAMESPACE, name)
+        if workload_id in world.deleted:
+            assert job is None, f"{name} was deleted and is still there"
+            continue
+        assert job is not None, f"{name} is lost"
+        finished = {c["type"] for c in job["status"].get("conditions", []) if c["status"] == "True"}
+        if asked.get(workload_id) == "StopRequested" and not finished & {"Complete", "Failed"}:
+            assert job["spec"].get("suspend"), f"{name} was stopped and is not suspended"
+        else:
+            assert finished & {"Complete", "Failed"}, f"{name} is stuck: {job['status']}"
+
+
+def _last_asked(events: list[Recorded]) -> dict[UUID, str]:
+    asked: dict[UUID, str] = {}
+    for recorded in events:
+        if isinstance(recorded.event, e.StopRequested | e.ActivateRequested):
+            asked[recorded.event.workload_id] = type(recorded.event).__name__
+    return asked
+
+
+def the_journal_knows_the_cluster(world: World, events: list[Recorded]) -> None:
+    """The pods the journal knows are the pods there are, with the same phase and node."""
+    known: dict[str, tuple[str, str]] = {}
+    for recorded in events:
+        match recorded.event:
+            case e.PodObserved(pods=pods):
+                known |= {str(pod.pod_id): (pod.phase.value, pod.node) for pod in pods}
+            case e.PodGone(pods=marks):
+                for mark in marks:
+                    known.pop(str(mark.pod_id), None)
+    there = {pod["metadata"]["uid"]: _facts(pod) for pod in world.simulated.client.list("pods", NAMESPACE)}
+    assert known == there
+
+
+def _facts(pod: dict[str, Any]) -> tuple[str, str]:
+    return pod["status"]["phase"], pod["spec"].get("nodeName", "")

@@ -1,0 +1,142 @@
+"""A whole Muster in one process under virtual time: services, journal and cluster, one clock, one source of chance.
+
+A seed decides everything that happens: what people submit, stop and delete, which requests get lost, which service is
+killed when. `live` plays the disturbed part; `settle` lets the weather clear and waits until nothing is left to do.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import httpx
+from cluster.in_process import InProcessTransport
+from muster_chassis.clock import LoopClock
+from muster_chassis.service import Service, run_loops
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_contracts.subjects import Writer
+from muster_contracts.wire import Recorded
+from muster_integrations.app import Ports as IntegrationsPorts
+from muster_integrations.app import build as build_integrations
+from muster_integrations.settings import IntegrationsSettings
+from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_scheduler.app import Ports as SchedulerPorts
+from muster_scheduler.app import build as build_scheduler
+from muster_scheduler.settings import SchedulerSettings
+from muster_submitter.app import Ports as SubmitterPorts
+from muster_submitter.app import build as build_submitter
+from muster_submitter.settings import SubmitterSettings
+from simcluster.clock import LoopClock as ClusterClock
+from simcluster.cluster import Cluster
+from simcluster.settings import Settings as ClusterSettings
+from simulation.faults import FaultyJournal, FaultyTransport, Weather
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+CLUSTER_ID = UUID("00000000-0000-4000-8000-00000000c105")
+PROJECT = "demo"
+NAMESPACE = "muster-demo"
+SETTLING_SECONDS = 2 * 3600.0
+
+
+@dataclass
+class World:
+    """One world. `log` is its journal, `simulated` its cluster."""
+
+    random: Random
+    weather: Weather
+    log: MemoryLog
+    simulated: Cluster
+    clock: LoopClock
+    services: dict[str, Service] = field(default_factory=dict)
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    submitted: dict[UUID, str] = field(default_factory=dict)
+    deleted: set[UUID] = field(default_factory=set)
+
+    def journal(self, writer: Writer) -> FaultyJournal:
+        return FaultyJournal(MemoryJournal(self.log, writer, self.clock.now), self.weather)
+
+    def cluster(self) -> KubernetesCluster:
+        return KubernetesCluster(FaultyTransport(InProcessTransport(self.simulated.api), self.weather))
+
+    def start(self, name: str) -> None:
+        """Start a service with an empty memory, as a new process has it."""
+        service = self.services[name] = BUILDERS[name](self)
+        self.tasks[name] = asyncio.create_task(run_loops(service), name=name)
+
+    async def kill(self, name: str) -> None:
+        """End a service wherever it is."""
+        task = self.tasks.pop(name)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        """Send a command as a client does: again when it is not clear what became of it."""
+        while True:
+            service = self.services["submitter"]
+            transport = httpx.ASGITransport(service.api, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://muster") as client:
+                answer = await client.request(method, f"/api/v1{path}", json=body)
+            if answer.status_code < 500:
+                return answer
+            await asyncio.sleep(self.random.random())
+
+    async def events(self) -> list[Recorded]:
+        """Return the whole journal."""
+        journal = MemoryJournal(self.log, Writer.STATUS, self.clock.now)
+        events: list[Recorded] = []
+        async for batch in journal.follow(0):
+            events += batch.events
+            if batch.caught_up:
+                return events
+        raise AssertionError("a follower never ends")
+
+    def digest(self) -> str:
+        """Return what tells two histories apart."""
+        messages = self.log.after(0, self.log.end)
+        text = "\n".join(f"{m.subject} {sorted(m.headers.items())} {m.body!r}" for m in messages)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _submitter(world: World) -> Service:
+    ports = SubmitterPorts(world.journal(Writer.SUBMITTER), world.cluster(), world.clock, world.random)
+    return build_submitter(SubmitterSettings(), ports)
+
+
+def _integrations(world: World) -> Service:
+    ports = IntegrationsPorts(world.journal(Writer.INTEGRATIONS), world.cluster(), world.random)
+    return build_integrations(IntegrationsSettings(), ports)
+
+
+def _scheduler(world: World) -> Service:
+    ports = SchedulerPorts(world.journal(Writer.SCHEDULER), world.cluster(), CLUSTER_ID, world.random)
+    return build_scheduler(SchedulerSettings(), ports)
+
+
+BUILDERS: dict[str, Callable[[World], Service]] = {
+    "submitter": _submitter,
+    "integrations": _integrations,
+    "scheduler": _scheduler,
+}
+
+
+async def play(seed: int, story: Callable[[World], Awaitable[None]]) -> World:
+    """Make the world of a seed and let a story happen in it."""
+    random = Random(seed)
+    async with Cluster(ClusterSettings(seed=seed), ClusterClock(START)) as simulated:
+        world = World(random, Weather(random), MemoryLog(), simulated, LoopClock(START))
+        for name in BUILDERS:
+            world.start(name)
+        await story(world)
+        for name in list(world.tasks):
+            _refuse_stopped_loops(world.services[name])
+            await world.kill(name)
+        return world
+
+
+def _refuse_stopped_loops(service: Service) -> None:
+    stopped = {name: entry.reason for name, entry in service.health.loops.items() if entry.condition == "stopped"}
+    assert not stopped, f"Loops of {service.health.service} have stopped: {stopped}"
