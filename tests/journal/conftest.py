@@ -26,7 +26,7 @@ async def connect_as(nats_server: RunningNats) -> AsyncIterator[ConnectAs]:
         client = await nats.connect(
             nats_server.url, user=user, password=password, inbox_prefix=inbox_prefix(user), error_cb=complain
         )
-        client.complaints = complaints
+        client.complaints = complaints  # type: ignore[attr-defined]
         clients.append(client)
         return client
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -258,7 +259,7 @@ async def test_a_killed_server_loses_and_repeats_nothing(
 
     async def kill() -> None:
         for part in (1, 2, 3):
-            await until(lambda part=part: _reached(told, total * part // 4))
+            await until(partial(_reached, told, total * part // 4))
             await asyncio.sleep(chance.random() * 0.02)
             nats_server.kill()
             await nats_server.start()
