@@ -129,7 +129,7 @@ class World:
     def __init__(self, *earlier: AnyEvent) -> None:
         self.fold = Fold()
         self.mirror = Mirror(self.fold)
-        self.written: list[AnyEvent] = []
+        self._last: dict[str, Known] = {}
         self.events: list[AnyEvent] = []
         for event in earlier:
             self.hear(event)
@@ -154,7 +154,17 @@ class World:
             nodes: list[Node | None] = [read(NODES, m) if m else None for m in (old, new)]
             self.mirror.take_node(nodes[0], nodes[1])
         else:
-            self.mirror.take(known(old), known(new), seen=seen)
+            self._step(known(old), known(new), seen=seen)
+
+    def _step(self, old: Known | None, new: Known | None, *, seen: bool) -> None:
+        """Tell the mirror; `old` is the very object it was told as `new`, as a reflector has it."""
+        either = new or old
+        assert either is not None
+        identity = either.metadata.uid
+        before = self._last.pop(identity, None) if old is not None else None
+        if new is not None:
+            self._last[identity] = new
+        self.mirror.take(before or old, new, seen=seen)
 
     def write(self) -> list[AnyEvent]:
         """Decide and write for whoever is due; returns the events."""
@@ -186,7 +196,6 @@ class World:
     def _take_down(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
         for event in events:
             self.hear(event)
-            self.written.append(event)
         return list(events)
 
 

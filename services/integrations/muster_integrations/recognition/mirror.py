@@ -10,7 +10,7 @@ pods. If it was nowhere yet it waits until somebody gives the owner up; then wha
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -308,10 +308,21 @@ class Mirror:
         """Note a change that moves nothing."""
         place = self._places.get(new.metadata.uid)
         if isinstance(place, UUID):
-            self._changes.workloads[place] = None
+            if not self._is_heartbeat(new, old):
+                self._changes.workloads[place] = None
         elif place is Aside.APART:
             self._set_apart(old, apart=False)
             self._set_apart(new, apart=True)
+
+    def _is_heartbeat(self, new: Known, old: Known) -> bool:
+        """Say whether a pod still has the facts that were made of it last, so that nobody need compare its workload."""
+        made = self._made.get(new.metadata.uid)
+        if new.kind is not POD or made is None or made.pod is not old.item or _described(new) != _described(old):
+            return False
+        if not same_pod(made.facts, facts_of(new.item, pod_group_id=made.pod_group_id, role=made.role)):
+            return False
+        self._made[new.metadata.uid] = replace(made, pod=new.item)
+        return True
 
     def _set_apart(self, known: Known, *, apart: bool) -> None:
         """Count a pod among the others on its node, or no longer."""
@@ -393,6 +404,10 @@ def _uid(old: Known | None, new: Known | None) -> str:
     known = new or old
     assert known is not None, "a step has an object"
     return known.metadata.uid
+
+
+def _described(known: Known) -> tuple[object, ...]:
+    return known.metadata.labels, known.metadata.annotations, known.item.status.container_statuses
 
 
 def _moves(old: Metadata, new: Metadata) -> bool:

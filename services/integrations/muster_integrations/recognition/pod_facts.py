@@ -10,7 +10,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from muster_cluster.objects import Container, ContainerStatus, Pod, Toleration
-from muster_cluster.requests import pod_requests
+from muster_cluster.requests import Amounts, pod_requests
 from muster_contracts import names, values
 from muster_contracts.subjects import derived_id
 from muster_contracts.values import (
@@ -36,7 +36,8 @@ _PORTION: Final = re.compile(r"0?\.([0-9]{1,12})")
 
 def facts_of(pod: Pod, *, pod_group_id: UUID, role: str) -> PodFacts:
     """Return all facts of a pod, as a member of its workload."""
-    gpu = gpu_request(pod)
+    amounts = pod_requests(pod)
+    gpu = gpu_request(pod, amounts)
     metadata, spec, status = pod.metadata, pod.spec, pod.status
     return PodFacts(
         pod_id=to_uuid(metadata.uid),
@@ -55,7 +56,7 @@ def facts_of(pod: Pod, *, pod_group_id: UUID, role: str) -> PodFacts:
         initialized=_is_true(pod, "Initialized"),
         terminating=metadata.deletion_timestamp is not None,
         containers=_containers(pod),
-        requests=requests_of(pod, gpu),
+        requests=_with_portions(to_resources(amounts), gpu),
         gpu=gpu,
         gpus=metadata.annotations.get(names.GPUS, ""),
         node_selector=spec.node_selector,
@@ -88,16 +89,14 @@ def has_ended(pod: Pod) -> bool:
     return pod.status.phase in {"Succeeded", "Failed"}
 
 
-def requests_of(pod: Pod, gpu: GpuRequest | None = None) -> Resources:
+def requests_of(pod: Pod) -> Resources:
     """Return what a pod takes of its node, GPUs in millionths: parts of devices by annotation, else whole ones."""
-    asked = to_resources(pod_requests(pod))
-    gpu = gpu or gpu_request(pod)
-    portion = gpu.devices * gpu.portion_millionths if gpu.memory_bytes is None else 0
-    return asked.model_copy(update={"gpu_millionths": max(asked.gpu_millionths, portion)})
+    amounts = pod_requests(pod)
+    return _with_portions(to_resources(amounts), gpu_request(pod, amounts))
 
 
-def gpu_request(pod: Pod) -> GpuRequest:
-    """Return how a pod asks for GPUs: whole devices, a portion of each, or memory on each."""
+def gpu_request(pod: Pod, amounts: Amounts) -> GpuRequest:
+    """Return how a pod asks for GPUs: whole devices (in its `amounts`), a portion of each, or memory on each."""
     annotations = pod.metadata.annotations
     devices = _count(annotations.get(names.GPU_DEVICES, "1"))
     portion = _millionths(annotations.get(names.GPU_FRACTION, ""))
@@ -106,7 +105,14 @@ def gpu_request(pod: Pod) -> GpuRequest:
         return GpuRequest(devices=devices, portion_millionths=portion)
     if devices and memory:
         return GpuRequest(devices=devices, memory_bytes=memory * _MEBIBYTE)
-    return GpuRequest(devices=pod_requests(pod).get(names.GPU_RESOURCE, 0))
+    return GpuRequest(devices=amounts.get(names.GPU_RESOURCE, 0))
+
+
+def _with_portions(asked: Resources, gpu: GpuRequest) -> Resources:
+    if gpu.memory_bytes is not None or gpu.portion_millionths == WHOLE_GPU:
+        return asked
+    portions = gpu.devices * gpu.portion_millionths
+    return asked.model_copy(update={"gpu_millionths": max(asked.gpu_millionths, portions)})
 
 
 def _count(text: str) -> int:

@@ -7,6 +7,7 @@ it is being deleted.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -54,8 +55,9 @@ def describe(subject: Subject, make_facts: MakeFacts) -> SeenWorkload:
     return _describe(subject, root.kind, make_facts)
 
 
+@lru_cache(maxsize=100_000)
 def group_id(workload_id: UUID, key: str) -> UUID:
-    """Return the id of one of a workload's pod groups."""
+    """Return the id of one of a workload's pod groups. Kept: a change of one pod asks for those of all."""
     return derived_id("pod-group", str(workload_id), key)
 
 
@@ -145,8 +147,9 @@ def _node_pools(described: Sequence[Metadata]) -> tuple[str, ...]:
 
 def _pods(subject: Subject, kind: Kind, groupings: Sequence[Grouping], make_facts: MakeFacts) -> dict[UUID, PodFacts]:
     facts = [
-        make_facts(pod, group_id(subject.workload_id, grouping.key), kind.role(pod))
+        make_facts(pod, identity, kind.role(pod))
         for grouping in groupings
+        for identity in [group_id(subject.workload_id, grouping.key)]
         for pod in grouping.pods
     ]
     return {one.pod_id: one for one in facts}
