@@ -1,4 +1,4 @@
-"""A journal and a way to Kubernetes that lose, repeat, delay and break, as chance decides; both can be told to behave."""
+"""A journal and a way to Kubernetes that lose, delay and break as chance decides, until the weather clears."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence

@@ -6,9 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from muster_contracts import events as e
+from muster_contracts.phases import Phase
 from muster_contracts.wire import Recorded
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
+from muster_status.core.deriver import Derivation
+from muster_status.core.phase_table import CURRENT_TABLE
 from simulation.world import NAMESPACE, SETTLING_SECONDS, World
 
 
@@ -32,6 +35,8 @@ async def check_laws(world: World) -> None:
     no_kubelet_refused_a_pod(world)
     every_submission_has_the_end_it_asked_for(world, events)
     the_journal_knows_the_cluster(world, events)
+    every_recorded_phase_follows_from_the_journal(events)
+    every_workload_has_the_phase_of_its_end(world, events)
 
 
 def no_device_is_over_committed(events: list[Recorded]) -> None:
@@ -115,3 +120,28 @@ def the_journal_knows_the_cluster(world: World, events: list[Recorded]) -> None:
 
 def _facts(pod: dict[str, Any]) -> tuple[str, str]:
     return pod["status"]["phase"], pod["spec"].get("nodeName", "")
+
+
+def every_recorded_phase_follows_from_the_journal(events: list[Recorded]) -> None:
+    """A fresh fold derives the recorded history, transition by transition, and nothing is missing at the end."""
+    derivation = Derivation(table=CURRENT_TABLE)
+    for recorded in events:
+        difference = derivation.apply(recorded)
+        assert difference is None, f"{difference}"
+    assert not derivation.open, f"Transitions that nobody recorded: {list(derivation.open.values())[:2]}"
+
+
+def every_workload_has_the_phase_of_its_end(world: World, events: list[Recorded]) -> None:
+    """The last recorded phase says what the cluster says."""
+    last = {r.event.workload_id: r.event.current for r in events if isinstance(r.event, e.PhaseChanged)}
+    for workload_id, name in world.submitted.items():
+        if workload_id in world.deleted:
+            assert last[workload_id] is Phase.DELETING, f"{name} is {last[workload_id]}"
+            continue
+        job = world.simulated.client.get("jobs.batch", NAMESPACE, name)
+        assert job is not None
+        finished = {c["type"] for c in job["status"].get("conditions", []) if c["status"] == "True"}
+        expected = (
+            Phase.COMPLETED if "Complete" in finished else Phase.FAILED if "Failed" in finished else Phase.STOPPED
+        )
+        assert last[workload_id] is expected, f"{name} is {last[workload_id]}, not {expected}"

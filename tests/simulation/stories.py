@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from simulation.world import NAMESPACE, PROJECT, World
+from simulation.world import BUILDERS, NAMESPACE, PROJECT, World
 
 WORKLOADS = 14
 DISTURBED_SECONDS = 240.0
@@ -22,7 +22,7 @@ async def a_disturbed_day(world: World) -> None:
     killer.cancel()
     await asyncio.gather(killer, return_exceptions=True)
     world.weather.clears()
-    for name in ("submitter", "integrations", "scheduler"):
+    for name in BUILDERS:
         if name not in world.tasks:
             world.start(name)
 
@@ -76,8 +76,8 @@ async def _plain_job(world: World, number: int) -> None:
     container = {"name": "main", "image": "x", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
     pod = {"schedulerName": "muster-scheduler", "restartPolicy": "Never", "containers": [container]}
     job = {"metadata": {"name": f"plain-{number}", "namespace": NAMESPACE}, "spec": {"template": {"spec": pod}}}
-    while world.simulated.client.get("namespaces", None, NAMESPACE) is None:
-        await asyncio.sleep(1)
+    if world.simulated.client.get("namespaces", None, NAMESPACE) is None:
+        world.simulated.client.create("namespaces", {"metadata": {"name": NAMESPACE}})
     world.simulated.client.create("jobs.batch", job)
 
 

@@ -16,6 +16,8 @@ from uuid import UUID
 import httpx
 from cluster.in_process import InProcessTransport
 from muster_chassis.clock import LoopClock
+from muster_chassis.health import Health
+from muster_chassis.http import make_api
 from muster_chassis.service import Service, run_loops
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_contracts.subjects import Writer
@@ -27,6 +29,7 @@ from muster_journal.memory import MemoryJournal, MemoryLog
 from muster_scheduler.app import Ports as SchedulerPorts
 from muster_scheduler.app import build as build_scheduler
 from muster_scheduler.settings import SchedulerSettings
+from muster_status.handlers.deriver import Deriver
 from muster_submitter.app import Ports as SubmitterPorts
 from muster_submitter.app import build as build_submitter
 from muster_submitter.settings import SubmitterSettings
@@ -116,10 +119,19 @@ def _scheduler(world: World) -> Service:
     return build_scheduler(SchedulerSettings(), ports)
 
 
+def _status(world: World) -> Service:
+    """Build the part of the status service that writes to the journal; rows need a real database."""
+    health = Health("status")
+    deriver = Deriver(world.journal(Writer.STATUS), health, CLUSTER_ID, world.random, publish_concurrency=16)
+    loops = {"deriver": deriver.fold, "publish": deriver.publish}
+    return Service(health=health, loops=loops, api=make_api("Status", health), random=world.random)
+
+
 BUILDERS: dict[str, Callable[[World], Service]] = {
     "submitter": _submitter,
     "integrations": _integrations,
     "scheduler": _scheduler,
+    "status": _status,
 }
 
 
