@@ -1,5 +1,6 @@
 """Puts integrations together: the fold, one reflector per kind, and the recorder, as loops of one service."""
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ from muster_integrations.settings import IntegrationsSettings
 
 NAME = "integrations"
 KINDS: tuple[Resource[Any], ...] = (NODES, *WATCHED)
+HEALTH_SECONDS = 5.0  # between looks at how the reflectors fare
+FAILURES_TO_TELL = 3  # in a row; one broken watch is everyday life
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ async def build_from_settings(settings: IntegrationsSettings) -> Service:
     return build(settings, Ports(journal, cluster, Random()))
 
 
+def loop_of(resource: Resource[Any]) -> str:
+    """Return the name of the loop that watches a kind."""
+    return f"watch {resource.plural}"
+
+
 def build(settings: IntegrationsSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
@@ -64,23 +72,41 @@ def build(settings: IntegrationsSettings, ports: Ports) -> Service:
         await follow_into(ports.journal, recorder.follow, recorder.progress, health, "fold")
 
     async def watch(resource: Resource[Any]) -> None:
-        loop = f"watch {resource.plural}"
-        health.waits(loop, "The first list is not complete.")
         reflector = Reflector(ports.cluster, resource, random=ports.random, page_size=settings.page_size)
-        async with aclosing(reflector.run()) as batches:
-            async for batch in batches:
-                recorder.take(resource, batch)
-                if batch.synced:
-                    health.runs(loop)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_report(reflector, health, loop_of(resource)))
+            async with aclosing(reflector.run()) as batches:
+                async for batch in batches:
+                    recorder.take(resource, batch)
+                    if batch.synced:
+                        health.runs(loop_of(resource))
+
+    async def write() -> None:
+        health.waits("write", "The journal is not read, or the cluster is not listed, to the end yet.")
+        await recorder.know_the_ground()
+        health.runs("write")
+        await recorder.write()
 
     return Service(
         health=health,
         loops={
             "fold": fold,
-            **{f"watch {resource.plural}": partial(watch, resource) for resource in KINDS},
-            "write": recorder.write,
+            **{loop_of(resource): partial(watch, resource) for resource in KINDS},
+            "write": write,
         },
         api=make_api("Muster integrations", health),
         closers=(ports.journal.close, ports.cluster.close),
         random=ports.random,
     )
+
+
+async def _report(reflector: Reflector[Any], health: Health, loop: str) -> None:
+    """Say of a reflector's loop that it waits, while it has not listed its kind or cannot reach the API server."""
+    while True:
+        if reflector.failures >= FAILURES_TO_TELL:
+            health.waits(loop, f"The API server did not answer {reflector.failures} times in a row.")
+        elif not reflector.resource_version:
+            health.waits(loop, "The list is not complete.")
+        else:
+            health.runs(loop)
+        await asyncio.sleep(HEALTH_SECONDS)

@@ -108,13 +108,17 @@ class Recorder:
                 self._listed.set()
         self._pass_on()
 
-    async def write(self) -> None:
-        """Compare everybody once the ground is known, then whoever is due, until cancelled."""
+    async def know_the_ground(self) -> None:
+        """Wait until the journal was read to its end and every kind was listed."""
         await self.progress.catch_up()
         await self._listed.wait()
-        for workload_id in {*self.fold.workloads, *self.mirror.workload_ids}:
+
+    async def write(self) -> None:
+        """Compare everybody once the ground is known, then whoever is due, until cancelled."""
+        await self.know_the_ground()
+        for workload_id in dict.fromkeys((*self.fold.workloads, *self.mirror.workload_ids)):
             self._deeds.want(WorkloadDue(workload_id))
-        for name in {*self.fold.nodes, *self.mirror.node_names}:
+        for name in dict.fromkeys((*self.fold.nodes, *self.mirror.node_names)):
             self._deeds.want(NodeDue(name))
         self._pass_on()
         await self._deeds.run()
