@@ -89,6 +89,10 @@ async def test_a_custom_kind_is_applied_but_takes_no_strategic_patch(api):
     config["spec"] = {"containers": [{"name": "y"}]}
     applied = (await api.apply("crews.example.com", config)).body
     assert applied["spec"] == {"containers": [{"name": "y"}]}  # a list without keys is one field
+    config["spec"] = {"containers": {"x": {"y": 1}}}
+    await api.apply("crews.example.com", config)
+    config["spec"] = {"containers": 0}
+    assert (await api.apply("crews.example.com", config)).body["spec"] == {"containers": 0}
     assert (await api.patch("crews.example.com", "a", {}, "strategic-merge")).status == 415
 
 

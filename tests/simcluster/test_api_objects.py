@@ -200,8 +200,35 @@ async def test_a_body_that_is_no_object_of_its_kind_is_a_bad_request(api, make_p
         refused = await api.create("pods", body)
         assert refused.status == 400, body
         assert refused.body["reason"] == "BadRequest"
-    pod = make_pod("a", labels={"number": 1})
-    assert (await api.create("pods", pod)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "complaint"),
+    [
+        ("metadata", {"labels": {"number": 1}}, "Pod.metadata.labels.number must be a string, it is 1"),
+        ("metadata", {"ownerReferences": {}}, "Pod.metadata.ownerReferences must be a list, it is an object"),
+        ("spec", {"containers": {"name": "main"}}, "Pod.spec.containers must be a list, it is an object"),
+        ("spec", {"containers": [None]}, "Pod.spec.containers[0] must be an object, it is null"),
+        ("spec", {"tolerations": [{"tolerationSeconds": "5"}]}, "tolerationSeconds must be an integer, it is '5'"),
+        ("spec", {"terminationGracePeriodSeconds": True}, "must be an integer, it is True"),
+    ],
+)
+async def test_a_field_of_another_type_is_a_bad_request(api, make_pod, part, value, complaint):
+    pod = make_pod("a")
+    pod[part] |= value
+    refused = await api.create("pods", pod)
+    assert (refused.status, refused.body["reason"]) == (400, "BadRequest")
+    assert complaint in refused.body["message"]
+    await api.create("pods", make_pod("b"))
+    assert (await api.patch("pods", "b", {part: value})).status == 400
+
+
+async def test_a_null_is_the_same_as_nothing(api, make_pod):
+    pod = make_pod("a", labels=None, finalizers=None)
+    pod["spec"] |= {"nodeName": None, "tolerations": None}
+    made = (await api.create("pods", pod)).body
+    assert "labels" not in made["metadata"]
+    assert "nodeName" not in made["spec"]
 
 
 async def test_the_spec_of_a_pod_is_frozen_except_for_images_and_new_tolerations(api, make_pod):

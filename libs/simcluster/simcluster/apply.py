@@ -56,9 +56,7 @@ def applied(
     if taken and not force:
         raise _conflict_error(taken)
     merged: Object = _merge(live, config, shapes)
-    kept = wanted.union(*(from_fields(entry["fieldsV1"]) for entry in others))
-    for path in sorted(before - kept, key=len):  # an item goes whole, before its key does
-        _remove(merged, path, kept)
+    _prune(merged, before, wanted.union(*(from_fields(entry["fieldsV1"]) for entry in others)))
     lost = {path for found in taken.values() for path in found}
     entries = [_without(entry, lost, now) for entry in others]
     unchanged = mine is not None and before == wanted
@@ -222,19 +220,29 @@ def _read(value: Any, path: Path) -> Any:
     return value
 
 
+def _prune(body: Object, before: set[Path], kept: set[Path]) -> None:
+    for path in sorted(before - kept, key=len):  # an item goes whole, before its key does
+        _remove(body, path, kept)
+
+
 def _remove(body: Object, path: Path, kept: set[Path]) -> None:
     """Take a field away, in place, and the maps it leaves empty; what others have fields in stays."""
     if any(other[: len(path)] == path for other in kept):
         return
-    parent, last = _read(body, path[:-1]), path[-1]
-    if isinstance(parent, dict):
-        parent.pop(last[2:], None)
-    elif isinstance(parent, list):
-        index = _index(parent, last)
-        if index is not None:
-            del parent[index]
-    if not parent and len(path) > 1 and path[-2].startswith("f:") and parent is not _MISSING:
+    parent = _read(body, path[:-1])
+    if _drop(parent, path[-1]) and not parent and len(path) > 1 and path[-2].startswith("f:"):
         _remove(body, path[:-1], kept)
+
+
+def _drop(parent: Any, element: str) -> bool:
+    """Take one element out of a map or list, in place; say whether it was there."""
+    if _step(parent, element) is _MISSING:
+        return False
+    if element.startswith("f:"):
+        del parent[element[2:]]
+    else:
+        del parent[_index(parent, element)]
+    return True
 
 
 def _find(entries: Iterable[Object], manager: str, operation: str, subresource: str | None) -> Object | None:

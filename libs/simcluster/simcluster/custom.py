@@ -20,7 +20,7 @@ def to_resource(definition: Object) -> Resource:
     spec = definition["spec"]
     names = spec["names"]
     versions = [version for version in spec["versions"] if version.get("served", True)]
-    storage = next((version for version in versions if version.get("storage")), versions[0])
+    storage = next(version for version in spec["versions"] if version.get("storage"))
     subresources = storage.get("subresources") or {}
     return Resource(
         group=spec["group"],

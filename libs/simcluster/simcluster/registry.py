@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from simcluster import apply, custom, defaults, subresources, validation
+from simcluster import apply, custom, defaults, structure, subresources, validation
 from simcluster.clock import Clock, to_timestamp
 from simcluster.errors import (
     ApiError,
@@ -72,8 +72,8 @@ class Write:
 
 _PLAIN = Write()
 
-# Defaults and checks read an object as if it had the shape of its type. What they stumble over is the caller's: a list
-# where a map belongs, text where a list belongs. A typed API server would refuse it when decoding.
+# Patches, defaults and checks read an object as if it had the structure of its type, of which `structure` knows the
+# greater part. What they still stumble over is the caller's too: a typed API server would not have decoded it.
 _MISSHAPEN = (AttributeError, KeyError, TypeError)
 
 
@@ -101,7 +101,7 @@ class Registry:
     def create(self, kind: str, body: Object, write: Write = _PLAIN) -> Stored:
         """Create an object; 409 when the name is taken, 404 when there is no such namespace."""
         resource = self.resource(kind)
-        body = body if write.owned else _copy(body)
+        body = self._taken_in(resource, body, write)
         metadata = body.setdefault("metadata", {})
         self._check_namespace(resource, metadata)
         self._name(resource, metadata)
@@ -115,9 +115,9 @@ class Registry:
 
     def replace(self, kind: str, body: Object, write: Write = _PLAIN, subresource: str | None = None) -> Stored:
         """Put a whole new state in place of the current one; 409 when its resourceVersion or uid is another."""
-        body = body if write.owned else _copy(body)
-        metadata = body.get("metadata") or {}
         resource = self.resource(kind)
+        body = self._taken_in(resource, body, write)
+        metadata = body.get("metadata") or {}
         old = self.existing(kind, metadata.get("namespace"), metadata.get("name") or "")
         return self._write(resource, old, body, write, subresource)
 
@@ -132,8 +132,12 @@ class Registry:
     ) -> Stored:
         """Let `change` make a new state from a copy of the current one."""
         old = self.existing(kind, namespace, name)
-        body = change(_copy(old.body))
-        return self._write(self.resource(kind), old, body, write, subresource)
+        resource = self.resource(kind)
+        try:
+            body = change(_copy(old.body))
+        except _MISSHAPEN as error:
+            raise _misshapen(resource, error) from error
+        return self._write(resource, old, self._taken_in(resource, body, write), write, subresource)
 
     def existing(self, kind: str, namespace: str | None, name: str) -> Stored:
         """Return an object; ApiError 404 when there is none."""
@@ -176,6 +180,13 @@ class Registry:
     def new_uid(self) -> str:
         """Return a fresh random identity."""
         return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+
+    def _taken_in(self, resource: Resource, body: Object, write: Write) -> Object:
+        """Return a body that is the registry's own: what comes from outside is examined, what is lent is copied."""
+        if not write.owned:
+            return _copy(body)
+        structure.check(resource, body)
+        return body
 
     def _name(self, resource: Resource, metadata: Object) -> None:
         if metadata.get("name"):

@@ -28,7 +28,6 @@ def bound(pod: Stored, binding: Object, now: datetime) -> Object:
     scheduled = {
         "type": "PodScheduled",
         "status": "True",
-        "lastProbeTime": None,
         "lastTransitionTime": to_timestamp(now),
     }
     status = body.get("status") or {}

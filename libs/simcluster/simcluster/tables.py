@@ -113,7 +113,8 @@ def _at_part(value: Any, part: str) -> Any:
     if inner.startswith("?("):
         field, _, wanted_value = inner[2:].rstrip(")").partition("==")
         name, text = field.strip().removeprefix("@."), wanted_value.strip().strip("'\"")
-        return next((each for each in value or () if str(each.get(name)) == text), None)
+        items = value if isinstance(value, list) else ()
+        return next((each for each in items if isinstance(each, dict) and str(each.get(name)) == text), None)
     if inner.strip("'\"") != inner:
         return value.get(inner.strip("'\"")) if isinstance(value, dict) else None
     if isinstance(value, list) and inner.lstrip("-").isdigit():
@@ -438,8 +439,19 @@ def _columns(resource: Resource) -> list[_ColumnRow]:
 
 def _custom_column(column: Column) -> _ColumnRow:
     is_date = column.type == "date"
-    cell = _since(column.path, "") if is_date else _custom_cell(column)
+    cell = _custom_date(column) if is_date else _custom_cell(column)
     return column.name, "string" if is_date else column.type, column.priority, cell
+
+
+def _custom_date(column: Column) -> Cell:
+    def cell(body: Object, now: datetime) -> Any:
+        value = at(body, column.path)
+        try:
+            return human_duration((now - from_timestamp(value)).total_seconds()) if value else ""
+        except (TypeError, ValueError):  # nothing checks what a custom object says of itself
+            return "<invalid>"
+
+    return cell
 
 
 def _custom_cell(column: Column) -> Cell:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from simcluster import apply, defaults, patches, subresources
+from simcluster import apply, defaults, patches, structure, subresources
 from simcluster.errors import bad_request, conflict, unsupported_media_type
 from simcluster.reading import Reader
 from simcluster.registry import DeleteOptions, Registry, Write, delete_options, object_name
@@ -78,12 +78,16 @@ class Writer:
     def bind(self, namespace: str | None, name: str | None, request: Request) -> Response:
         """Bind a pod, by its own subresource or (without a name) by a Binding posted to the namespace."""
         binding = request.parse_object()
+        structure.check_message("Binding", binding)
         self.registry.bind(namespace or "", name or object_name(binding), binding, _write(request))
         return to_response(_status_success(), 201)
 
     def evict(self, namespace: str | None, name: str, request: Request) -> Response:
         """Delete a pod as far as its disruption budgets allow."""
-        self.registry.evict(namespace or "", name, request.parse_object(), _write(request))
+        eviction = request.parse_object()
+        structure.check_message("Eviction", eviction)
+        structure.check_message("DeleteOptions", eviction.get("deleteOptions") or {})
+        self.registry.evict(namespace or "", name, eviction, _write(request))
         return to_response(_status_success(), 201)
 
     def get_scale(self, namespace: str | None, name: str) -> Response:
@@ -109,6 +113,7 @@ class Writer:
         def scaled(body: Object) -> Object:
             current = subresources.read_scale(self.resource, self.registry.existing(self._key, namespace, name))
             wanted = change(current)
+            structure.check_message("Scale", wanted)
             body["metadata"]["resourceVersion"] = (wanted.get("metadata") or {}).get("resourceVersion")
             return subresources.scaled(self.resource, body, wanted)
 
@@ -159,6 +164,7 @@ class Writer:
         if not manager:
             raise bad_request("fieldManager is required for apply patch")
         config = self._body(namespace, name, request)
+        structure.check(self.resource, config)
         if not self.resource.custom:
             defaults.canonicalise(config)
         if config["metadata"].pop("managedFields", None):
@@ -213,8 +219,7 @@ def _write(request: Request, *, applied: bool = False) -> Write:
 
 def _delete_options(request: Request) -> DeleteOptions:
     body: Any = request.parse() if request.body else {}
-    if not isinstance(body, dict):
-        raise bad_request("the body is no DeleteOptions")
+    structure.check_message("DeleteOptions", body)
     given = {
         "gracePeriodSeconds": request.number("gracePeriodSeconds"),
         "propagationPolicy": request.query.get("propagationPolicy"),
