@@ -14,7 +14,8 @@ from journal.proxy import Proxy
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import STREAM, Aggregate, Writer
 from muster_journal.jetstream import JetStreamJournal
-from muster_journal.port import ANYTHING, Conflict
+from muster_journal.port import ANYTHING, Conflict, Damaged
+from nats.js.api import StreamConfig
 from servers import RunningNats
 
 DEADLINE_SECONDS = 30
@@ -215,6 +216,23 @@ async def test_a_follower_whose_consumer_was_deleted_begins_anew(
             await context.delete_consumer(STREAM, consumer.name)
         await journal.append(gone("a"))
         assert positions((await next_batch(batches)).events) == [1]
+
+
+async def test_a_message_missing_from_the_stream_stops_the_follower(
+    open_journal: OpenJournal, administrator: Any
+) -> None:
+    context = administrator.jetstream()
+    await context.delete_stream(STREAM)  # the real one forbids what happens here
+    await context.add_stream(StreamConfig(name=STREAM, subjects=["muster.events.>"], allow_direct=True))
+    journal = await open_journal(Writer.INTEGRATIONS)
+    for _ in range(4):
+        await journal.append(gone("a"))
+    await context.delete_msg(STREAM, 2)
+    async with following(journal, 0) as batches:
+        assert positions((await next_batch(batches)).events) == [1]
+        with pytest.raises(Damaged) as damage:
+            await next_batch(batches)
+    assert damage.value.position == 2
 
 
 async def test_a_slow_reader_is_not_sent_more_than_a_few_batches(open_journal: OpenJournal, administrator: Any) -> None:

@@ -49,17 +49,18 @@ class Broken(Exception):
     """A consumer will bring nothing more; the text says why. A new one may."""
 
 
+class Skipped(Broken):
+    """A consumer brought a later message than the next one."""
+
+
 async def follow(connection: Connection, after: int, limit: int) -> AsyncIterator[Batch]:
     """Yield every event after a position; see `Journal.follow`."""
     announced = False
     failures = 0
     while not connection.closed:
+        pull = Pull(connection, after, limit)
         try:
-            pull = await Pull.open(connection, after, limit)
-        except (Broken, TimeoutError, ServerError) as error:
-            failures = await _wait_a_little(connection, error, failures)
-            continue
-        try:
+            await pull.open()
             if pull.end == after and not announced:
                 yield Batch((), after)
             announced = True
@@ -71,31 +72,31 @@ async def follow(connection: Connection, after: int, limit: int) -> AsyncIterato
                     yield Batch(events, end)
                 if damage:
                     raise damage
-        except Broken as trouble:
-            await _check_present(connection, after + 1, pull.end)
-            logger.info("The journal is read anew", extra={"position": after, "reason": str(trouble)})
+        except (Broken, TimeoutError, ServerError) as trouble:
+            await _recover(connection, after, trouble, failures)
+            failures += 1
         finally:
             await pull.close()
 
 
-async def _check_present(connection: Connection, position: int, end: int) -> None:
-    """Raise Damaged when the next message is missing from the stream itself, which forbids deletion."""
-    if position > end:
-        return
+async def _recover(connection: Connection, after: int, trouble: Exception, failures: int) -> None:
+    """Wait until trying again makes sense. Raises Damaged when the next message is missing from the stream itself."""
+    fields = {"position": after, "reason": str(trouble), "failures": failures}
+    logger.warning("Reading the journal was interrupted", extra=fields)
+    await connection.until_up()
+    await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+    if isinstance(trouble, Skipped) and not connection.closed:
+        await _check_present(connection, after + 1)
+
+
+async def _check_present(connection: Connection, position: int) -> None:
     try:
         await connection.request(f"$JS.API.STREAM.MSG.GET.{STREAM}", {"seq": position})
     except ServerError as error:
         if error.code == NO_MESSAGE_FOUND:
-            raise Damaged(position, f"it is missing; the stream goes on to {end}.") from error
+            raise Damaged(position, "it is missing from the stream, which forbids deletion.") from error
     except TimeoutError:
-        return
-
-
-async def _wait_a_little(connection: Connection, error: Exception, failures: int) -> int:
-    logger.warning("The journal cannot be read yet", extra={"error": str(error), "failures": failures})
-    await connection.until_up()
-    await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
-    return failures + 1
+        return  # whoever reads on will meet it again
 
 
 class Pull:
@@ -111,26 +112,16 @@ class Pull:
         self._outstanding = 0
         self._arrived: deque[Msg] = deque()
         self._wake = asyncio.Event()
-        self._trouble = ""
+        self._trouble: Broken | None = None
         self._forget_return: Callable[[], None] = connection.on_return(self._on_return)
         self._unsubscribe: EndListening | None = None
         self.end = 0
 
-    @classmethod
-    async def open(cls, connection: Connection, after: int, limit: int) -> Self:
+    async def open(self) -> None:
         """Create the consumer and ask for the first two batches. Raises TimeoutError or ServerError; try again.
 
         Raises Damaged when the stream ends before the position.
         """
-        pull = cls(connection, after, limit)
-        try:
-            await pull._open()
-        except BaseException:
-            await pull.close()
-            raise
-        return pull
-
-    async def _open(self) -> None:
         stream = await self._connection.request(f"$JS.API.STREAM.INFO.{STREAM}", None)
         self.end = stream["state"]["last_seq"]
         check_position(self._position, self.end)
@@ -159,39 +150,44 @@ class Pull:
     async def __anext__(self) -> tuple[list[Message], int]:
         """Return consecutive messages, at least one, and the end of the stream as known with the last of them.
 
-        Raises Broken when this consumer brings nothing more, or skipped something: a client that is too slow drops
-        messages.
+        Raises Broken when this consumer brings nothing more, Skipped when it left something out: a client that is too
+        slow drops messages.
         """
         if self._connection.closed:
             raise StopAsyncIteration
         await self._until_arrived()
-        taken = [self._arrived.popleft() for _ in range(min(self._limit, len(self._arrived)))]
+        messages: list[Message] = []
+        pending = 0
+        while self._arrived and len(messages) < self._limit:
+            position, pending = _position_and_pending(self._arrived[0].reply)
+            if position != self._position + 1:
+                self._skip(messages)
+                break
+            message = self._arrived.popleft()
+            messages.append(Message(position, message.subject, message.headers or {}, message.data))
+            self._position = position
         await self._ask()
-        return self._in_order(taken)
+        return messages, self._position + pending
+
+    def _skip(self, messages: list[Message]) -> None:
+        """Give what came before the gap to the reader first, and then bring nothing more."""
+        self._arrived.clear()
+        self._trouble = Skipped(f"{self._position + 1} was lost on the way")
+        if not messages:
+            raise self._trouble
 
     async def _until_arrived(self) -> None:
         while not self._arrived:
             if self._connection.closed:
                 raise StopAsyncIteration
             if self._trouble:
-                raise Broken(self._trouble)
+                raise self._trouble
             self._wake.clear()
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
-                self._trouble = "neither a message nor a heartbeat came"
-
-    def _in_order(self, taken: list[Msg]) -> tuple[list[Message], int]:
-        messages: list[Message] = []
-        pending = 0
-        for message in taken:
-            position, pending = _position_and_pending(message.reply)
-            if position != self._position + 1:
-                raise Broken(f"{self._position + 1} was lost on the way")
-            self._position = position
-            messages.append(Message(position, message.subject, message.headers or {}, message.data))
-        return messages, self._position + pending
+                self._trouble = Broken("neither a message nor a heartbeat came")
 
     async def _on_message(self, message: Msg) -> None:
         if message.reply and message.reply.startswith("$JS.ACK."):
@@ -209,10 +205,10 @@ class Pull:
             self._outstanding -= int(headers.get("Nats-Pending-Messages", "0"))
             await self._ask()
         else:
-            self._trouble = f"the server says {status} {description}"
+            self._trouble = Broken(f"the server says {status} {description}")
 
     def _on_return(self) -> None:
-        self._trouble = "the connection was lost"
+        self._trouble = Broken("the connection was lost")
         self._wake.set()
 
     async def _ask(self) -> None:
@@ -233,7 +229,7 @@ class Pull:
         try:
             await self._connection.client.publish(subject, request, reply=f"{self._inbox}.{self._requests}")
         except NatsError as error:
-            self._trouble = str(error) or type(error).__name__
+            self._trouble = Broken(str(error) or type(error).__name__)
 
     async def close(self) -> None:
         """Stop listening; the server forgets the consumer by itself."""
