@@ -1,0 +1,79 @@
+"""The whole local stack as processes, on free ports, with its data in a temporary folder: what `muster up` runs."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from muster_local.stack import LocalStack, StackSettings, local_stack
+from muster_local.up import create_demo_project
+from servers import free_port
+
+MUSTER = Path(sys.executable).parent / "muster"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Standard output, read as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running stack, and its user at the command line."""
+
+    stack: LocalStack
+
+    async def muster(self, *arguments: str, code: int | None = 0, timeout_seconds: float = 120) -> Ran:
+        """Type a `muster` command; its exit code must be `code` unless that is None."""
+        ran = await run([str(MUSTER), *arguments], timeout_seconds=timeout_seconds, MUSTER_URL=self.stack.url)
+        assert code is None or ran.code == code, f"muster {' '.join(arguments)}: {ran}"
+        return ran
+
+    async def kubectl(self, *arguments: str) -> Ran:
+        """Type a `kubectl` command against the stack's cluster."""
+        ran = await run(["kubectl", *arguments], KUBECONFIG=str(self.stack.kubeconfig))
+        assert ran.code == 0, f"kubectl {' '.join(arguments)}: {ran}"
+        return ran
+
+
+async def run(command: list[str], *, timeout_seconds: float = 120, **environment: str) -> Ran:
+    """Run a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    """A stack of this test alone, with the project `demo`."""
+    settings = StackSettings(tmp_path / "state", port=free_port(), durable=False)
+    async with local_stack(settings, report=print) as stack:
+        await create_demo_project(stack.url)
+        yield Running(stack)
