@@ -17,6 +17,7 @@ from muster_contracts.events import AnyEvent
 from muster_contracts.subjects import Writer
 from muster_journal.memory import MemoryJournal, MemoryLog
 from muster_journal.port import Journal
+from muster_submitter.adapters.memory_bus import MemoryBus
 from muster_submitter.app import Ports, build
 from muster_submitter.settings import SubmitterSettings
 from simcluster.cluster import Cluster as SimulatedCluster
@@ -89,7 +90,8 @@ class World:
         return MemoryJournal(self.log, writer, self.clock.now)
 
     def service(self, *, journal: Journal | None = None, cluster: Any = None, **settings: Any) -> Service:
-        ports = Ports(journal or self.journal(), cluster or self.kubernetes, self.clock, Random(7))
+        bus = MemoryBus(self.clock)
+        ports = Ports(journal or self.journal(), cluster or self.kubernetes, self.clock, Random(7), bus)
         return build(SubmitterSettings(**settings), ports)
 
     def job(self, name: str = "hello", namespace: str = "muster-demo") -> dict[str, Any] | None:

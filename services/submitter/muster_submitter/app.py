@@ -1,6 +1,6 @@
 """Puts the submitter together: the fold, the deeds, the timers and the doors, as loops of one service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from uuid import UUID
 
@@ -14,17 +14,24 @@ from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.events import ProjectChanged
 from muster_contracts.subjects import Writer
+from muster_journal.connection import Connection, Login
 from muster_journal.jetstream import JetStreamJournal
 from muster_journal.port import Batch, Journal
 
+from muster_submitter.adapters.jetstream_bus import JetStreamBus
+from muster_submitter.bus import Bus
 from muster_submitter.core.state import State
 from muster_submitter.deeds import ProjectDeeds, WorkloadDeeds
 from muster_submitter.entrypoints.api import command_routes
+from muster_submitter.entrypoints.intake import Intake
+from muster_submitter.entrypoints.parked import parked_routes
 from muster_submitter.handlers import Desk
+from muster_submitter.judging import Judge
 from muster_submitter.settings import SubmitterSettings
 from muster_submitter.timers import Timers
 
 NAME = "submitter"
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +42,23 @@ class Ports:
     cluster: Cluster
     clock: Clock
     random: Random
+    bus: Bus
+    intake: Login | None = None
+    """Where commands come in over NATS; None in a world without it."""
 
 
 async def build_from_settings(settings: SubmitterSettings) -> Service:
     """Connect to the real world and build the service on it."""
     clock = SystemClock()
+    user, servers = settings.nats_user or NAME, tuple(settings.nats_url.split(","))
     journal = await JetStreamJournal.connect(
-        settings.nats_url.split(","),
-        Writer.SUBMITTER,
-        user=settings.nats_user or NAME,
-        password=settings.nats_password,
-        now=clock.now,
+        servers, Writer.SUBMITTER, user=user, password=settings.nats_password, now=clock.now
     )
+    bus_login = Login(servers, user, settings.nats_password, "muster-submitter-bus")
+    bus = JetStreamBus(await Connection.open(bus_login, CONNECT_SECONDS), clock)
+    intake = replace(bus_login, name="muster-submitter-intake")
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
-    return build(settings, Ports(journal, cluster, clock, Random()))
+    return build(settings, Ports(journal, cluster, clock, Random(), bus, intake))
 
 
 def build(settings: SubmitterSettings, ports: Ports) -> Service:
@@ -88,13 +98,18 @@ def build(settings: SubmitterSettings, ports: Ports) -> Service:
             project_deeds.want(name)
         await project_deeds.run()
 
+    loops = {"fold": fold, "workloads": do_for_workloads, "projects": do_for_projects, "deadlines": timers.run}
+    if ports.intake is not None:
+        judge = Judge(desk, ports.bus)
+        loops["intake"] = Intake(ports.intake, judge, health, deliveries=settings.intake_deliveries).run
     api = make_api("Muster submitter", health)
     api.include_router(command_routes(desk))
+    api.include_router(parked_routes(ports.bus))
     return Service(
         health=health,
-        loops={"fold": fold, "workloads": do_for_workloads, "projects": do_for_projects, "deadlines": timers.run},
+        loops=loops,
         api=api,
-        closers=(ports.journal.close, ports.cluster.close),
+        closers=(ports.journal.close, ports.bus.close, ports.cluster.close),
         random=ports.random,
     )
 

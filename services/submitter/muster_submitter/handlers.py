@@ -101,6 +101,7 @@ class Desk:
 
     async def refuse_submission(self, event: SubmissionRefused, origin: Origin) -> None:
         """Write down that a submission over the bus was refused, once."""
+        await self.ready()
         while event.workload_id not in self._state.refusals:
             expected = self._state.version_of(event.workload_id)
             try:
@@ -113,7 +114,7 @@ class Desk:
 
     async def _settle(self, decide: Callable[[], Decision], origin: Origin) -> int:
         """Decide until it holds. The fold has seen the answer before it is given."""
-        await self._caught_up()
+        await self.ready()
         while True:
             decision = decide()
             if isinstance(decision, Already):
@@ -131,7 +132,7 @@ class Desk:
             decision.event, expected=decision.expected, cause=origin.cause, trace_parent=origin.trace_parent
         )
 
-    async def _caught_up(self) -> None:
+    async def ready(self) -> None:
         """Decide nothing from half a journal: wait until the fold has seen its end once."""
         if not self._progress.caught_up:
             await self._progress.reach(await self._journal.end())
