@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 JOB_NAME = "batch.kubernetes.io/job-name"
 
 
@@ -165,14 +167,32 @@ async def test_a_disruption_is_ignored_by_a_pod_failure_policy_that_says_so(worl
     world.create_job("train", {"run-seconds": "100"}, backoffLimit=0, podFailurePolicy={"rules": rules})
     await world.advance(10)
     (pod,) = pods_of(world, "train")
-    told = [*pod["status"]["conditions"], {"type": "DisruptionTarget", "status": "True"}]
-    world.client.update_status("pods", {**pod, "status": {**pod["status"], "conditions": told}})
-    world.client.delete("pods", "demo", pod["metadata"]["name"])
+    name = pod["metadata"]["name"]
+    world.registry.evict("demo", name, {"metadata": {"name": name}})
+    assert world.condition(world.pod(name), "DisruptionTarget")["reason"] == "EvictionByEvictionAPI"
     await world.advance(30)
     job = world.job("train")
     assert "failed" not in job["status"]
     assert job["status"]["active"] == 1
     assert finished(world, "train") == ""
+
+
+@pytest.mark.parametrize(("evicted", "failed"), [(True, 0), (False, 1)])
+async def test_a_job_goes_on_when_a_pod_that_never_had_a_node_is_taken_away(world, evicted, failed):
+    rules = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+    pod = {"schedulerName": "somebody-else"}
+    world.create_job("train", None, pod, backoffLimit=5, podFailurePolicy={"rules": rules})
+    await world.advance(10)
+    (pod,) = pods_of(world, "train")
+    name = pod["metadata"]["name"]
+    if evicted:
+        world.registry.evict("demo", name, {"metadata": {"name": name}})
+    else:
+        world.client.delete("pods", "demo", name)
+    await world.advance(30)
+    (new,) = pods_of(world, "train")
+    assert new["metadata"]["uid"] != pod["metadata"]["uid"]
+    assert world.job("train")["status"].get("failed", 0) == failed
 
 
 async def test_succeeded_pods_stay_counted_after_they_are_deleted(world):

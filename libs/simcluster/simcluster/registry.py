@@ -11,7 +11,7 @@ of it and stops short of the store.
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -168,14 +168,16 @@ class Registry:
         return self._put(self.resource("pods"), body, write)
 
     def evict(self, namespace: str, name: str, eviction: Object, write: Write = _PLAIN) -> Stored | None:
-        """Delete a pod if its disruption budgets allow it (429 if not)."""
+        """Mark a pod as disrupted and delete it, if its disruption budgets allow it (429 if not)."""
         stored = self.existing("pods", namespace, name)
         options = delete_options(eviction.get("deleteOptions") or {}, dry_run=write.dry_run)
-        if not subresources.needs_no_budget(stored.body):
-            for budget in subresources.spent_budgets(self, stored):
-                if not options.dry_run:
-                    self.store.put("poddisruptionbudgets.policy", budget)
-        return self.delete("pods", namespace, name, options)
+        _check_preconditions(stored, options.uid, options.version)
+        budgets = [] if subresources.needs_no_budget(stored.body) else subresources.spent_budgets(self, stored)
+        if not options.dry_run:
+            for budget in budgets:
+                self.store.put("poddisruptionbudgets.policy", budget)
+            self.store.put("pods", subresources.disrupted(stored.body, self.clock.now()))
+        return self.delete("pods", namespace, name, replace(options, version=None))
 
     def new_uid(self) -> str:
         """Return a fresh random identity."""

@@ -51,6 +51,22 @@ def _check_bindable(pod: Stored, binding: Object) -> None:
         raise conflict("pods/binding", pod.name, f"pod {pod.name} has non-empty .spec.schedulingGates")
 
 
+def disrupted(pod: Object, now: datetime) -> Object:
+    """Return a pod with the condition that says it goes by an eviction, not by a failure of its own."""
+    condition = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": to_timestamp(now),
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+    }
+    status = pod.get("status") or {}
+    others = [each for each in status.get("conditions") or () if each.get("type") != "DisruptionTarget"]
+    metadata = dict(pod["metadata"])
+    return pod | {"metadata": metadata, "status": status | {"conditions": [*others, condition]}}
+
+
 def needs_no_budget(pod: Object) -> bool:
     """Say whether a pod serves nobody, so that no budget protects it."""
     phase = (pod.get("status") or {}).get("phase")

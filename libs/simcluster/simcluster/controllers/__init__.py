@@ -13,6 +13,7 @@ from simcluster.controllers.garbage import GarbageCollector
 from simcluster.controllers.job import JobController
 from simcluster.controllers.namespace import NamespaceController
 from simcluster.controllers.node_lifecycle import NodeLifecycleController
+from simcluster.controllers.pod_garbage import PodGarbageCollector
 from simcluster.controllers.replicaset import ReplicaSetController
 from simcluster.controllers.statefulset import StatefulSetController
 from simcluster.default_scheduler import DefaultScheduler
@@ -57,6 +58,7 @@ def build_machinery(client: Client, clock: Clock, resources: ResourceTable) -> C
         StatefulSetController(client, clock, events),
         DisruptionController(client, clock),
         NodeLifecycleController(client, clock, events),
+        PodGarbageCollector(client),
         GarbageCollector(client, resources),
         NamespaceController(client, resources),
     )

@@ -133,7 +133,7 @@ def _count(job: Object, pods: Sequence[Object], now: datetime, setbacks: Setback
             _count_success(job, pod, count)
         elif phase_of(pod) == "Failed":
             _count_failure(job, pod, count, now)
-        elif is_terminating(pod) and not (_waits_for_end(job) and _runs(pod)):  # who never ran has no end to wait for
+        elif is_terminating(pod) and not _waits_for_end(job):
             _add_failure(pod, count, now)
     return count
 
