@@ -1,0 +1,1 @@
+"""PostgreSQL and the neighbours over HTTP, as the handlers need them."""

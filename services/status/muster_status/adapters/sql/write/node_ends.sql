@@ -1,0 +1,2 @@
+-- Nodes that left.
+DELETE FROM node WHERE id = ANY ($1::uuid[])

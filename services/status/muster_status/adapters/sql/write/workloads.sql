@@ -1,0 +1,37 @@
+-- Whole rows of workloads. A row that is newer already stays.
+INSERT INTO workload
+SELECT * FROM json_populate_recordset(NULL::workload, $1::json)
+ON CONFLICT (id) DO UPDATE SET
+    name = excluded.name,
+    project = excluded.project,
+    namespace = excluded.namespace,
+    kind = excluded.kind,
+    workload_class = excluded.workload_class,
+    workload_kind = excluded.workload_kind,
+    phase = excluded.phase,
+    phase_reason = excluded.phase_reason,
+    phase_since = excluded.phase_since,
+    message = excluded.message,
+    submitted_by = excluded.submitted_by,
+    source = excluded.source,
+    created_at = excluded.created_at,
+    completed_at = excluded.completed_at,
+    deleted_at = excluded.deleted_at,
+    end_seen = excluded.end_seen,
+    running_pods = excluded.running_pods,
+    desired_pods = excluded.desired_pods,
+    requested_cpu_milli = excluded.requested_cpu_milli,
+    requested_memory_bytes = excluded.requested_memory_bytes,
+    requested_gpu_millionths = excluded.requested_gpu_millionths,
+    allocated_cpu_milli = excluded.allocated_cpu_milli,
+    allocated_memory_bytes = excluded.allocated_memory_bytes,
+    allocated_gpu_millionths = excluded.allocated_gpu_millionths,
+    nodes = excluded.nodes,
+    priority_class = excluded.priority_class,
+    can_stop = excluded.can_stop,
+    can_activate = excluded.can_activate,
+    can_delete = excluded.can_delete,
+    parent = excluded.parent,
+    attributes = excluded.attributes,
+    version = excluded.version
+WHERE workload.version < excluded.version

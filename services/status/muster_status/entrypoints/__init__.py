@@ -1,0 +1,1 @@
+"""The HTTP API: decode, ask a handler, answer."""

@@ -1,0 +1,87 @@
+"""What the handlers need of the tables: to write changes with the position, and to be asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from muster_status.core.query import WorkloadQuery
+from muster_status.core.rows import Changes
+
+Record = Mapping[str, Any]
+"""A row by its columns; moments are datetimes, ids are UUIDs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the tables have come, and of which journal they are: the id of its first event."""
+
+    position: int
+    origin: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All rows at one position, by table and key."""
+
+    position: int
+    tables: Mapping[str, Mapping[Any, Record]]
+
+
+class ReadModels(Protocol):
+    """The tables. Every method raises Unavailable when the database does not answer."""
+
+    async def open(self) -> Standing:
+        """Make the tables ready, anew if they are of another version, and say how far they have come."""
+        ...
+
+    async def empty(self) -> None:
+        """Throw everything away; the position is 0 again."""
+        ...
+
+    async def write(self, changes: Changes, *, after: int, standing: Standing) -> None:
+        """Write changes and the position they lead to, all or nothing.
+
+        Raises Unavailable also when the tables do not stand at `after` any more.
+        """
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """Return all rows and the position they belong to, of one moment."""
+        ...
+
+    async def workloads(self, query: WorkloadQuery) -> Sequence[Record]:
+        """Return one page of workloads, and one more if there is one."""
+        ...
+
+    async def count(self, query: WorkloadQuery) -> int:
+        """Return how many workloads there are."""
+        ...
+
+    async def workload(self, workload_id: UUID) -> Record | None:
+        """Return one workload."""
+        ...
+
+    async def changed_since(self, version: int, limit: int) -> Sequence[Record]:
+        """Return the workloads that changed after a position, in the order of their last change."""
+        ...
+
+    async def history(self, workload_id: UUID, *, after: int, limit: int) -> Sequence[Record]:
+        """Return what happened to a workload after a position, oldest first."""
+        ...
+
+    async def pods(self, workload_id: UUID, *, gone: bool) -> Sequence[Record]:
+        """Return the pods of a workload, by name; with those that are gone if asked."""
+        ...
+
+    async def projects(self, name: str | None = None) -> Sequence[Record]:
+        """Return the projects (or one) that were not removed, with the number of their workloads."""
+        ...
+
+    async def nodes(self) -> Sequence[Record]:
+        """Return the nodes, with what the pods of workloads hold of each."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        ...

@@ -1,0 +1,121 @@
+"""Keeps the tables in step with the journal: fold, write what changed with the position, tell whoever listens.
+
+It folds from the beginning when it starts and writes only what comes after the position the tables stand at. Changes
+that could not be written are kept until it is known whether they were: after every trouble the tables are opened anew
+and say themselves where they stand. Tables behind what we once wrote (restored, emptied) are simply filled again.
+
+Pitfall. `progress` speaks of what is in the tables, never of what is only folded: a client that waits for its own write
+must then find it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from muster_chassis.following import Progress
+from muster_chassis.health import Health
+from muster_journal.port import Batch, Journal
+
+from muster_status.core.projection import Projection
+from muster_status.core.rows import Changes
+from muster_status.handlers.ports import ReadModels, Standing
+
+log = structlog.get_logger()
+
+LOOP = "projector"
+Listener = Callable[[Changes, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """Changes on their way to the tables: from where to where."""
+
+    changes: Changes
+    after: int
+    standing: Standing
+
+
+class Projector:
+    """The fold behind the tables, and the loop that writes them."""
+
+    def __init__(self, journal: Journal, tables: ReadModels, health: Health, listener: Listener) -> None:
+        self._journal = journal
+        self._tables = tables
+        self._health = health
+        self._listener = listener
+        self._projection = Projection()
+        self._origin: UUID | None = None
+        self._standing = Standing(0, None)
+        self._unwritten: Unwritten | None = None
+        self.progress = Progress()
+
+    async def run(self) -> None:
+        """Fold and write, for ever."""
+        await self._find_standing()
+        self._health.reached(LOOP, self._standing.position, self._standing.position)
+        async for batch in self._journal.follow(self._projection.position):
+            await self._project(batch)
+            position = self._projection.position
+            self.progress.advance(position, caught_up=batch.caught_up)
+            self._health.reached(LOOP, position, batch.end)
+            self._health.runs(LOOP)
+
+    # ------------------------------------------------------------ where the tables stand
+
+    async def _find_standing(self) -> None:
+        """Open the tables and find out what they have; begin anew where they know less, or another journal."""
+        self._standing = await self._tables.open()
+        if self._standing.position > await self._journal.end() or self._is_of_another_journal():
+            await self._start_over("They are of another journal.")
+        elif self._unwritten is not None:
+            await self._finish(self._unwritten)
+        elif self._standing.position < self._projection.position:
+            self._refold("They stand behind what was written.")
+        self.progress.advance(self._standing.position, caught_up=False)
+
+    def _is_of_another_journal(self) -> bool:
+        return None not in {self._origin, self._standing.origin} and self._origin != self._standing.origin
+
+    async def _finish(self, unwritten: Unwritten) -> None:
+        """Write what an earlier attempt may or may not have written."""
+        if self._standing.position == unwritten.after:
+            await self._write(unwritten)
+        elif self._standing.position < unwritten.after:
+            self._refold("They stand behind what was written.")
+        self._unwritten = None
+
+    async def _start_over(self, reason: str) -> None:
+        await self._tables.empty()
+        self._standing = Standing(0, None)
+        self._refold(reason)
+
+    def _refold(self, reason: str) -> None:
+        log.warning("The read models are filled from the beginning.", reason=reason)
+        self._projection, self._unwritten = Projection(), None
+
+    # ------------------------------------------------------------ folding and writing
+
+    async def _project(self, batch: Batch) -> None:
+        projection = self._projection
+        for recorded in batch.events:
+            if recorded.position == 1:
+                await self._check_origin(recorded.envelope.id)
+            projection.apply(recorded)
+            if recorded.position == self._standing.position:
+                projection.take()  # stands in the tables
+        if projection.position > self._standing.position:
+            standing = Standing(projection.position, self._origin)
+            await self._write(Unwritten(projection.take(), self._standing.position, standing))
+
+    async def _check_origin(self, origin: UUID) -> None:
+        self._origin = origin
+        if self._is_of_another_journal():
+            await self._tables.empty()
+            self._standing = Standing(0, None)
+
+    async def _write(self, unwritten: Unwritten) -> None:
+        self._unwritten = unwritten
+        await self._tables.write(unwritten.changes, after=unwritten.after, standing=unwritten.standing)
+        self._standing, self._unwritten = unwritten.standing, None
+        self._listener(unwritten.changes, unwritten.standing.position)
