@@ -85,3 +85,11 @@ class ReadModels(Protocol):
     async def close(self) -> None:
         """Let go of all connections."""
         ...
+
+
+class Neighbours(Protocol):
+    """The other services."""
+
+    async def health(self) -> list[dict[str, Any]]:
+        """Return what each says of itself (`Health.report`), or that it does not answer."""
+        ...

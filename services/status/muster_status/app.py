@@ -1,0 +1,77 @@
+"""Puts the status service together: deriver, projector, and the answers to questions, as loops of one service."""
+
+from dataclasses import dataclass
+from random import Random
+from uuid import UUID
+
+from muster_chassis.clock import SystemClock
+from muster_chassis.health import Health
+from muster_chassis.http import make_api
+from muster_chassis.service import Service
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.port import Cluster
+from muster_contracts.subjects import Writer
+from muster_journal.jetstream import JetStreamJournal
+from muster_journal.port import Journal
+
+from muster_status.adapters.neighbours import HttpNeighbours
+from muster_status.adapters.postgres import PostgresReadModels
+from muster_status.entrypoints.api import query_routes
+from muster_status.handlers.auditor import Auditor
+from muster_status.handlers.deriver import Deriver
+from muster_status.handlers.live import Live
+from muster_status.handlers.ports import Neighbours, ReadModels
+from muster_status.handlers.projector import Projector
+from muster_status.handlers.questions import Questions
+from muster_status.settings import StatusSettings
+
+NAME = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world as the status service sees it."""
+
+    journal: Journal
+    cluster: Cluster
+    cluster_id: UUID
+    tables: ReadModels
+    neighbours: Neighbours
+    random: Random
+
+
+async def build_from_settings(settings: StatusSettings) -> Service:
+    """Connect to the real world and build the service on it."""
+    journal = await JetStreamJournal.connect(
+        settings.nats_url.split(","),
+        Writer.STATUS,
+        user=settings.nats_user or NAME,
+        password=settings.nats_password,
+        now=SystemClock().now,
+    )
+    cluster = await KubernetesCluster.connect(settings.kubeconfig)
+    cluster_id = UUID(await cluster.cluster_id())
+    tables = PostgresReadModels(settings.postgres_dsn)
+    neighbours = HttpNeighbours(settings.neighbour_addresses)
+    return build(settings, Ports(journal, cluster, cluster_id, tables, neighbours, Random()))
+
+
+def build(settings: StatusSettings, ports: Ports) -> Service:
+    """Build the service on given ports."""
+    health = Health(NAME)
+    deriver = Deriver(
+        ports.journal, health, ports.cluster_id, ports.random, publish_concurrency=settings.publish_concurrency
+    )
+    live = Live(ports.tables)
+    projector = Projector(ports.journal, ports.tables, health, live.tell)
+    questions = Questions(ports.tables, projector.progress, ports.journal, ports.cluster, ports.neighbours, health)
+    auditor = Auditor(ports.journal, ports.tables, ports.cluster_id)
+    api = make_api("Muster status", health)
+    api.include_router(query_routes(questions, live, auditor))
+    return Service(
+        health=health,
+        loops={"deriver": deriver.fold, "publisher": deriver.publish, "projector": projector.run},
+        api=api,
+        closers=(ports.journal.close, ports.tables.close, ports.cluster.close),
+        random=ports.random,
+    )

@@ -1,0 +1,202 @@
+"""The queries over HTTP (features.md §7): decode, ask a handler, answer in snake case.
+
+Every query takes `at_least`, a position of the journal, and then answers from tables that have come that far. Errors
+have the chassis' one shape. A filter that makes no sense is 422 with a sentence.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.responses import StreamingResponse
+from muster_chassis.http import API
+
+from muster_status.core.query import WorkloadQuery, equal_to, read_filters, read_sort
+from muster_status.core.views import event_view, history_view, node_view, pod_view, project_view, workload_view
+from muster_status.entrypoints.answers import (
+    Counted,
+    EventList,
+    HistoryList,
+    NodeList,
+    PodList,
+    Problem,
+    Project,
+    ProjectList,
+    System,
+    Verified,
+    Workload,
+    WorkloadList,
+)
+from muster_status.handlers.auditor import Auditor
+from muster_status.handlers.live import Live
+from muster_status.handlers.questions import LogWish, Questions
+
+LARGEST = 2**63 - 1
+MOST_ROWS = 500
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "There is no such thing."},
+    422: {"model": Problem, "description": "The question makes no sense; the message says why."},
+    503: {
+        "model": Problem,
+        "description": "The database or the journal does not answer, or is not that far yet.",
+    },
+}
+
+Position = Annotated[int, Query(ge=0, le=LARGEST)]
+Limit = Annotated[int, Query(ge=1, le=MOST_ROWS)]
+Text = Annotated[str, Query(max_length=1000)]
+
+
+class JsonAnswer(Response):
+    """JSON that is rendered once and not read again by a model: views are made by us, and lists are long."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Write it compactly."""
+        return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def asked_workloads(
+    project: Text = "",
+    phase: Text = "",
+    kind: Text = "",
+    class_: Annotated[str, Query(alias="class")] = "",
+    search: Annotated[str, Query(max_length=200, description="Part of a name.")] = "",
+    filter_by: Annotated[
+        list[str] | None,
+        Query(max_length=20, description="A field, an operator (== != <= >= =@ !@ =^ =$) and a value; all must hold."),
+    ] = None,
+    sort_by: str = "created_at",
+    sort_order: str = "desc",
+    limit: Limit = 50,
+    offset: Position = 0,
+    deleted: Annotated[bool, Query(description="Those that are gone, instead of those that exist.")] = False,
+) -> WorkloadQuery:
+    """Read what is asked of a list of workloads. Raises Refused."""
+    named = {"project": project, "phase": phase, "kind": kind, "class": class_}
+    sort, descending = read_sort(sort_by, sort_order)
+    return WorkloadQuery(
+        conditions=[*(equal_to(name, value) for name, value in named.items() if value), *read_filters(filter_by or [])],
+        search=search.replace("\x00", ""),
+        deleted=deleted,
+        sort=sort,
+        descending=descending,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def query_routes(questions: Questions, live: Live, auditor: Auditor) -> APIRouter:
+    """Return all routes of the status service."""
+
+    async def own_writes(at_least: Position = 0) -> None:
+        await questions.reach(at_least)
+
+    routes = APIRouter(prefix=API, dependencies=[Depends(own_writes)], responses=PROBLEMS)
+    _workload_routes(routes, questions)
+    _workload_detail_routes(routes, questions)
+    _cluster_routes(routes, questions)
+    _system_routes(routes, questions, auditor)
+    _stream_route(routes, live)
+    return routes
+
+
+def _workload_routes(routes: APIRouter, questions: Questions) -> None:
+    @routes.get("/workloads", response_model=WorkloadList, tags=["workloads"])
+    async def list_workloads(query: Annotated[WorkloadQuery, Depends(asked_workloads)]) -> Response:
+        """List workloads, newest first unless asked otherwise."""
+        page = await questions.workloads(query)
+        return JsonAnswer({"workloads": [workload_view(row) for row in page.rows], "next": page.next})
+
+    @routes.get("/workloads/count", response_model=Counted, tags=["workloads"])
+    async def count_workloads(query: Annotated[WorkloadQuery, Depends(asked_workloads)]) -> Response:
+        """Count workloads."""
+        return JsonAnswer({"count": await questions.count(query)})
+
+    @routes.get("/workloads/{workload_id}", response_model=Workload, tags=["workloads"])
+    async def get_workload(workload_id: UUID) -> Response:
+        """Return one workload, also one that is gone."""
+        return JsonAnswer(workload_view(await questions.workload(workload_id)))
+
+
+def _workload_detail_routes(routes: APIRouter, questions: Questions) -> None:
+    @routes.get("/workloads/{workload_id}/history", response_model=HistoryList, tags=["workloads"])
+    async def get_history(workload_id: UUID, after: Position = 0, limit: Limit = MOST_ROWS) -> Response:
+        """Return every change of phase and what else happened, oldest first; `next` is the `after` to go on with."""
+        page = await questions.history(workload_id, after=after, limit=limit)
+        return JsonAnswer({"records": [history_view(row) for row in page.rows], "next": page.next})
+
+    @routes.get("/workloads/{workload_id}/pods", response_model=PodList, tags=["workloads"])
+    async def get_pods(workload_id: UUID, gone: bool = False) -> Response:
+        """Return its pods; with `gone`, also those that are not there any more."""
+        return JsonAnswer({"pods": [pod_view(row) for row in await questions.pods(workload_id, gone=gone)]})
+
+    @routes.get("/workloads/{workload_id}/logs", response_class=StreamingResponse, tags=["workloads"])
+    async def get_logs(
+        workload_id: UUID,
+        pod: Text = "",
+        container: Text = "",
+        follow: bool = False,
+        tail_lines: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
+        previous: bool = False,
+    ) -> Response:
+        """Return the log of a container as it comes."""
+        wish = LogWish(pod=pod, container=container, follow=follow, tail_lines=tail_lines, previous=previous)
+        chunks = await questions.logs(workload_id, wish)
+        return StreamingResponse(chunks, media_type="text/plain; charset=utf-8", headers={"x-accel-buffering": "no"})
+
+
+def _cluster_routes(routes: APIRouter, questions: Questions) -> None:
+    @routes.get("/projects", response_model=ProjectList, tags=["cluster"])
+    async def list_projects() -> Response:
+        """List projects by name."""
+        return JsonAnswer({"projects": [project_view(row) for row in await questions.projects()]})
+
+    @routes.get("/projects/{name}", response_model=Project, tags=["cluster"])
+    async def get_project(name: str) -> Response:
+        """Return one project."""
+        return JsonAnswer(project_view(await questions.project(name)))
+
+    @routes.get("/nodes", response_model=NodeList, tags=["cluster"])
+    async def list_nodes() -> Response:
+        """List nodes by name, with what pods of workloads hold of each."""
+        return JsonAnswer({"nodes": [node_view(row) for row in await questions.nodes()]})
+
+
+def _system_routes(routes: APIRouter, questions: Questions, auditor: Auditor) -> None:
+    @routes.get("/system", response_model=System, tags=["system"])
+    async def get_system() -> Response:
+        """Return how every service is doing, loop by loop."""
+        return JsonAnswer(await questions.system())
+
+    @routes.get("/audit/verify", response_model=Verified, tags=["system"])
+    async def verify() -> Response:
+        """Fold the whole journal anew and compare: every recorded phase, every row."""
+        report = await auditor.verify()
+        return JsonAnswer({"ok": report.ok, **asdict(report)})
+
+    @routes.get("/journal", response_model=EventList, tags=["system"])
+    async def read_journal(after: Position = 0, limit: Limit = 100) -> Response:
+        """Return events as they stand in the journal; `next` is the `after` to go on with, empty at the end."""
+        events = [event_view(recorded) for recorded in await questions.journal(after=after, limit=limit)]
+        return JsonAnswer({"events": events, "next": events[-1]["position"] if events else None})
+
+
+def _stream_route(routes: APIRouter, live: Live) -> None:
+    @routes.get("/stream", response_class=StreamingResponse, tags=["system"])
+    async def stream(
+        project: Text = "",
+        last_event_id: Annotated[int | None, Header(ge=0, le=LARGEST)] = None,
+    ) -> Response:
+        """Send what changes as server-sent events: `workload`, `phase`, `project`, `node`, `node-gone`.
+
+        The first is `ready` with the position reached (or `reset`: load everything anew). An id is a position;
+        `Last-Event-ID` brings what changed since.
+        """
+        frames: AsyncIterator[bytes] = live.stream(project=project, last_id=last_event_id)
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        return StreamingResponse(frames, media_type="text/event-stream", headers=headers)

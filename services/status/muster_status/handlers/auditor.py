@@ -1,0 +1,56 @@
+"""Runs an audit against the living system: it must hold while everything goes on.
+
+The tables are read first, at one moment, and the journal is folded up to exactly their position for the rows. Phases
+are judged up to where the journal ended when the audit began; the deriver gets a while to record what was caused just
+before that.
+"""
+
+import asyncio
+import contextlib
+from contextlib import aclosing
+from typing import Any, cast
+from uuid import UUID
+
+from muster_journal.port import Journal
+
+from muster_status.core.audit import Audit, Report
+from muster_status.handlers.deriver import first_table
+from muster_status.handlers.ports import ReadModels
+
+GRACE_SECONDS = 10.0
+"""How long a transition that was just caused may take to be recorded."""
+
+
+class Auditor:
+    """One audit at a time: each folds the whole journal."""
+
+    def __init__(self, journal: Journal, tables: ReadModels, cluster_id: UUID) -> None:
+        self._journal = journal
+        self._tables = tables
+        self._cluster_id = cluster_id
+        self._one_at_a_time = asyncio.Lock()
+
+    async def verify(self) -> Report:
+        """Fold everything anew and compare. Raises Unavailable when journal or tables do not answer."""
+        async with self._one_at_a_time:
+            snapshot = await self._tables.snapshot()
+            end = max(snapshot.position, await self._journal.end())
+            audit = Audit(await first_table(self._journal, self._cluster_id), rows_until=snapshot.position)
+            await self._fold(audit, end)
+            audit.judge_missing(end)
+            audit.judge_rows(snapshot.tables)
+            return audit.report
+
+    async def _fold(self, audit: Audit, end: int) -> None:
+        """Fold to the end, and on while something caused before it is not recorded and patience lasts."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as patience, aclosing(cast(Any, self._journal.follow(0))) as batches:
+                async for batch in batches:
+                    for recorded in batch.events:
+                        audit.apply(recorded)
+                    audit.flush()
+                    if audit.report.position >= end:
+                        if not audit.is_open(end):
+                            return
+                        if patience.when() is None:
+                            patience.reschedule(asyncio.get_running_loop().time() + GRACE_SECONDS)

@@ -1,0 +1,169 @@
+"""Answers questions about workloads, projects, nodes and the journal, from the tables as they stand.
+
+Who passes `at_least` waits until the tables have come that far, and so reads what he just wrote. Logs are not in the
+journal: they are read from the cluster, of pods that belong to the workload and of no others.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from uuid import UUID
+
+from muster_chassis.following import Progress
+from muster_chassis.health import Health
+from muster_cluster.port import Cluster, NotFound, Rejected
+from muster_contracts.errors import RefusalCode, Refused
+from muster_contracts.wire import Recorded
+from muster_journal.port import Journal
+
+from muster_status.core.query import WorkloadQuery
+from muster_status.handlers.ports import Neighbours, ReadModels, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and the offset or position where it goes on."""
+
+    rows: Sequence[Record]
+    next: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogWish:
+    """Which log, and how much of it. An empty pod or container means the first that has one."""
+
+    pod: str = ""
+    container: str = ""
+    follow: bool = False
+    tail_lines: int | None = None
+    previous: bool = False
+
+
+class Questions:
+    """Everything that can be asked but the live stream and the audit."""
+
+    def __init__(
+        self,
+        tables: ReadModels,
+        progress: Progress,
+        journal: Journal,
+        cluster: Cluster,
+        neighbours: Neighbours,
+        health: Health,
+    ) -> None:
+        self._tables = tables
+        self._progress = progress
+        self._journal = journal
+        self._cluster = cluster
+        self._neighbours = neighbours
+        self._health = health
+
+    async def reach(self, position: int) -> None:
+        """Wait until the tables have come to a position. Raises Unavailable when that takes too long."""
+        await self._progress.reach(position)
+
+    async def workloads(self, query: WorkloadQuery) -> Page:
+        """Return a page of workloads."""
+        rows = await self._tables.workloads(query)
+        more = len(rows) > query.limit
+        return Page(rows[: query.limit], query.offset + query.limit if more else None)
+
+    async def count(self, query: WorkloadQuery) -> int:
+        """Return how many there are."""
+        return await self._tables.count(replace(query, limit=1, offset=0))
+
+    async def workload(self, workload_id: UUID) -> Record:
+        """Return one workload. Raises Refused when there is none."""
+        row = await self._tables.workload(workload_id)
+        if row is None:
+            raise Refused(RefusalCode.NOT_FOUND, f"There is no workload {workload_id}.")
+        return row
+
+    async def history(self, workload_id: UUID, *, after: int, limit: int) -> Page:
+        """Return what happened to a workload, oldest first."""
+        await self.workload(workload_id)
+        rows = await self._tables.history(workload_id, after=after, limit=limit + 1)
+        return Page(rows[:limit], rows[limit - 1]["position"] if len(rows) > limit else None)
+
+    async def pods(self, workload_id: UUID, *, gone: bool) -> Sequence[Record]:
+        """Return the pods of a workload."""
+        await self.workload(workload_id)
+        return await self._tables.pods(workload_id, gone=gone)
+
+    async def projects(self) -> Sequence[Record]:
+        """Return the projects."""
+        return await self._tables.projects()
+
+    async def project(self, name: str) -> Record:
+        """Return one project. Raises Refused when there is none."""
+        rows = await self._tables.projects(name)
+        if not rows:
+            raise Refused(RefusalCode.NOT_FOUND, f"There is no project {name!r}.")
+        return rows[0]
+
+    async def nodes(self) -> Sequence[Record]:
+        """Return the nodes."""
+        return await self._tables.nodes()
+
+    async def journal(self, *, after: int, limit: int) -> Sequence[Recorded]:
+        """Return events as they stand in the journal, after a position; none when there are no more."""
+        if after >= await self._journal.end():
+            return ()
+        async with aclosing(cast(Any, self._journal.follow(after, limit=limit))) as batches:
+            async for batch in batches:
+                events: Sequence[Recorded] = batch.events[:limit]
+                return events
+        return ()
+
+    async def system(self) -> dict[str, Any]:
+        """Return how every service is doing."""
+        services = [*await self._neighbours.health(), self._health.report()]
+        return {"well": all(service.get("well") for service in services), "services": services}
+
+    # ------------------------------------------------------------ logs
+
+    async def logs(self, workload_id: UUID, wish: LogWish) -> AsyncGenerator[bytes, None]:
+        """Return the log of a container as it comes. Raises Refused when there is none, or none yet."""
+        pod = _choose(await self.pods(workload_id, gone=True), wish.pod)
+        container = wish.container or _first_container(pod)
+        chunks = self._cluster.logs(
+            pod["namespace"],
+            pod["name"],
+            container=container,
+            follow=wish.follow,
+            tail_lines=wish.tail_lines,
+            previous=wish.previous,
+        )
+        try:
+            first = await anext(chunks, b"")  # what is wrong shows before the answer begins
+        except NotFound:
+            raise Refused(RefusalCode.NOT_FOUND, f"Pod {pod['name']} is gone, and its log with it.") from None
+        except Rejected as error:
+            raise Refused(RefusalCode.CONFLICT, f"There is no log of {pod['name']} yet: {error.message}") from error
+        return _from(first, chunks)
+
+
+def _choose(pods: Sequence[Record], name: str) -> Record:
+    """Return the pod of a name, or the one somebody most likely means: one that exists, runs, and comes first."""
+    if name:
+        found = next((pod for pod in pods if pod["name"] == name), None)
+        if found is None:
+            known = ", ".join(pod["name"] for pod in pods[:5]) or "none yet"
+            raise Refused(RefusalCode.NOT_FOUND, f"The workload has no pod {name!r}; it has {known}.")
+        return found
+    if not pods:
+        raise Refused(RefusalCode.NOT_FOUND, "The workload has no pods yet, and so no log.")
+    return min(pods, key=lambda pod: (pod["gone_at"] is not None, pod["phase"] == "Pending", pod["name"]))
+
+
+def _first_container(pod: Record) -> str:
+    mains = [container["name"] for container in pod["containers"] if container["role"] == "main"]
+    return mains[0] if mains else ""
+
+
+async def _from(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk
