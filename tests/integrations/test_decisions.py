@@ -19,7 +19,7 @@ from muster_contracts.events import (
     WorkloadGone,
 )
 from muster_contracts.values import Outcome, PodPhase
-from muster_integrations.core.decide import PODS_PER_EVENT
+from muster_integrations.core.decide import BYTES_PER_EVENT
 from muster_integrations.core.fold import Fold
 
 JOB_ID = UUID(uid("Job/train"))
@@ -87,11 +87,16 @@ def test_only_the_pods_that_changed_are_told() -> None:
     assert [facts.name for facts in events[-1].pods] == ["train-b"]
 
 
-def test_very_many_pods_travel_in_parts() -> None:
+def test_very_many_pods_travel_in_parts_that_the_bus_takes() -> None:
     world = World(project())
     gang = job(annotations={names.MIN_MEMBERS: "2"})
-    world.show(gang, *(pod(f"train-{number}", owner=gang) for number in range(PODS_PER_EVENT + 1)))
-    assert kinds(world.write()) == ["WorkloadDiscovered", "PodGroupFormed", "PodObserved", "PodObserved"]
+    ended = {"exitCode": 1, "message": "ä" * 4096}
+    status = {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": ended}}]}
+    world.show(gang, *(pod(f"train-{number}", owner=gang, status=status) for number in range(100)))
+    observed = [event for event in world.write() if isinstance(event, PodObserved)]
+    assert len(observed) > 1
+    assert sum(len(event.pods) for event in observed) == 100
+    assert max(len(event.model_dump_json()) for event in observed) < 1.2 * BYTES_PER_EVENT
 
 
 def test_a_job_that_completes_and_is_deleted_ends_seen() -> None:

@@ -27,8 +27,8 @@ from muster_integrations.core.fold import FoldedWorkload
 from muster_integrations.core.seen import NOTHING_KNOWN, Departures, SeenGroup, SeenWorkload
 
 Part = TypeVar("Part", PodFacts, PodMark)
-PODS_PER_EVENT = 200
-"""A pod's facts are about a kilobyte, and a message of the bus holds one million bytes."""
+BYTES_PER_EVENT = 500_000
+"""About how large an event of many pods becomes before another one is begun; the bus takes a million at most."""
 
 
 def decide_workload(
@@ -209,5 +209,22 @@ _UNSEEN = "It vanished while nobody was watching."
 
 
 def _parts(pods: Sequence[Part]) -> Iterator[Sequence[Part]]:
-    for start in range(0, len(pods), PODS_PER_EVENT):
-        yield pods[start : start + PODS_PER_EVENT]
+    part: list[Part] = []
+    filled = 0
+    for pod in pods:
+        size = _bytes_of(pod)
+        if part and filled + size > BYTES_PER_EVENT:
+            yield part
+            part, filled = [], 0
+        part.append(pod)
+        filled += size
+    if part:
+        yield part
+
+
+def _bytes_of(pod: PodFacts | PodMark) -> int:
+    """Return about how many bytes a pod takes in an event; what people write at length is counted exactly."""
+    if isinstance(pod, PodMark):
+        return 300
+    written = sum(len(container.message.encode()) for container in pod.containers)
+    return 1500 + len(pod.message.encode()) + 300 * len(pod.containers) + written
