@@ -7,6 +7,7 @@ a watch from there tells of everything that changed between the pages, so a clie
 
 import asyncio
 import base64
+import bisect
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 
@@ -290,7 +291,7 @@ def _token(version: int, last: Stored) -> str:
 
 
 def _after(chosen: list[Stored], start: tuple[str, str] | None) -> list[Stored]:
-    return chosen if start is None else [stored for stored in chosen if stored.key > start]
+    return chosen if start is None else chosen[bisect.bisect_right(chosen, start, key=lambda stored: stored.key) :]
 
 
 def _partial_wanted(request: Request) -> bool:

@@ -12,6 +12,7 @@ or goes on when it had seen everything.
 """
 
 import asyncio
+import bisect
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -195,44 +196,42 @@ class Subscription:
 
 
 class Shelf:
-    """The objects of one kind, with its indices."""
+    """The objects of one kind, in order of namespace and name, and by owner."""
 
     def __init__(self) -> None:
         self.objects: dict[Key, Stored] = {}
-        self._by_namespace: dict[str, dict[Key, Stored]] = {}
+        self._order: list[Key] = []
         self._by_owner: dict[str, dict[Key, Stored]] = {}
-        self._sorted: list[Stored] | None = None
 
     def put(self, stored: Stored) -> None:
         """Add a revision in place of the one before."""
         previous = self.objects.get(stored.key)
+        if previous is None:
+            bisect.insort(self._order, stored.key)
         self._unlink(previous)
         self.objects[stored.key] = stored
-        self._by_namespace.setdefault(stored.namespace, {})[stored.key] = stored
         for uid in _owner_uids(stored):
             self._by_owner.setdefault(uid, {})[stored.key] = stored
-        self._sorted = None
 
     def remove(self, key: Key) -> None:
         """Take an object away."""
-        stored = self.objects.pop(key)
-        self._unlink(stored)
-        self._sorted = None
-        namespace = self._by_namespace[stored.namespace]
-        del namespace[key]
-        if not namespace:
-            del self._by_namespace[stored.namespace]
+        self._unlink(self.objects.pop(key))
+        del self._order[bisect.bisect_left(self._order, key)]
 
     def _unlink(self, stored: Stored | None) -> None:
-        for uid in _owner_uids(stored) if stored else ():
+        if stored is None:
+            return
+        for uid in _owner_uids(stored):
             owned = self._by_owner[uid]
-            del owned[stored.key]  # type: ignore[union-attr]
+            del owned[stored.key]
             if not owned:
                 del self._by_owner[uid]
 
     def within(self, namespace: str) -> list[Stored]:
         """Return a namespace's objects by name."""
-        return sorted(self._by_namespace.get(namespace, {}).values(), key=_by_key)
+        start = bisect.bisect_left(self._order, (namespace, ""))
+        end = bisect.bisect_left(self._order, (namespace + "\0", ""))
+        return [self.objects[key] for key in self._order[start:end]]
 
     def owned_by(self, uid: str) -> list[Stored]:
         """Return the objects that name an owner, by namespace and name."""
@@ -240,9 +239,7 @@ class Shelf:
 
     def all(self) -> list[Stored]:
         """Return every object by namespace and name."""
-        if self._sorted is None:
-            self._sorted = sorted(self.objects.values(), key=_by_key)
-        return self._sorted
+        return [self.objects[key] for key in self._order]
 
 
 def _by_key(stored: Stored) -> Key:
