@@ -2,7 +2,7 @@
 
 A verdict is a convenience for whoever waits, sent once and stored nowhere. The truth is in the journal: an accepted
 command is the event whose `ce-causationid` is the command's id, a refused submission a `SubmissionRefused`. Publishing
-the same command again gives the same verdict again.
+the same submission again gives the same verdict again.
 """
 
 from datetime import datetime
