@@ -30,6 +30,7 @@ from muster_scheduler.app import Ports as SchedulerPorts
 from muster_scheduler.app import build as build_scheduler
 from muster_scheduler.settings import SchedulerSettings
 from muster_status.handlers.deriver import Deriver
+from muster_submitter.adapters.memory_bus import MemoryBus
 from muster_submitter.app import Ports as SubmitterPorts
 from muster_submitter.app import build as build_submitter
 from muster_submitter.settings import SubmitterSettings
@@ -105,7 +106,8 @@ class World:
 
 
 def _submitter(world: World) -> Service:
-    ports = SubmitterPorts(world.journal(Writer.SUBMITTER), world.cluster(), world.clock, world.random)
+    bus = MemoryBus(world.clock)
+    ports = SubmitterPorts(world.journal(Writer.SUBMITTER), world.cluster(), world.clock, world.random, bus)
     return build_submitter(SubmitterSettings(), ports)
 
 
