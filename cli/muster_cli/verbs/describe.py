@@ -59,8 +59,7 @@ def _pairs(w: dict[str, Any]) -> list[tuple[str, str]]:
         ("Reason", plain(w["phase_reason"])),
         ("Message", plain(w["message"])),
         ("Pods", f"{w['running_pods']} of {w['desired_pods']} running"),
-        ("Asks for", f"{gpus(requests['gpu_millionths'])} GPUs, {requests['cpu_milli'] / 1000:g} CPUs, "
-                     f"{requests['memory_bytes'] / 2**30:.3g} GiB"),
+        ("Asks for", _amounts(requests)),
         ("Nodes", plain(", ".join(w["nodes"]))),
         ("Parent", plain(f"{parent['kind']} {parent['name']}") if parent else ""),
         ("Submitted by", plain(f"{w['submitted_by']} ({w['source']})") if w.get("submitted_by") else ""),
@@ -68,12 +67,18 @@ def _pairs(w: dict[str, Any]) -> list[tuple[str, str]]:
         ("Completed", w.get("completed_at") or ""),
         ("Gone", gone),
         ("It can be", ", ".join({"stop": "stopped", "activate": "activated", "delete": "deleted"}[a] for a in can)),
-    ]  # fmt: skip
+    ]
+
+
+def _amounts(requests: dict[str, Any]) -> str:
+    devices = gpus(requests["gpu_millionths"])
+    memory = f"{requests['memory_bytes'] / 2**20:g} MiB"
+    return f"{devices} GPU{'' if devices == '1' else 's'}, {requests['cpu_milli'] / 1000:g} CPU, {memory} of memory"
 
 
 def _print_pods(pods: list[dict[str, Any]]) -> None:
     print_table(
-        ["POD", "ROLE", "STATUS", "READY", "NODE", "GPUS", "RESTARTS", "MESSAGE"],
+        ["POD", "ROLE", "STATUS", "READY", "NODE", "DEVICES", "RESTARTS", "MESSAGE"],
         [
             [
                 plain(pod["name"]),
