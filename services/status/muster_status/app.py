@@ -64,7 +64,15 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
     )
     live = Live(ports.tables)
     projector = Projector(ports.journal, ports.tables, health, live.tell)
-    questions = Questions(ports.tables, projector.progress, ports.journal, ports.cluster, ports.neighbours, health)
+    questions = Questions(
+        ports.tables,
+        projector.progress,
+        ports.journal,
+        ports.cluster,
+        ports.neighbours,
+        health,
+        patience_seconds=settings.patience_seconds,
+    )
     auditor = Auditor(ports.journal, ports.tables, ports.cluster_id)
     api = make_api("Muster status", health)
     api.include_router(query_routes(questions, live, auditor))

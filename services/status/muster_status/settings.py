@@ -16,6 +16,9 @@ class StatusSettings(ServiceSettings):
     publish_concurrency: int = Field(
         256, ge=1, le=512, description="Workloads whose phase is published at once; the journal takes 512 appends."
     )
+    patience_seconds: float = Field(
+        10.0, gt=0, description="How long a query waits for the position it was told; beyond that it is a 503."
+    )
 
     @field_validator("neighbours")
     @classmethod

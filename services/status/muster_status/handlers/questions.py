@@ -51,6 +51,8 @@ class Questions:
         cluster: Cluster,
         neighbours: Neighbours,
         health: Health,
+        *,
+        patience_seconds: float,
     ) -> None:
         self._tables = tables
         self._progress = progress
@@ -58,10 +60,11 @@ class Questions:
         self._cluster = cluster
         self._neighbours = neighbours
         self._health = health
+        self._patience_seconds = patience_seconds
 
     async def reach(self, position: int) -> None:
         """Wait until the tables have come to a position. Raises Unavailable when that takes too long."""
-        await self._progress.reach(position)
+        await self._progress.reach(position, timeout_seconds=self._patience_seconds)
 
     async def workloads(self, query: WorkloadQuery) -> Page:
         """Return a page of workloads."""
