@@ -1,0 +1,99 @@
+"""Runs a benchmark and its ceiling in turns and takes the medians.
+
+A machine that other things run on is fast in one minute and slow in the next; what stays comparable is the ratio of two
+runs that follow each other. So the ratio of a measurement is the median of the ratios of the runs, not the ratio of the
+medians, and 1 always means "as fast as the bare machine", for rates and for times alike.
+"""
+
+import gc
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from statistics import median
+
+Sample = Mapping[str, float]
+"""What one run found: a value per figure."""
+
+Run = Callable[[], Awaitable[Sample]]
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table. `ceiling` says in words what stands beside it."""
+
+    name: str
+    unit: str
+    ceiling: str
+    more_is_better: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Ours and the bare machine, made ready by a benchmark; both give the same figures."""
+
+    ours: Run
+    bare: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """What can be run by name. `open` takes a share of the usual amount of work (1.0), and warms up what it starts."""
+
+    name: str
+    figures: Sequence[Figure]
+    open: Callable[[float], AbstractAsyncContextManager[Contest]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Medians of all runs. `ratio` is the share of the ceiling that was reached; spreads are the least and the most."""
+
+    figure: Figure
+    value: float
+    ceiling: float
+    ratio: float
+    spread: tuple[float, float]
+    ceiling_spread: tuple[float, float]
+    ratio_spread: tuple[float, float]
+
+    @classmethod
+    def of(cls, figure: Figure, ours: Sequence[float], bare: Sequence[float]) -> "Measurement":
+        """Return what the runs say of one figure."""
+        ratios = [_ratio(figure, mine, theirs) for mine, theirs in zip(ours, bare, strict=True)]
+        return cls(figure, median(ours), median(bare), median(ratios), _spread(ours), _spread(bare), _spread(ratios))
+
+
+def _ratio(figure: Figure, ours: float, bare: float) -> float:
+    return ours / bare if figure.more_is_better else bare / ours
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+async def measure(benchmark: Benchmark, runs: int, scale: float, report: Report) -> list[Measurement]:
+    """Run one benchmark and its ceiling in turns."""
+    ours: list[Sample] = []
+    bare: list[Sample] = []
+    async with benchmark.open(scale) as contest:
+        for number in range(1, runs + 1):
+            report(f"{benchmark.name}: run {number} of {runs}")
+            for run, samples in ((contest.ours, ours), (contest.bare, bare)):
+                gc.collect()
+                samples.append(await run())
+    return [
+        Measurement.of(figure, [one[figure.name] for one in ours], [one[figure.name] for one in bare])
+        for figure in benchmark.figures
+    ]
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the value below which so many per cent of the values lie (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(percent / 100 * len(ordered)))]
+
+
+def scaled(amount: int, scale: float, least: int = 1) -> int:
+    """Return so much of an amount of work, but something."""
+    return max(least, round(amount * scale))

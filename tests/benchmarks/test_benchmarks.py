@@ -1,0 +1,85 @@
+"""`python -m benchmarks` on next to no work: it gives its table, its JSON and its page, whatever the figures are."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT))  # `benchmarks` is a folder of the checkout, not an installed package
+
+from benchmarks.harness import Figure, Measurement  # noqa: E402
+from benchmarks.report import BEGIN, END, markdown, write_docs  # noqa: E402
+
+RATE = Figure("pods", "pods/s", "bare aiohttp")
+TIME = Figure("wait", "ms", "bare PostgreSQL", more_is_better=False)
+MACHINE = dict.fromkeys(("when", "cores", "processor", "load", "system", "python", "versions"), "1")
+
+
+async def run(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks", "--runs", "1", "--scale", "0.01", *arguments),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")},
+    )
+    async with asyncio.timeout(120):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("journal-append", 4),
+        ("journal-follow", 1),
+        ("submissions", 6),
+        ("visibility", 4),
+        ("pod-creates", 1),
+        ("watch-fanout", 1),
+    ],
+)
+async def test_a_benchmark_gives_a_table_and_json_with_each_figure_beside_its_ceiling(
+    name: str, figures: int, tmp_path: Path
+) -> None:
+    table = await run("--only", name, "--json", str(tmp_path / "found.json"))
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["failures"] == {}
+    assert found["machine"]["cores"]
+    assert len(found["measurements"]) == figures
+    for measurement in found["measurements"]:
+        assert measurement["figure"]["name"] in table
+        assert measurement["value"] > 0
+        assert measurement["ceiling"] > 0
+
+
+def test_the_ratio_is_that_of_runs_which_follow_each_other() -> None:
+    measurement = Measurement.of(RATE, [100, 10, 100], [200, 20, 100])
+    assert (measurement.value, measurement.ceiling, measurement.ratio) == (100, 100, 0.5)
+    assert measurement.ratio_spread == (0.5, 1.0)
+
+
+def test_a_time_of_twice_the_ceiling_is_a_ratio_of_a_half() -> None:
+    assert Measurement.of(TIME, [20], [10]).ratio == 0.5
+
+
+def test_the_docs_page_keeps_everything_outside_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    for _ in range(2):  # the second time replaces the first
+        write_docs(page, markdown([Measurement.of(RATE, [1234.5], [2000])], MACHINE, 1))
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert text.count("| pods |") == 1
+
+
+def test_the_docs_page_has_its_marks() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert text.count(BEGIN) == text.count(END) == 1
