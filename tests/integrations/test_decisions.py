@@ -1,14 +1,30 @@
 """Which events a change gives, in which order, and which changes give none."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from integrations.kube import NAMESPACE, SOMEBODY, World, manifest, pod, pod_spec, project, running, template, uid
+import pytest
+from integrations.kube import (
+    NAMESPACE,
+    SOMEBODY,
+    World,
+    manifest,
+    pod,
+    pod_spec,
+    project,
+    running,
+    submission,
+    template,
+    uid,
+)
 from muster_cluster.objects import DEPLOYMENTS, JOBS, NODES, PODS, REPLICA_SETS
 from muster_contracts import names
 from muster_contracts.events import (
     AnyEvent,
+    DeleteRequested,
+    LimitReached,
     NodeObserved,
+    ObjectsRefused,
     OwnerObserved,
     PodGone,
     PodGroupChanged,
@@ -23,6 +39,9 @@ from muster_integrations.core.decide import BYTES_PER_EVENT
 from muster_integrations.core.fold import Fold
 
 JOB_ID = UUID(uid("Job/train"))
+NATIVE = UUID(uid("a submission"))
+REFUSED = ObjectsRefused(workload_id=NATIVE, reason="The quota is exceeded.")
+DELETE = DeleteRequested(workload_id=NATIVE, requested_by=SOMEBODY)
 
 
 def job(version: int = 1, **parts: Any) -> dict[str, Any]:
@@ -236,6 +255,81 @@ def test_controls_are_made_anew_while_somebody_waits_to_stop_it() -> None:
     world.write()
     world.step(job(21, spec={"suspend": True}), job(22, spec={"suspend": True}))
     assert world.write() == []
+
+
+def limit(workload_id: UUID, effect: Literal["stop", "fail", "delete", "complete"]) -> LimitReached:
+    reason = "It took too long."
+    return LimitReached(workload_id=workload_id, limit="duration", limit_seconds=60, effect=effect, reason=reason)
+
+
+@pytest.mark.parametrize("effect", ["stop", "fail"])
+def test_controls_are_made_anew_after_a_limit_that_stops_until_the_object_has_followed(
+    effect: Literal["stop", "fail"],
+) -> None:
+    world, owner, _ = world_with_a_running_job()
+    world.hear(limit(JOB_ID, effect))
+    world.step(owner, job(20))
+    (observed,) = world.write()
+    assert isinstance(observed, OwnerObserved)
+    assert observed.controls is not None
+    assert observed.controls.stop[0].resource_version == "20"
+    world.step(job(20), job(21, spec={"suspend": True}))
+    world.write()
+    world.step(job(21, spec={"suspend": True}), job(22, spec={"suspend": True}))
+    assert world.write() == []
+
+
+@pytest.mark.parametrize("event", [limit(JOB_ID, "delete"), limit(JOB_ID, "complete")])
+def test_a_limit_that_patches_nothing_leaves_heartbeats_untold(event: LimitReached) -> None:
+    world, owner, _ = world_with_a_running_job()
+    world.hear(event)
+    world.step(owner, job(20))
+    assert world.write() == []
+
+
+@pytest.mark.parametrize("asked", [(REFUSED, DELETE), (DELETE, REFUSED)])
+def test_what_kubernetes_refused_is_gone_once_it_is_to_be_deleted(asked: tuple[AnyEvent, AnyEvent]) -> None:
+    world = World(project(), submission(NATIVE))
+    world.hear(asked[0])
+    assert world.write_everybody() == []
+    world.hear(asked[1])
+    (gone,) = world.write_everybody()
+    assert isinstance(gone, WorkloadGone)
+    assert (gone.workload_id, gone.end_seen) == (NATIVE, True)
+    assert gone.reason == "Kubernetes never took its objects, so there was nothing to delete."
+    assert world.write_everybody() == []
+    assert (world.fold.workloads, world.fold.submissions, world.fold.gone) == ({}, {}, {NATIVE})
+
+
+def test_what_kubernetes_refused_is_gone_once_a_limit_deletes_it() -> None:
+    world = World(project(), submission(NATIVE), REFUSED, limit(NATIVE, "delete"))
+    assert kinds(world.write_everybody()) == ["WorkloadGone"]
+
+
+@pytest.mark.parametrize("asked", [(), (REFUSED,), (DELETE,), (REFUSED, limit(NATIVE, "fail"))])
+def test_what_was_not_seen_may_still_appear_unless_it_was_refused_and_deleted(asked: tuple[AnyEvent, ...]) -> None:
+    world = World(project(), submission(NATIVE), *asked)
+    assert world.write_everybody() == []
+
+
+def test_what_was_refused_and_is_there_after_all_is_gone_when_its_object_is() -> None:
+    world = World(project(), submission(NATIVE), REFUSED, DELETE)
+    native = manifest(JOBS, "hello", labels={names.WORKLOAD_ID: str(NATIVE)})
+    world.show(native)
+    assert kinds(world.write_everybody()) == ["WorkloadDiscovered"]
+    world.step(native, None)
+    (gone,) = world.write()
+    assert isinstance(gone, WorkloadGone)
+    assert (gone.end_seen, gone.reason) == (True, "")
+
+
+def test_asking_about_what_is_gone_changes_nothing() -> None:
+    world = World(project(), submission(NATIVE), REFUSED, DELETE)
+    world.write_everybody()
+    for late in (REFUSED, DELETE, limit(NATIVE, "delete")):
+        world.hear(late)
+    assert world.write_everybody() == []
+    assert world.fold.workloads == {}
 
 
 def test_a_workload_of_a_project_that_was_removed_lives_to_its_end() -> None:

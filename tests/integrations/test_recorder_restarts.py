@@ -16,7 +16,16 @@ from muster_cluster.objects import DEPLOYMENTS, JOBS, NODES, PODS, REPLICA_SETS
 from muster_cluster.reflector import Batch, Delta
 from muster_contracts import names
 from muster_contracts.errors import Unavailable
-from muster_contracts.events import ActivateRequested, AnyEvent, PodGone, WorkloadDiscovered, WorkloadGone
+from muster_contracts.events import (
+    ActivateRequested,
+    AnyEvent,
+    DeleteRequested,
+    LimitReached,
+    ObjectsRefused,
+    PodGone,
+    WorkloadDiscovered,
+    WorkloadGone,
+)
 from muster_contracts.subjects import Writer
 from muster_integrations.app import KINDS
 from muster_integrations.handlers import Recorder
@@ -329,3 +338,53 @@ async def test_a_request_to_activate_brings_fresh_controls() -> None:
     assert discovered is not None
     assert discovered.controls.activate[0].resource_version == "2"
     await life.end()
+
+
+async def test_a_limit_that_stops_brings_fresh_controls() -> None:
+    log = MemoryLog()
+    await seed(log)
+    first, second = (manifest(JOBS, "gang", version=version) for version in (1, 2))
+    life = Life(log, MortalJournal(log, -1, stored=False), {first["metadata"]["uid"]: first})
+    await life.settle()
+    life.see((first, second))
+    await life.settle()
+    reached = LimitReached(
+        workload_id=UUID(uid("Job/gang")), limit="duration", limit_seconds=60, effect="stop", reason="It is over."
+    )
+    await MemoryJournal(log, Writer.SUBMITTER, at_noon).append(reached)
+    await life.settle()
+    discovered = life.recorder.fold.workloads[UUID(uid("Job/gang"))].discovered
+    assert discovered is not None
+    assert discovered.controls.stop[0].resource_version == "2"
+    await life.end()
+
+
+REFUSED = ObjectsRefused(workload_id=NATIVE, reason="The quota is exceeded.")
+DELETE = DeleteRequested(workload_id=NATIVE, requested_by=SOMEBODY)
+
+
+@pytest.mark.parametrize("heard_alive", [0, 1, 2])
+@pytest.mark.parametrize("stored", [False, True])
+async def test_a_kill_while_the_end_of_what_never_was_is_written_leaves_it_written_once(
+    stored: bool, heard_alive: int
+) -> None:
+    log = MemoryLog()
+    await seed(log)
+    submitter = MemoryJournal(log, Writer.SUBMITTER, at_noon)
+    asked = (REFUSED, DELETE)
+    for event in asked[: 2 - heard_alive]:
+        await submitter.append(event)
+    life = Life(log, MortalJournal(log, 1, stored=stored), {})
+    await life.settle()
+    for event in asked[2 - heard_alive :]:
+        assert not life.journal.died.is_set()
+        await submitter.append(event)
+        await life.settle()
+    assert life.journal.died.is_set()
+    await life.end()
+    again = Life(log, MortalJournal(log, -1, stored=False), {})
+    await again.settle()
+    await again.end()
+    (gone,) = [event for event in await events_of(log) if isinstance(event, WorkloadGone)]
+    assert (gone.workload_id, gone.end_seen) == (NATIVE, True)
+    assert again.recorder.fold.gone == {NATIVE}

@@ -27,6 +27,9 @@ from muster_cluster.reflector import Delta
 from muster_contracts.events import (
     ActivateRequested,
     AnyEvent,
+    DeleteRequested,
+    LimitReached,
+    ObjectsRefused,
     PodGone,
     ProjectChanged,
     StopRequested,
@@ -141,7 +144,7 @@ class Recorder:
                 self.mirror.namespace_changed(event.namespace)
             case WorkloadSubmitted():
                 self.mirror.submission_changed(event.workload_id)
-            case StopRequested() | ActivateRequested():
+            case StopRequested() | ActivateRequested() | DeleteRequested() | LimitReached() | ObjectsRefused():
                 self._deeds.want(WorkloadDue(event.workload_id))
             case _:
                 pass

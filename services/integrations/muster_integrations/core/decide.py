@@ -36,7 +36,7 @@ def decide_workload(
 ) -> list[AnyEvent]:
     """Return what has to be written of a workload; `seen` is None when neither its object nor a pod is there."""
     if seen is None:
-        return list(_end(folded, departures)) if folded.discovered else []
+        return list(_end(folded, departures))
     return [
         *_discovery(folded, seen),
         *_groups(folded, seen),
@@ -198,14 +198,19 @@ def _unversioned(controls: Controls) -> tuple[object, ...]:
 
 
 def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
+    """End what was there, or what was asked to go and never came to be; anything else may still appear."""
+    if folded.is_over_before_it_was:
+        yield WorkloadGone(workload_id=folded.workload_id, end_seen=True, reason=_NEVER_THERE)
+    if folded.discovered is None:
+        return
     yield from _pods_left(folded, (), departures)
-    assert folded.discovered is not None
     owner = folded.discovered.owner
     seen = departures.end_seen or owner.deleting or owner.outcome is not Outcome.NONE
     yield WorkloadGone(workload_id=folded.workload_id, end_seen=seen, reason="" if seen else _UNSEEN)
 
 
 _UNSEEN = "It vanished while nobody was watching."
+_NEVER_THERE = "Kubernetes never took its objects, so there was nothing to delete."
 
 
 def _parts(pods: Sequence[Part]) -> Iterator[Sequence[Part]]:

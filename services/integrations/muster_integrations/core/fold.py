@@ -56,12 +56,15 @@ from muster_contracts.events import (
 from muster_contracts.subjects import Writer, subject_of
 from muster_contracts.values import PodFacts
 
+Request = StopRequested | ActivateRequested | DeleteRequested | LimitReached | ObjectsRefused
+"""What the submitter says about the object of a workload: what is to become of it, or that there will be none."""
+
 
 @dataclass(slots=True)
 class FoldedWorkload:
     """What we wrote of one workload. `discovered` carries the latest of what may change in it.
 
-    `asked_to_suspend` is what the last request to stop or activate wants of the object.
+    `asked_to_suspend` is what the last request or limit wants of the object; `refused`: Kubernetes will never take it.
     """
 
     workload_id: UUID
@@ -69,12 +72,19 @@ class FoldedWorkload:
     groups: dict[UUID, PodGroupFormed] = field(default_factory=dict)
     pods: dict[UUID, PodFacts] = field(default_factory=dict)
     asked_to_suspend: bool | None = None
+    asked_to_delete: bool = False
+    refused: bool = False
 
     @property
     def request_is_open(self) -> bool:
-        """Whether somebody asked to stop or activate it and the object has not followed yet."""
+        """Whether it is to stop or run again and the object has not followed yet; a deletion goes by the UID alone."""
         suspended = self.discovered is not None and self.discovered.owner.suspended
         return self.asked_to_suspend is not None and self.asked_to_suspend != suspended
+
+    @property
+    def is_over_before_it_was(self) -> bool:
+        """Whether it is to go away and never had, and never will have, an object that could be seen to go."""
+        return self.discovered is None and self.refused and self.asked_to_delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +166,15 @@ class Fold:
                 self.nodes[event.name] = event
             case NodeGone():
                 self._fold_node_gone(event)
-            case WorkloadSubmitted() | ProjectChanged() | StopRequested() | ActivateRequested():
+            case WorkloadSubmitted():
+                self.submissions[event.workload_id] = _submission(event)
+            case ProjectChanged():
+                self._fold_project(event)
+            case StopRequested() | ActivateRequested() | DeleteRequested() | LimitReached() | ObjectsRefused():
                 self._fold_request(event)
             case (
                 SubmissionRefused()
                 | ObjectsApplied()
-                | ObjectsRefused()
-                | DeleteRequested()
-                | LimitReached()
                 | SessionOpened()
                 | SessionClosed()
                 | DepartmentChanged()
@@ -247,17 +258,29 @@ class Fold:
         if event.name in self.nodes and self.nodes[event.name].node_id == event.node_id:
             del self.nodes[event.name]
 
-    def _fold_request(self, event: WorkloadSubmitted | ProjectChanged | StopRequested | ActivateRequested) -> None:
+    def _fold_project(self, event: ProjectChanged) -> None:
+        if event.removed:
+            self.projects.pop(event.namespace, None)
+        else:
+            self.projects[event.namespace] = event.name
+
+    def _fold_request(self, event: Request) -> None:
+        if event.workload_id in self.gone:
+            return
+        workload = self._workload(event.workload_id)
         match event:
-            case WorkloadSubmitted():
-                self.submissions[event.workload_id] = _submission(event)
-            case ProjectChanged(removed=True):
-                self.projects.pop(event.namespace, None)
-            case ProjectChanged():
-                self.projects[event.namespace] = event.name
-            case StopRequested() | ActivateRequested():
-                if event.workload_id not in self.gone:
-                    self._workload(event.workload_id).asked_to_suspend = isinstance(event, StopRequested)
+            case StopRequested() | LimitReached(effect="stop" | "fail"):
+                workload.asked_to_suspend = True
+            case ActivateRequested():
+                workload.asked_to_suspend = False
+            case DeleteRequested() | LimitReached(effect="delete"):
+                workload.asked_to_delete = True
+            case ObjectsRefused():
+                workload.refused = True
+            case LimitReached():
+                pass  # it completes, and nothing is done to its object
+            case _:
+                assert_never(event)
 
     def _workload(self, workload_id: UUID) -> FoldedWorkload:
         return self.workloads.setdefault(workload_id, FoldedWorkload(workload_id))
