@@ -16,6 +16,7 @@ from muster_journal.memory import MemoryJournal, MemoryLog
 from muster_journal.port import Batch, Journal
 from muster_status.core.deriver import Derivation
 from muster_status.handlers.deriver import Deriver
+from servers import RunningNats
 from status.stories import CLUSTER, EPOCH, Story
 
 HAPPY = [Phase.CREATING, Phase.PENDING, Phase.INITIALIZING, Phase.RUNNING, Phase.COMPLETED]
@@ -179,6 +180,22 @@ async def test_on_a_real_bus_every_transition_is_recorded_once(open_journal: Ope
     stories = [Story(f"train-{number}") for number in range(20)]
     async with deriving(journal) as deriver:
         await asyncio.gather(*(tell(open_journal, story.life()) for story in stories))
+        await settled(deriver, journal)
+    log = await everything(journal)
+    assert all(recorded_phases(log, story) == HAPPY for story in stories)
+    assert_derivable(log)
+
+
+async def test_restarts_of_the_bus_lose_and_double_nothing(nats_server: RunningNats, open_journal: Open) -> None:
+    journal = await open_journal(Writer.STATUS)
+    stories = [Story(f"train-{number}") for number in range(10)]
+    async with deriving(journal) as deriver:
+        telling = [asyncio.create_task(tell(open_journal, story.life())) for story in stories]
+        for _ in range(3):
+            await deriver.progress.reach(deriver.progress.position + 10, timeout_seconds=20)
+            nats_server.kill()
+            await nats_server.start()
+        await asyncio.gather(*telling)
         await settled(deriver, journal)
     log = await everything(journal)
     assert all(recorded_phases(log, story) == HAPPY for story in stories)

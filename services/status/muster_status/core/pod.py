@@ -53,11 +53,22 @@ def pod_of(facts: PodFacts) -> Pod:
         ready=facts.ready or _done_or_ready(mains),
         started=bool(mains) and (all(map(_has_started, mains)) or any(map(_crashed, ours))),
         unhealthy=any(map(_crashed, ours)),
-        trouble=_trouble(facts, ours),
+        trouble=trouble_of(facts),
         cpu_milli=facts.requests.cpu_milli,
         memory_bytes=facts.requests.memory_bytes,
         gpu_millionths=facts.requests.gpu_millionths,
     )
+
+
+def trouble_of(facts: PodFacts) -> str:
+    """Return what is wrong with a pod, in one sentence; empty when nothing is."""
+    ours = (container for container in facts.containers if container.role != "sidecar")
+    if complaint := next((complaint for container in ours if (complaint := _complaint(container))), ""):
+        return clean(f"Pod {facts.name}: {complaint}.")
+    if facts.phase is PodPhase.FAILED:
+        why = ": ".join(filter(None, (facts.reason, facts.message.rstrip(".")))) or "no reason is known"
+        return clean(f"Pod {facts.name} failed: {why}.")
+    return ""
 
 
 def clean(text: str) -> str:
@@ -84,16 +95,6 @@ def _crashed(container: ContainerFacts) -> bool:
         return False
     ended_badly = container.state is ContainerState.TERMINATED
     return ended_badly or container.reason == CRASH_LOOP or container.restarts > 0
-
-
-def _trouble(facts: PodFacts, containers: list[ContainerFacts]) -> str:
-    complaints = (complaint for container in containers if (complaint := _complaint(container)))
-    if complaint := next(complaints, ""):
-        return clean(f"Pod {facts.name}: {complaint}.")
-    if facts.phase is PodPhase.FAILED:
-        why = ": ".join(filter(None, (facts.reason, facts.message.rstrip(".")))) or "no reason is known"
-        return clean(f"Pod {facts.name} failed: {why}.")
-    return ""
 
 
 def _complaint(container: ContainerFacts) -> str:

@@ -59,7 +59,7 @@ from muster_contracts.wire import Recorded
 
 from muster_status.core.happenings import happening
 from muster_status.core.phase_table import FIRST_PHASE
-from muster_status.core.pod import pod_of
+from muster_status.core.pod import trouble_of
 from muster_status.core.rows import (
     Changes,
     HistoryRow,
@@ -319,7 +319,7 @@ def _pod_row(position: int, workload_id: UUID, facts: PodFacts) -> PodRow:
         role=facts.role,
         phase=facts.phase.value,
         reason=facts.reason or _first_reason(facts.containers),
-        message=facts.message or pod_of(facts).trouble,
+        message=facts.message or trouble_of(facts),
         node=facts.node,
         ready=facts.ready,
         terminating=facts.terminating,
