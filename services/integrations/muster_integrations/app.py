@@ -11,13 +11,13 @@ from muster_chassis.clock import SystemClock
 from muster_chassis.following import follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
+from muster_chassis.journal import open_journal
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.objects import NODES
 from muster_cluster.port import Cluster, Resource
 from muster_cluster.reflector import Reflector
 from muster_contracts.subjects import Writer
-from muster_journal.jetstream import JetStreamJournal
 from muster_journal.port import Journal
 
 from muster_integrations.handlers import Recorder
@@ -41,13 +41,7 @@ class Ports:
 
 async def build_from_settings(settings: IntegrationsSettings) -> Service:
     """Connect to the real world and build the service on it."""
-    journal = await JetStreamJournal.connect(
-        settings.nats_url.split(","),
-        Writer.INTEGRATIONS,
-        user=settings.nats_user or NAME,
-        password=settings.nats_password,
-        now=SystemClock().now,
-    )
+    journal = await open_journal(settings, Writer.INTEGRATIONS, SystemClock())
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
     return build(settings, Ports(journal, cluster, Random()))
 

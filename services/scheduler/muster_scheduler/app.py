@@ -10,12 +10,12 @@ from muster_chassis.deeds import Deeds
 from muster_chassis.following import follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
+from muster_chassis.journal import open_journal
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.events import PlanMade
 from muster_contracts.subjects import Writer
-from muster_journal.jetstream import JetStreamJournal
 from muster_journal.port import Batch, Journal
 
 from muster_scheduler.execution import Execution
@@ -37,13 +37,7 @@ class Ports:
 
 async def build_from_settings(settings: SchedulerSettings) -> Service:
     """Connect to the real world and build the service on it."""
-    journal = await JetStreamJournal.connect(
-        settings.nats_url.split(","),
-        Writer.SCHEDULER,
-        user=settings.nats_user or NAME,
-        password=settings.nats_password,
-        now=SystemClock().now,
-    )
+    journal = await open_journal(settings, Writer.SCHEDULER, SystemClock())
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
     return build(settings, Ports(journal, cluster, UUID(await cluster.cluster_id()), Random()))
 

@@ -7,11 +7,11 @@ from uuid import UUID
 from muster_chassis.clock import SystemClock
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
+from muster_chassis.journal import open_journal
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.subjects import Writer
-from muster_journal.jetstream import JetStreamJournal
 from muster_journal.port import Journal
 
 from muster_status.adapters.neighbours import HttpNeighbours
@@ -42,13 +42,7 @@ class Ports:
 
 async def build_from_settings(settings: StatusSettings) -> Service:
     """Connect to the real world and build the service on it."""
-    journal = await JetStreamJournal.connect(
-        settings.nats_url.split(","),
-        Writer.STATUS,
-        user=settings.nats_user or NAME,
-        password=settings.nats_password,
-        now=SystemClock().now,
-    )
+    journal = await open_journal(settings, Writer.STATUS, SystemClock())
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
     cluster_id = UUID(await cluster.cluster_id())
     tables = PostgresReadModels(settings.postgres_dsn)

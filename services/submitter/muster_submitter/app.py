@@ -1,6 +1,6 @@
 """Puts the submitter together: the fold, the deeds, the timers and the doors, as loops of one service."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from uuid import UUID
 
@@ -9,13 +9,13 @@ from muster_chassis.deeds import Deeds
 from muster_chassis.following import Progress, follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
+from muster_chassis.journal import login_of, open_journal
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.events import ProjectChanged
 from muster_contracts.subjects import Writer
 from muster_journal.connection import Connection, Login
-from muster_journal.jetstream import JetStreamJournal
 from muster_journal.port import Batch, Journal
 
 from muster_submitter.adapters.jetstream_bus import JetStreamBus
@@ -50,13 +50,10 @@ class Ports:
 async def build_from_settings(settings: SubmitterSettings) -> Service:
     """Connect to the real world and build the service on it."""
     clock = SystemClock()
-    user, servers = settings.nats_user or NAME, tuple(settings.nats_url.split(","))
-    journal = await JetStreamJournal.connect(
-        servers, Writer.SUBMITTER, user=user, password=settings.nats_password, now=clock.now
-    )
-    bus_login = Login(servers, user, settings.nats_password, "muster-submitter-bus")
+    journal = await open_journal(settings, Writer.SUBMITTER, clock)
+    bus_login = login_of(settings, Writer.SUBMITTER, "muster-submitter-bus")
     bus = JetStreamBus(await Connection.open(bus_login, CONNECT_SECONDS), clock)
-    intake = replace(bus_login, name="muster-submitter-intake")
+    intake = login_of(settings, Writer.SUBMITTER, "muster-submitter-intake")
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
     return build(settings, Ports(journal, cluster, clock, Random(), bus, intake))
 
