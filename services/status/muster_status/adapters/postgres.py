@@ -36,6 +36,7 @@ _THE_WORLDS = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says when a connection breaks in the middle of a statement
     asyncpg.OperatorInterventionError,  # shutting down, crashed, cancelled
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidCatalogNameError,  # the database is not there yet

@@ -1,11 +1,10 @@
-"""The queries over HTTP (features.md §7): decode, ask a handler, answer in snake case.
+"""The queries over HTTP: decode, ask a handler, answer in snake case.
 
 Every query takes `at_least`, a position of the journal, and then answers from tables that have come that far. Errors
 have the chassis' one shape. A filter that makes no sense is 422 with a sentence.
 """
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
@@ -32,7 +31,7 @@ from muster_status.entrypoints.answers import (
 )
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.live import Live
-from muster_status.handlers.questions import LogWish, Questions
+from muster_status.handlers.questions import LogWish, Questions, after_the_first
 
 LARGEST = 2**63 - 1
 MOST_ROWS = 500
@@ -197,6 +196,7 @@ def _stream_route(routes: APIRouter, live: Live) -> None:
         The first is `ready` with the position reached (or `reset`: load everything anew). An id is a position;
         `Last-Event-ID` brings what changed since.
         """
-        frames: AsyncIterator[bytes] = live.stream(project=project, last_id=last_event_id)
+        frames = live.stream(project=project, last_id=last_event_id)
+        frames = after_the_first(await anext(frames), frames)
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         return StreamingResponse(frames, media_type="text/event-stream", headers=headers)

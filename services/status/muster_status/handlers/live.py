@@ -7,7 +7,7 @@ told to load everything anew. A listener that does not keep up is let go, and co
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ class Live:
             if listener.lost:
                 self._listeners.discard(listener)
 
-    async def stream(self, *, project: str = "", last_id: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(self, *, project: str = "", last_id: int | None = None) -> AsyncGenerator[bytes, None]:
         """Yield frames for one client, first what it missed since the last one it saw."""
         listener = Listener(project)
         self._listeners.add(listener)

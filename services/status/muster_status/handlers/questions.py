@@ -144,7 +144,7 @@ class Questions:
             raise Refused(RefusalCode.NOT_FOUND, f"Pod {pod['name']} is gone, and its log with it.") from None
         except Rejected as error:
             raise Refused(RefusalCode.CONFLICT, f"There is no log of {pod['name']} yet: {error.message}") from error
-        return _from(first, chunks)
+        return after_the_first(first, chunks)
 
 
 def _choose(pods: Sequence[Record], name: str) -> Record:
@@ -165,7 +165,8 @@ def _first_container(pod: Record) -> str:
     return mains[0] if mains else ""
 
 
-async def _from(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def after_the_first(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield what was read already, then the rest: what goes wrong at the start can still be an answer of its own."""
     async with aclosing(rest):
         yield first
         async for chunk in rest:
