@@ -27,6 +27,8 @@ RARE = 0.05
 VAGUE = re.compile(r"^(utils?|commons?|helpers?|managers?)$|.(Utils?|Helpers?|Managers?)$")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|NotImplemented" r"Error)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.*}])/(work|root|home/\w+)/")
+PAGE = re.compile(r"[\w-]+\.md\b")
+NO_PAGE_OF_OURS = re.compile(r"\b(stack-" r"facts|house-" r"style)\b")
 FAILING = {"raises", "fail", "timeout", "wait_for"}
 CHECKS = re.compile(r"^(assert|check|expect|until|wait_until)")
 
@@ -331,6 +333,20 @@ def test_no_file_names_a_path_of_one_machine() -> None:
     assert MACHINE_PATH.search("cd /wo" + "rk/main")
     found = lines_with(MACHINE_PATH, files())
     assert not found, "use a path relative to the project, or one that was passed in:\n" + "\n".join(found)
+
+
+def test_every_page_that_is_cited_is_there() -> None:
+    there = {path.name for path in files()}
+    cited = [
+        (path, name)
+        for path in files()
+        for name in set(PAGE.findall(path.read_text(encoding="utf-8")))
+        if path.suffix in CODE | {".md", ".json"}
+    ]
+    missing = [f"{path.relative_to(ROOT)}: {name}" for path, name in cited if name not in there]
+    missing += lines_with(NO_PAGE_OF_OURS, files())
+    assert {name for _, name in cited} > {"lifecycle.md"}
+    assert not missing, "say what it says, or cite a page that ships:\n" + "\n".join(missing)
 
 
 def test_the_simulated_cluster_knows_nothing_of_us() -> None:

@@ -2,7 +2,7 @@
 
 Commands forbid fields they do not know: a misspelt field is a complaint, not a silence. What needs knowledge (does the
 project exist, may the caller) is decided by the submitter; what can be said of a field alone is checked here, so that
-every door gives the same complaint. `features.md` §2 has the names; ours are in snake case.
+every door gives the same complaint. Names are close to those of Run:ai's API, in snake case.
 """
 
 import re

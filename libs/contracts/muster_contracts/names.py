@@ -1,6 +1,6 @@
 """The names Muster reads and writes on Kubernetes objects, in one place.
 
-Run:ai's and KAI's names that are accepted beside them (features.md §11.11) stand next to ours.
+Run:ai's and KAI's names that are accepted beside them, so that manifests need no change, stand next to ours.
 """
 
 SCHEDULER_NAME = "muster-scheduler"

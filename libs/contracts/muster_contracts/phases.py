@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a workload stands (features.md §1.4). After Deleting comes no phase, only `WorkloadGone`."""
+    """Where a workload stands (docs/lifecycle.md). After Deleting comes no phase, only `WorkloadGone`."""
 
     CREATING = "Creating"
     PENDING = "Pending"
@@ -26,7 +26,11 @@ TERMINAL_PHASES = frozenset({Phase.COMPLETED, Phase.FAILED})
 
 
 class WorkloadClass(StrEnum):
-    """What Muster can do for a workload; each class includes the features of the one before (features.md §11.19)."""
+    """What Muster can do for a workload; each class includes the features of the one before.
+
+    Kubernetes: it is scheduled fairly. Third-party: its parts are recognised and scheduled together. Native: it was
+    submitted through Muster, which makes its objects.
+    """
 
     KUBERNETES = "kubernetes"
     THIRD_PARTY = "third-party"
@@ -41,7 +45,7 @@ class WorkloadKind(StrEnum):
 
 
 class PriorityClass(StrEnum):
-    """The priority of a workload inside its project (features.md §1.7); build and inference are not preemptible."""
+    """The priority of a workload inside its project, as Run:ai names it; build and inference are not preemptible."""
 
     TRAIN = "train"
     INTERACTIVE_PREEMPTIBLE = "interactive-preemptible"

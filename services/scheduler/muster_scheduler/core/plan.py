@@ -25,7 +25,7 @@ RANKS = {
     PriorityClass.INTERACTIVE_PREEMPTIBLE: 2,
     PriorityClass.TRAIN: 3,
 }
-"""The lower comes first (features.md §1.7); an unknown class ranks with training."""
+"""The lower comes first, in the order of Run:ai's priorities; an unknown class ranks with training."""
 
 
 @dataclass(frozen=True, slots=True)

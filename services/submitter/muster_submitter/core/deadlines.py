@@ -28,7 +28,7 @@ def next_deadline(workload: Workload, image_pull_limit_seconds: int) -> Deadline
 
 
 def _image_pull(workload: Workload, limit_seconds: int) -> Deadline | None:
-    """An image that cannot be had fails the workload, but not at once (features.md §11.3). Only our own are judged."""
+    """An image that cannot be had fails the workload after a while, for registries come back. Ours alone are judged."""
     if workload.unpullable_since is None or workload.submission is None or workload.outcome is not Outcome.NONE:
         return None
     event = LimitReached(

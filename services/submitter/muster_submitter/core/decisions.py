@@ -35,7 +35,7 @@ DEFAULT_PRIORITIES = {
     WorkloadKind.TRAINING: PriorityClass.TRAIN,
     WorkloadKind.WORKSPACE: PriorityClass.BUILD,
 }
-"""The priority of what names none (features.md §1.7)."""
+"""The priority of what names none: who works in a workspace waits for it, a training can be preempted."""
 
 CommandEvent = WorkloadSubmitted | StopRequested | ActivateRequested | DeleteRequested | ProjectChanged
 
@@ -182,7 +182,7 @@ def effective_spec(command: SubmitWorkload, project: ProjectChanged) -> Workload
 
 
 def decide_stop(state: State, workload_id: UUID, caller: Caller) -> Decision:
-    """Ask that a workload stop; allowed until it has ended, and harmless to repeat (features.md §11.4)."""
+    """Ask that a workload stop; allowed until it has ended, and harmless to repeat."""
     workload = _workload(state, workload_id)
     _refuse_if_leaving(workload)
     if workload.outcome is not Outcome.NONE:
@@ -196,7 +196,7 @@ def decide_stop(state: State, workload_id: UUID, caller: Caller) -> Decision:
 
 
 def decide_activate(state: State, workload_id: UUID, caller: Caller) -> Decision:
-    """Ask that a workload that is stopped or stopping run again. What has ended stays so (features.md §11.5)."""
+    """Ask that a workload that is stopped or stopping run again. What has ended stays so."""
     workload = _workload(state, workload_id)
     _refuse_if_leaving(workload)
     if workload.outcome is not Outcome.NONE:

@@ -1,4 +1,4 @@
-"""The commands over HTTP (features.md §2.1): decode, call the desk, answer 202 with an id and a position.
+"""The commands over HTTP: decode, call the desk, answer 202 with an id and a position.
 
 What is wrong with a request is said in one shape by the chassis; here is only what one can ask. A query that is given
 the position as `at_least` sees what was asked.
