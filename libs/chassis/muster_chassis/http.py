@@ -1,7 +1,7 @@
 """The HTTP manners of every service: errors of one shape, a limit on bodies, who is calling, how healthy we are.
 
 An error is `{"code", "message", "details", "compliance_issues": [{"field", "details"}]}` whatever went wrong, unknown
-paths included (features.md §7). A body over the limit is refused before it is read.
+paths included (docs/decisions/0003). A body over the limit is refused before it is read.
 """
 
 from typing import Any
