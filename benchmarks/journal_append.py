@@ -8,7 +8,7 @@ there the operating system writes when it likes, so that the cost of the client 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
@@ -78,12 +78,13 @@ class Side:
         at_once = await _per_second(self._publish_at_once(self._pipelined), self._pipelined)
         return {ONE_BY_ONE + suffix: one_by_one, AT_ONCE + suffix: at_once}
 
-    async def _append_in_turn(self, events: Sequence[WorkloadSubmitted]) -> None:
+    async def _append_in_turn(self, events: Iterable[WorkloadSubmitted]) -> None:
         for event in events:
             await self._journal.append(event, expected=0)
 
     async def _append_at_once(self, events: Sequence[WorkloadSubmitted]) -> None:
-        await asyncio.gather(*(self._journal.append(event, expected=0) for event in events))
+        waiting = iter(events)  # shared, so that 512 tasks write all of them
+        await asyncio.gather(*(self._append_in_turn(waiting) for _ in range(IN_FLIGHT)))
 
     async def _publish_in_turn(self, count: int) -> None:
         for number in range(count):
