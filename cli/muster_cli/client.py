@@ -1,9 +1,11 @@
 """The client of Muster's HTTP API: one origin, errors as `Failure`, repeats that cannot do harm.
 
-Requests that change something carry an idempotency key, or are harmless to repeat, so a broken connection is tried
-again. `httpx` is imported when it is needed, for it takes longer than printing the help.
+Requests that change something carry an idempotency key, or are harmless to repeat, so a broken connection and a
+service that is away for a moment (503) are tried again. Where nobody listens at all, that is told at once. `httpx` is
+imported when it is needed, for it takes longer than printing the help.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +13,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from muster_cli.failure import Exit, Failure
+from muster_cli.output import say
 from muster_cli.settings import CommandLineSettings
 
 if TYPE_CHECKING:
     import httpx
 
 API = "/api/v1"
-ATTEMPTS = 4
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+ATTEMPTS = 6  # six seconds in all: a service that is started again is back by then
 FIRST_PAUSE_SECONDS = 0.2
 
 EXIT_BY_STATUS = {400: Exit.INVALID, 404: Exit.NOT_FOUND, 413: Exit.INVALID, 422: Exit.INVALID, 503: Exit.UNAVAILABLE}
@@ -26,14 +30,16 @@ EXIT_BY_STATUS = {400: Exit.INVALID, 404: Exit.NOT_FOUND, 413: Exit.INVALID, 422
 class Client:
     """A connection to Muster."""
 
-    def __init__(self, settings: CommandLineSettings) -> None:
+    def __init__(self, settings: CommandLineSettings, *, timeout_seconds: float = 30, attempts: int = ATTEMPTS) -> None:
         import httpx
 
         self.settings = settings
+        self._attempts = attempts
         self._http = httpx.Client(
             base_url=f"{settings.url}{API}",
             headers={"x-muster-user": settings.user, "x-muster-source": "cli"},
-            timeout=httpx.Timeout(30, connect=5),
+            timeout=httpx.Timeout(timeout_seconds, connect=min(5, timeout_seconds)),
+            trust_env=httpx.URL(settings.url).host not in LOOPBACK,  # a proxy does not lead to this machine
         )
 
     def __enter__(self) -> Self:
@@ -58,6 +64,16 @@ class Client:
         """Command that something go away."""
         return self._request("DELETE", path)
 
+    def settle(self, path: str, position: int) -> None:
+        """Wait until queries have come as far as a command that was accepted, so that the next one sees it.
+
+        It is only a courtesy: the command stands whether or not the queries follow soon, and that is said.
+        """
+        try:
+            self.get(path, at_least=position)
+        except Failure:
+            say("It is accepted, but the lists are behind and will show it later.")
+
     @contextmanager
     def stream(self, path: str, **parameters: Any) -> Iterator[Iterator[bytes]]:
         """Read an answer as it comes, for as long as it takes."""
@@ -76,11 +92,11 @@ class Client:
     def _request(self, method: str, path: str, **arguments: Any) -> Any:
         import httpx
 
-        for attempt in range(ATTEMPTS):
-            last = attempt == ATTEMPTS - 1
+        for attempt in range(self._attempts):
+            last = attempt == self._attempts - 1
             try:
                 answer = self._http.request(method, path, **arguments)
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 if last or isinstance(error, httpx.ConnectError):
                     raise self._unreachable(error) from error
             else:
@@ -90,17 +106,27 @@ class Client:
         raise AssertionError("the last attempt returns or raises")
 
     def _unreachable(self, error: Exception) -> Failure:
-        return Failure(
-            Exit.UNAVAILABLE,
-            f"Muster does not answer at {self.settings.url}: {error}.",
-            "Start it with `muster up`, or set MUSTER_URL to where it runs.",
-        )
+        import httpx
+
+        said = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            next_step = "Start it with `muster up`, or set MUSTER_URL to where it runs."
+            return Failure(Exit.UNAVAILABLE, f"Muster does not answer at {self.settings.url}: {said}.", next_step)
+        next_step = "Look with `muster status`, and try again."
+        return Failure(Exit.UNAVAILABLE, f"The connection to {self.settings.url} broke: {said}.", next_step)
 
 
 def _read(answer: "httpx.Response") -> Any:
     if answer.is_error:
         raise _failure(answer)
-    return answer.json() if answer.content else None
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        message = f"What answered at {answer.url} ({answer.status_code}) is not Muster."
+        raise Failure(Exit.UNAVAILABLE, message, "Set MUSTER_URL to where Muster runs.")
+    return body
 
 
 def _failure(answer: "httpx.Response") -> Failure:
@@ -110,6 +136,7 @@ def _failure(answer: "httpx.Response") -> Failure:
         body = answer.json()
         message, issues = str(body["message"]), body.get("compliance_issues", [])
     except (ValueError, KeyError, TypeError):
-        return Failure(code, f"{answer.url} answered {answer.status_code} {answer.reason_phrase}.")
+        message = f"{answer.url} answered {answer.status_code} {answer.reason_phrase}".rstrip()
+        return Failure(code, f"{message}.", "Is it Muster? Set MUSTER_URL to where Muster runs.")
     lines = [f"  {issue['field']}: {issue['details']}" for issue in issues]
     return Failure(code, message if len(lines) < 2 else "\n".join(["The request is not valid:", *lines]))

@@ -5,10 +5,12 @@ signatures; what a verb needs, it imports when it runs.
 """
 
 import sys
+from typing import Annotated
 
 import typer
+from typer._completion_classes import completion_init
 
-from muster_cli.failure import Exit, Failure
+from muster_cli.failure import Failure
 from muster_cli.verbs import (
     actions,
     audit,
@@ -24,6 +26,15 @@ from muster_cli.verbs import (
     wait,
 )
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"muster {version('muster-cli')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="muster",
     help="Submit, watch and steer workloads on shared GPU clusters.",
@@ -31,6 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog="Exit codes: 0 done, 1 no, 2 wrong usage or request, 3 not found, 4 refused, 5 unavailable, 6 timed out.",
 )
 app.command(rich_help_panel="System")(up.up)
 app.add_typer(submit.app, name="submit", rich_help_panel="Workloads")
@@ -48,8 +60,21 @@ app.add_typer(audit.app, name="audit", rich_help_panel="System")
 app.command(rich_help_panel="System")(completion.completion)
 
 
+@app.callback(invoke_without_command=False)
+def muster(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Submit, watch and steer workloads on shared GPU clusters."""
+
+
 def main() -> None:
-    """Run a command; failures become one sentence on standard error and an exit code."""
+    """Run a command; failures become one sentence on standard error and an exit code.
+
+    Typer itself ends the command with 2 for wrong usage and with 130 after Ctrl-C.
+    """
+    completion_init()  # Typer does it only for its own options to install completion, which we do not offer
     try:
         app(standalone_mode=True)
     except Failure as failure:
@@ -57,10 +82,6 @@ def main() -> None:
         if failure.next_step:
             sys.stderr.write(f"{failure.next_step}\n")
         sys.exit(int(failure.code))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # `muster list | head`
-        sys.exit(int(Exit.DONE))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from muster_cli.failure import Exit, Failure
+
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -18,9 +20,12 @@ class CommandLineSettings:
 
     @classmethod
     def read(cls) -> "CommandLineSettings":
-        """Read `MUSTER_URL`, `MUSTER_PROJECT` and `MUSTER_USER`, each with its default."""
+        """Read `MUSTER_URL`, `MUSTER_PROJECT` and `MUSTER_USER`, each with its default. Raises Failure."""
+        url = (os.environ.get("MUSTER_URL") or DEFAULT_URL).rstrip("/")
+        if not url.startswith(("http://", "https://")):
+            raise Failure(Exit.INVALID, f"MUSTER_URL is {url!r}, which is no URL.", f"Write it like {DEFAULT_URL}.")
         return cls(
-            url=os.environ.get("MUSTER_URL", DEFAULT_URL).rstrip("/"),
+            url=url,
             project=os.environ.get("MUSTER_PROJECT", ""),
             user=os.environ.get("MUSTER_USER") or _login_name(),
         )
@@ -28,7 +33,7 @@ class CommandLineSettings:
 
 def state_folder() -> Path:
     """Return where `muster up` keeps its state unless told otherwise: `.muster` here."""
-    return Path(os.environ.get("MUSTER_STATE", ".muster"))
+    return Path(os.environ.get("MUSTER_STATE") or ".muster")
 
 
 def _login_name() -> str:

@@ -1,10 +1,12 @@
-"""Finding the workload a person means: by id, by `project/name`, or by name alone where that is clear."""
+"""Finding the workload a person means, by id, by `project/name`, or by name alone where that is clear; its history."""
 
 from typing import Any
 from uuid import UUID
 
 from muster_cli.client import Client
 from muster_cli.failure import Exit, Failure
+
+PAGE_RECORDS = 500
 
 
 def find_workload(client: Client, reference: str, project: str = "") -> dict[str, Any]:
@@ -20,12 +22,23 @@ def find_workload(client: Client, reference: str, project: str = "") -> dict[str
     for deleted in ("false", "true"):
         matches = _named(client, reference, project, deleted)
         if len({match["project"] for match in matches}) > 1:
-            places = ", ".join(sorted(f"{match['project']}/{match['name']}" for match in matches))
+            places = ", ".join(sorted({f"{match['project']}/{match['name']}" for match in matches}))
             raise Failure(Exit.INVALID, f"Several workloads are called {reference}.", f"Say which one: {places}.")
         if matches:
             return matches[0]
     where = f" in project {project}" if project else ""
     raise Failure(Exit.NOT_FOUND, f"There is no workload {reference}{where}.", "`muster list` shows those there are.")
+
+
+def read_history(client: Client, workload_id: str, *, after: int = 0) -> list[dict[str, Any]]:
+    """Return what happened to a workload after a position, oldest first, page after page to the end."""
+    records: list[dict[str, Any]] = []
+    position: int | None = after
+    while position is not None:
+        page = client.get(f"/workloads/{workload_id}/history", after=position, limit=PAGE_RECORDS)
+        records += page["records"]
+        position = page["next"]
+    return records
 
 
 def _named(client: Client, name: str, project: str, deleted: str) -> list[dict[str, Any]]:

@@ -1,13 +1,23 @@
-"""`muster stop`, `activate` and `delete`: three verbs that ask the same way."""
+"""`muster stop`, `activate` and `delete`: three verbs that ask the same way.
 
+All names are looked up before anything is asked, so that a slip of the finger changes nothing; then each is asked, and
+a refusal of one does not keep the others from it.
+"""
+
+import sys
 from typing import Annotated, Any
 
 import typer
 
+from muster_cli.completing import workload_names
+from muster_cli.failure import Failure
 from muster_cli.output import Format, Output, print_data, progress, say
 from muster_cli.verbs.describe import Project
 
-Workloads = Annotated[list[str], typer.Argument(help="Names, project/names or ids.", metavar="WORKLOAD…")]
+Workloads = Annotated[
+    list[str],
+    typer.Argument(help="Names, project/names or ids.", metavar="WORKLOAD…", autocompletion=workload_names),
+]
 
 
 def stop(workloads: Workloads, project: Project = "", output: Output = Format.TABLE) -> None:
@@ -33,16 +43,29 @@ def _ask(action: str, doing: str, workloads: list[str], project: str, output: Fo
     from muster_cli.settings import CommandLineSettings
     from muster_cli.workloads import find_workload
 
-    answers = []
+    answers, failures = [], []
     with Client(CommandLineSettings.read()) as client, progress(f"Asking to {action} …"):
-        for reference in workloads:
-            found = find_workload(client, reference, project)
-            answers.append(_send(client, action, found["id"]))
-            client.get(f"/workloads/{found['id']}", at_least=answers[-1]["position"])
+        for found in [find_workload(client, reference, project) for reference in workloads]:
+            try:
+                answer = _send(client, action, found["id"])
+            except Failure as failure:
+                failures.append(failure)
+                continue
+            answers.append({"name": found["name"], "project": found["project"], **answer})
+            client.settle(f"/workloads/{found['id']}", answer["position"])
             if output is Format.TABLE:
-                say(f"{found['name']} {doing}.")
+                say(f"{found['name']} {'is deleted already' if found['deleted_at'] else doing}.")
     if output is not Format.TABLE:
         print_data(answers, output)
+    _tell(failures)
+
+
+def _tell(failures: list[Failure]) -> None:
+    """Say what went wrong; the first failure decides the exit code."""
+    for failure in failures[1:]:
+        sys.stderr.write(f"{failure.message}\n")
+    if failures:
+        raise failures[0]
 
 
 def _send(client: Any, action: str, workload_id: str) -> dict[str, Any]:

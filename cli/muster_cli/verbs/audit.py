@@ -3,7 +3,7 @@
 import typer
 
 from muster_cli.failure import Exit, Failure
-from muster_cli.output import Format, Output, console, plain, print_data, progress
+from muster_cli.output import Format, Output, plain, print_data, print_marked, progress
 
 app = typer.Typer(help="Prove that what is shown is what happened.", no_args_is_help=True)
 
@@ -29,12 +29,16 @@ def verify(output: Output = Format.TABLE) -> None:
     if output is not Format.TABLE:
         print_data(result, output)
     elif result["ok"]:
-        console().print(
+        print_marked(
             f"[green]Verified.[/] {result['events']:,} events up to position {result['position']:,}: "
             f"{result['phases_checked']:,} recorded phases and {result['rows_checked']:,} rows equal a fresh fold."
         )
     else:
-        for difference in result["differences"][:SHOWN]:
-            console().print(f"[red]·[/] {plain(difference)}")
+        print_marked(*(f"[red]·[/] {plain(difference)}" for difference in result["differences"][:SHOWN]))
     if not result["ok"]:
-        raise Failure(Exit.NO, f"{len(result['differences'])} differences were found.")
+        found = result["differences_found"]
+        raise Failure(
+            Exit.NO,
+            f"{found:,} difference{'s were' if found > 1 else ' was'} found up to position {result['position']:,}.",
+            "The event log is the truth: `muster audit verify -o json` shows more, and a read model can be rebuilt.",
+        )

@@ -18,6 +18,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> N
     """Print the completion script of a shell.
 
     Example: source <(muster completion bash)
+    It completes commands, options, phases, and the names of workloads and projects where Muster answers.
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 

@@ -4,23 +4,33 @@ from typing import Annotated, Any
 
 import typer
 
+from muster_cli.completing import project_names, workload_names
 from muster_cli.output import (
     Format,
     Output,
     age,
-    console,
     gpus,
+    memory,
+    moment,
     plain,
     print_data,
+    print_marked,
     print_pairs,
     print_table,
+    progress,
     styled_phase,
 )
 
-Workload = Annotated[str, typer.Argument(help="Its name, project/name, or id.", metavar="WORKLOAD")]
-Project = Annotated[str, typer.Option("--project", "-p", help="Where to look for the name.", envvar="MUSTER_PROJECT")]
+Workload = Annotated[
+    str, typer.Argument(help="Its name, project/name, or id.", metavar="WORKLOAD", autocompletion=workload_names)
+]
+Project = Annotated[
+    str,
+    typer.Option("--project", "-p", help="Where to look.", envvar="MUSTER_PROJECT", autocompletion=project_names),
+]
 
 LAST_CHANGES = 10
+DONE = {"stop": "stopped", "activate": "activated", "delete": "deleted"}
 
 
 def describe(workload: Workload, project: Project = "", output: Output = Format.TABLE) -> None:
@@ -30,50 +40,59 @@ def describe(workload: Workload, project: Project = "", output: Output = Format.
     """
     from muster_cli.client import Client
     from muster_cli.settings import CommandLineSettings
-    from muster_cli.workloads import find_workload
+    from muster_cli.workloads import find_workload, read_history
 
-    with Client(CommandLineSettings.read()) as client:
+    with Client(CommandLineSettings.read()) as client, progress("Asking …"):
         found = find_workload(client, workload, project)
         pods = client.get(f"/workloads/{found['id']}/pods")["pods"]
-        history = client.get(f"/workloads/{found['id']}/history")["records"]
+        history = read_history(client, found["id"])
     if output is not Format.TABLE:
         print_data({**found, "pods": pods, "history": history}, output)
         return
     print_pairs(_pairs(found))
-    console().print("\n[bold]Pods[/bold]")
-    _print_pods(pods)
-    console().print("\n[bold]Last changes[/bold]")
+    if pods:
+        print_marked("\n[bold]Pods[/bold]")
+        _print_pods(pods)
+    print_marked("\n[bold]Last changes[/bold]")
     print_history(history[-LAST_CHANGES:])
 
 
 def _pairs(w: dict[str, Any]) -> list[tuple[str, str]]:
-    requests, parent = w["requests"], w.get("parent")
-    can = [action for action, allowed in w["actions_supported"].items() if allowed]
-    gone = "" if not w.get("deleted_at") else f"{age(w['deleted_at'])} ago"
+    parent, gone = w["parent"], w["deleted_at"]
     return [
         ("Name", plain(w["name"])),
         ("Project", plain(w["project"])),
         ("Kind", plain(f"{w['workload_kind'] or w['kind']} ({w['class']}, {w['kind']})")),
         ("Id", w["id"]),
-        ("Phase", f"{styled_phase(w['phase'])} for {age(w['phase_since'])}"),
+        ("Phase", "gone" if gone else f"{styled_phase(w['phase'])} for {age(w['phase_since'])}"),
         ("Reason", plain(w["phase_reason"])),
         ("Message", plain(w["message"])),
-        ("Pods", f"{w['running_pods']} of {w['desired_pods']} running"),
-        ("Asks for", _amounts(requests)),
+        ("Pods", "" if gone else f"{w['running_pods']} of {w['desired_pods']} running"),
+        ("Asks for", _amounts(w["requests"])),
+        ("Priority", plain(w["priority_class"])),
         ("Nodes", plain(", ".join(w["nodes"]))),
         ("Parent", plain(f"{parent['kind']} {parent['name']}") if parent else ""),
-        ("Submitted by", plain(f"{w['submitted_by']} ({w['source']})") if w.get("submitted_by") else ""),
-        ("Created", f"{w['created_at']} ({age(w['created_at'])} ago)"),
-        ("Completed", w.get("completed_at") or ""),
-        ("Gone", gone),
-        ("It can be", ", ".join({"stop": "stopped", "activate": "activated", "delete": "deleted"}[a] for a in can)),
+        ("Submitted by", plain(f"{w['submitted_by']} ({w['source']})") if w["submitted_by"] else ""),
+        ("Created", _ago(w["created_at"])),
+        ("Completed", _ago(w["completed_at"])),
+        ("Gone", _ago(gone)),
+        (
+            "It cannot be",
+            ", ".join(DONE[action] for action, possible in w["actions_supported"].items() if not possible),
+        ),
     ]
+
+
+def _ago(text: str | None) -> str:
+    return f"{moment(text)} ({age(text)} ago)" if text else ""
 
 
 def _amounts(requests: dict[str, Any]) -> str:
     devices = gpus(requests["gpu_millionths"])
-    memory = f"{requests['memory_bytes'] / 2**20:g} MiB"
-    return f"{devices} GPU{'' if devices == '1' else 's'}, {requests['cpu_milli'] / 1000:g} CPU, {memory} of memory"
+    processors = f"{requests['cpu_milli'] / 1000:g}"
+    return (
+        f"{devices} GPU{'' if devices == '1' else 's'}, {processors} CPU, {memory(requests['memory_bytes'])} of memory"
+    )
 
 
 def _print_pods(pods: list[dict[str, Any]]) -> None:
@@ -100,7 +119,7 @@ def print_history(records: list[dict[str, Any]]) -> None:
     """Print changes of phase and other happenings, oldest first."""
     print_table(
         ["TIME", "WHAT", "REASON"],
-        [[plain(r["time"]), _what(r), plain(r["reason"])] for r in records],
+        [[moment(r["time"]), _what(r), plain(r["reason"])] for r in records],
         empty="Nothing is recorded yet.",
     )
 

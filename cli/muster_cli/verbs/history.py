@@ -1,6 +1,6 @@
 """`muster history`: what a workload went through, from the event log."""
 
-from muster_cli.output import Format, Output, print_data
+from muster_cli.output import Format, Output, print_data, progress
 from muster_cli.verbs.describe import Project, Workload, print_history
 
 
@@ -11,12 +11,12 @@ def history(workload: Workload, project: Project = "", output: Output = Format.T
     """
     from muster_cli.client import Client
     from muster_cli.settings import CommandLineSettings
-    from muster_cli.workloads import find_workload
+    from muster_cli.workloads import find_workload, read_history
 
-    with Client(CommandLineSettings.read()) as client:
+    with Client(CommandLineSettings.read()) as client, progress("Asking …"):
         found = find_workload(client, workload, project)
-        answer = client.get(f"/workloads/{found['id']}/history")
+        records = read_history(client, found["id"])
     if output is Format.TABLE:
-        print_history(answer["records"])
+        print_history(records)
     else:
-        print_data(answer, output)
+        print_data({"records": records}, output)

@@ -1,15 +1,23 @@
 """`muster list`: the workloads, newest first."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from muster_contracts.phases import Phase
 
-from muster_cli.output import Format, Output, age, gpus, plain, print_data, print_table, progress, styled_phase
+from muster_cli.completing import project_names
+from muster_cli.output import Format, Output, age, gpus, plain, print_data, print_table, progress, say, styled_phase
 
 
 def list_workloads(
-    project: Annotated[str | None, typer.Option("--project", "-p", help="Only of this project.")] = None,
-    phase: Annotated[str | None, typer.Option("--phase", help="Only in this phase.")] = None,
+    project: Annotated[
+        str,
+        typer.Option(
+            "--project", "-p", help="Only of this project.", envvar="MUSTER_PROJECT", autocompletion=project_names
+        ),
+    ] = "",
+    all_projects: Annotated[bool, typer.Option("--all-projects", "-A", help="Whatever MUSTER_PROJECT says.")] = False,
+    phase: Annotated[Phase | None, typer.Option("--phase", help="Only in this phase.", case_sensitive=False)] = None,
     search: Annotated[str | None, typer.Option("--search", help="Only those whose name contains this.")] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Those that are gone, instead.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
@@ -20,40 +28,40 @@ def list_workloads(
     from muster_cli.client import Client
     from muster_cli.settings import CommandLineSettings
 
+    chosen = None if all_projects else project or None
+    wanted = {"project": chosen, "phase": phase, "search": search, "deleted": str(deleted).lower()}
     with Client(CommandLineSettings.read()) as client, progress("Asking …"):
-        answer = client.get(
-            "/workloads",
-            project=project,
-            phase=phase,
-            search=search,
-            deleted=str(deleted).lower(),
-            limit=limit,
-            offset=offset,
-            sort_by="created_at",
-            sort_order="desc",
-        )
+        answer = client.get("/workloads", **wanted, limit=limit, offset=offset)
+        if chosen and not answer["workloads"]:
+            client.get(f"/projects/{chosen}")  # none of a project that is, or no such project?
+        more = client.get("/workloads/count", **wanted)["count"] if answer["next"] else 0
     if output is not Format.TABLE:
         print_data(answer, output)
         return
-    print_table(
-        ["NAME", "PROJECT", "KIND", "PHASE", "PODS", "GPUS", "NODES", "AGE", "MESSAGE"],
-        [
-            [
-                plain(w["name"]),
-                plain(w["project"]),
-                plain(w["workload_kind"] or w["kind"]),
-                styled_phase(w["phase"]),
-                f"{w['running_pods']}/{w['desired_pods']}",
-                gpus(w["requests"]["gpu_millionths"]),
-                plain(",".join(w["nodes"])),
-                age(w["created_at"]),
-                plain(w["message"]),
-            ]
-            for w in answer["workloads"]
-        ],
-        empty="There are no workloads here.",
-    )
-    if answer.get("next"):
-        from muster_cli.output import say
+    like_that = " like that" if phase or search else ""
+    where = f"{like_that} in project {chosen}" if chosen else like_that or " yet"
+    _print(answer["workloads"], deleted=deleted, where=where)
+    if more:
+        say(f"These are {len(answer['workloads'])} of {more:,}; --offset {offset + limit} shows the next.")
 
-        say(f"There are more: --offset {offset + limit}.")
+
+def _print(workloads: list[dict[str, Any]], *, deleted: bool, where: str) -> None:
+    state = ["GONE", "REASON"] if deleted else ["NODES", "AGE", "MESSAGE"]
+    print_table(
+        ["NAME", "PROJECT", "KIND", "PHASE", "PODS", "GPUS", *state],
+        [_row(w, deleted=deleted) for w in workloads],
+        empty=f"There are no {'deleted ' if deleted else ''}workloads{where}.",
+    )
+
+
+def _row(w: dict[str, Any], *, deleted: bool) -> list[str]:
+    present = [plain(",".join(w["nodes"])), age(w["created_at"]), plain(w["message"])]
+    return [
+        plain(w["name"]),
+        plain(w["project"]),
+        plain(w["workload_kind"] or w["kind"]),
+        styled_phase(w["phase"]),
+        f"{w['running_pods']}/{w['desired_pods']}",
+        gpus(w["requests"]["gpu_millionths"]),
+        *([f"{age(w['deleted_at'])} ago", plain(w["phase_reason"])] if deleted else present),
+    ]

@@ -42,8 +42,8 @@ def create(
 
     with Client(CommandLineSettings.read()) as client, progress(f"Creating {name} …"):
         answer = client.post("/projects", {"name": name, "namespace": namespace})
-        client.get("/projects", at_least=answer["position"])
+        client.settle("/projects", answer["position"])
     if output is Format.TABLE:
-        say(f"Project {answer['name']} is created; its namespace is {answer['namespace']}.")
+        say(f"Project {answer['name']} exists; its namespace is {answer['namespace']}.")
     else:
         print_data(answer, output)

@@ -1,11 +1,13 @@
 """`muster submit`: ask for a training or a workspace, from options or from a file."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
 
+from muster_cli.completing import project_names
 from muster_cli.failure import Exit, Failure
 from muster_cli.output import Format, Output, print_data, progress, say
 
@@ -15,7 +17,10 @@ DEFAULT_IMAGE = "python:3.12-slim"
 
 Name = Annotated[str, typer.Argument(help="What to call it; unique among the living workloads of its project.")]
 Command = Annotated[list[str] | None, typer.Argument(help="What to run, after `--`.", metavar="[-- COMMAND …]")]
-Project = Annotated[str, typer.Option("--project", "-p", help="Its project.", envvar="MUSTER_PROJECT")]
+Project = Annotated[
+    str,
+    typer.Option("--project", "-p", help="Its project.", envvar="MUSTER_PROJECT", autocompletion=project_names),
+]
 Image = Annotated[str, typer.Option("--image", "-i", help="The container image.")]
 Gpu = Annotated[int, typer.Option("--gpu", "-g", help="GPUs for each pod.")]
 Cpu = Annotated[str, typer.Option("--cpu", help="Processors for each pod: 2, 0.5 or 500m.")]
@@ -37,17 +42,31 @@ Key = Annotated[str | None, typer.Option("--idempotency-key", help="The same key
 
 @app.callback(invoke_without_command=True)
 def from_file(
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="A YAML file: kind, name, project, spec.")] = None,
-    project: Project = "",
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="A YAML file with kind, name, project, spec; - for standard input."),
+    ] = None,
+    project: Annotated[
+        str, typer.Option("--project", "-p", help="Instead of the file's project.", autocompletion=project_names)
+    ] = "",
     key: Key = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Submit a training or a workspace."""
-    if file is not None:
+    """Submit a training or a workspace, from options or from a file.
+
+    Example: muster submit -f training.yaml
+    """
+    if context.invoked_subcommand is None:
+        if file is None:
+            raise Failure(Exit.INVALID, "Nothing is named to submit.", "Try --file FILE, or `muster submit training`.")
         request = _read_file(file)
-        if project:
-            request["project"] = project
-        _submit(request, key, output)
+        _submit(request | ({"project": project} if project else {}), key, output)
+    elif file is not None:
+        raise Failure(Exit.INVALID, "A file says itself what kind it is.", "Write `muster submit -f FILE`.")
+    elif project or key or output is not Format.TABLE:
+        kind = context.invoked_subcommand
+        raise Failure(Exit.INVALID, f"Options belong after {kind}.", f"Write `muster submit {kind} NAME --project …`.")
 
 
 @app.command()
@@ -79,7 +98,7 @@ def training(
     spec = _spec(image, command, gpu, cpu, memory, backoff_limit, priority, env, label, annotation, node_pool)
     spec |= {"parallelism": parallelism, "completions": completions}
     if gang or min_members is not None:
-        spec["min_members"] = min_members or parallelism
+        spec["min_members"] = parallelism if min_members is None else min_members
     _submit({"kind": "training", "name": name, "project": project, "spec": spec}, key, output)
 
 
@@ -152,13 +171,17 @@ def _read_file(file: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        request = yaml.safe_load(file.read_text(encoding="utf-8"))
+        request = yaml.safe_load(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
     except OSError as error:
         raise Failure(Exit.NOT_FOUND, f"{file} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Failure(Exit.INVALID, f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(request, dict) or request.get("kind") not in {"training", "workspace"}:
-        raise Failure(Exit.INVALID, f"{file} does not say `kind: training` or `kind: workspace`.")
+        raise Failure(
+            Exit.INVALID,
+            f"{file} does not say `kind: training` or `kind: workspace`.",
+            "Objects of Kubernetes itself are applied with kubectl; Muster finds them in a project's namespace.",
+        )
     return request
 
 
@@ -166,15 +189,16 @@ def _submit(request: dict[str, Any], key: str | None, output: Format) -> None:
     from muster_cli.client import Client
     from muster_cli.settings import CommandLineSettings
 
-    if not request.get("project"):
+    settings = CommandLineSettings.read()
+    project = request.get("project") or settings.project
+    if not project:
         raise Failure(Exit.INVALID, "No project is named.", "Add --project NAME, or set MUSTER_PROJECT.")
-    body = {**request, "idempotency_key": key or request.get("idempotency_key") or str(uuid4())}
+    key = key or request.get("idempotency_key") or str(uuid4())
+    body = {**request, "project": project, "idempotency_key": key}
     kind = body.pop("kind")
-    with Client(CommandLineSettings.read()) as client, progress(f"Submitting {request.get('name')} …"):
+    with Client(settings) as client, progress(f"Submitting {request.get('name')} …"):
         answer = client.post(f"/workloads/{kind}s", body)
-        client.get(
-            f"/workloads/{answer['workload_id']}", at_least=answer["position"]
-        )  # so that the next command sees it
+        client.settle(f"/workloads/{answer['workload_id']}", answer["position"])
     if output is Format.TABLE:
         say(f"{kind.capitalize()} {answer['name']} is submitted to {answer['project']} as {answer['workload_id']}.")
     else:
