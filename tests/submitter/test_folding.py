@@ -40,6 +40,7 @@ def events_about(workload_id: UUID) -> dict[str, AnyEvent]:
         "stop": StopRequested(workload_id=workload_id, requested_by=ANNA),
         "activate": ActivateRequested(workload_id=workload_id, requested_by=ANNA),
         "delete": DeleteRequested(workload_id=workload_id, requested_by=ANNA),
+        "asleep": discovered(workload_id, owner=OwnerFacts(suspended=True)),
         "suspended": owner(workload_id, suspended=True),
         "running": owner(workload_id, suspended=False),
         "succeeded": owner(workload_id, outcome=Outcome.SUCCEEDED),
@@ -72,6 +73,11 @@ def open_deed(workload: Workload) -> str:
         ("applied discovered stop activate suspended", "activated"),
         ("applied discovered stop suspended activate stop running", "stopped"),
         ("applied discovered stop suspended running", ""),  # somebody resumed it with kubectl: let them
+        ("stop applied asleep", ""),  # it was made suspended
+        ("stop applied asleep running", ""),  # and somebody resumed it with kubectl
+        ("stop activate applied discovered suspended", ""),  # it was made running, and somebody suspended it
+        ("stop applied activate asleep", "activated"),
+        ("applied stop activate stop discovered", "stopped"),
         ("applied discovered suspended", ""),  # somebody suspended it with kubectl: let them
         ("applied discovered stop succeeded", ""),
         ("applied discovered stop delete", "deleted"),

@@ -5,9 +5,9 @@ the last event *we* wrote on each subject, from which the next decision is made,
 and is not yet seen done, from which the deeds follow (`deeds`).
 
 Pitfalls. A stop or an activation counts as done when the owner is *seen to change*, not when it happens to look right:
-between two requests in quick succession the owner still looks as it did before the first. Once done it is forgotten,
-so that whoever suspends or resumes the object with `kubectl` later is not fought. A workload that is gone keeps only
-what idempotency needs.
+between two requests in quick succession the owner still looks as it did before the first. Only at first sight looking
+right is enough, for it was made so. Once done it is forgotten, so that whoever suspends or resumes the object with
+`kubectl` later is not fought. A workload that is gone keeps only what idempotency needs.
 """
 
 from dataclasses import dataclass, field
@@ -361,6 +361,8 @@ class State:
             self._name(workload, event.name, event.project, event.namespace)
         workload.seen = Sighting(event.kind, event.controls, event.supports, event.owner, recorded.position)
         workload.gone_at = 0
+        if workload.wish is (Wish.STOP if event.owner.suspended else Wish.ACTIVATE):
+            workload.wish_open = False  # it was made like that, and nobody has patched what was not seen
         _end_if_finished(workload, event.owner, recorded.envelope.time)
 
     def _end(self, workload: Workload, position: int) -> None:
