@@ -257,6 +257,30 @@ def test_controls_are_made_anew_while_somebody_waits_to_stop_it() -> None:
     assert world.write() == []
 
 
+def test_a_stop_that_was_done_makes_no_heartbeat_an_event_when_somebody_resumes_the_object() -> None:
+    world, owner, _ = world_with_a_running_job()
+    world.hear(StopRequested(workload_id=JOB_ID, requested_by=SOMEBODY))
+    world.step(owner, job(20, spec={"suspend": True}))
+    world.write()
+    world.step(job(20, spec={"suspend": True}), job(21))
+    assert kinds(world.write()) == ["OwnerObserved"]
+    world.step(job(21), job(22))
+    assert world.write() == []
+
+
+def test_a_stop_before_the_object_was_seen_is_done_when_it_is_seen_suspended() -> None:
+    world = World(project(), submission(NATIVE), StopRequested(workload_id=NATIVE, requested_by=SOMEBODY))
+    labels = {names.WORKLOAD_ID: str(NATIVE)}
+    asleep = manifest(JOBS, "hello", labels=labels, spec={"suspend": True})
+    awake = [manifest(JOBS, "hello", labels=labels, version=version) for version in (2, 3)]
+    world.show(asleep)
+    world.write()
+    world.step(asleep, awake[0])
+    assert kinds(world.write()) == ["OwnerObserved"]
+    world.step(*awake)
+    assert world.write() == []
+
+
 def limit(workload_id: UUID, effect: Literal["stop", "fail", "delete", "complete"]) -> LimitReached:
     reason = "It took too long."
     return LimitReached(workload_id=workload_id, limit="duration", limit_seconds=60, effect=effect, reason=reason)

@@ -64,7 +64,8 @@ Request = StopRequested | ActivateRequested | DeleteRequested | LimitReached | O
 class FoldedWorkload:
     """What we wrote of one workload. `discovered` carries the latest of what may change in it.
 
-    `asked_to_suspend` is what the last request or limit wants of the object; `refused`: Kubernetes will never take it.
+    `asked_to_suspend` is what the last request or limit wants of the object, until it has followed; `refused`:
+    Kubernetes will never take it.
     """
 
     workload_id: UUID
@@ -80,6 +81,11 @@ class FoldedWorkload:
         """Whether it is to stop or run again and the object has not followed yet; a deletion goes by the UID alone."""
         suspended = self.discovered is not None and self.discovered.owner.suspended
         return self.asked_to_suspend is not None and self.asked_to_suspend != suspended
+
+    def forget_what_was_done(self, suspended: bool) -> None:
+        """Note that the object has followed, so that a heartbeat is none again when somebody else changes it later."""
+        if self.asked_to_suspend is suspended:
+            self.asked_to_suspend = None
 
     @property
     def is_over_before_it_was(self) -> bool:
@@ -203,7 +209,9 @@ class Fold:
     def _fold_owner(self, event: WorkloadDiscovered | OwnerObserved | WorkloadGone) -> None:
         match event:
             case WorkloadDiscovered():
-                self._workload(event.workload_id).discovered = event
+                workload = self._workload(event.workload_id)
+                workload.discovered = event
+                workload.forget_what_was_done(event.owner.suspended)
             case OwnerObserved():
                 self._fold_owner_observed(event)
             case WorkloadGone():
@@ -212,6 +220,8 @@ class Fold:
     def _fold_owner_observed(self, event: OwnerObserved) -> None:
         workload = self._workload(event.workload_id)
         assert workload.discovered is not None, "an owner is observed after its workload was discovered"
+        if event.owner.suspended != workload.discovered.owner.suspended:
+            workload.forget_what_was_done(event.owner.suspended)
         changed = {"controls": event.controls, "attributes": event.attributes, "requests": event.requests}
         workload.discovered = workload.discovered.model_copy(
             update={"owner": event.owner} | {name: value for name, value in changed.items() if value is not None}
