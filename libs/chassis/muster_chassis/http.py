@@ -17,12 +17,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from muster_chassis.health import Health
+from muster_chassis.metrics import CONTENT_TYPE, metrics_text
 
 API = "/api/v1"
 
 
 def make_api(title: str, health: Health) -> FastAPI:
-    """Return an application with these manners and `/healthz`; routes are the service's own business."""
+    """Return an application with these manners, `/healthz` and `/metrics`; other routes are the service's own."""
     api = FastAPI(
         title=title, version="1", openapi_url=f"{API}/{health.service}/openapi.json", docs_url=None, redoc_url=None
     )
@@ -35,6 +36,10 @@ def make_api(title: str, health: Health) -> FastAPI:
     @api.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
         return JSONResponse(health.report(), status_code=200 if health.well else 503)
+
+    @api.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(metrics_text(health), media_type=CONTENT_TYPE)
 
     return api
 
@@ -77,6 +82,8 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         return await _refused(request, error.__cause__)
     if error.status_code == 404:
         return _answer(404, f"There is nothing at {request.url.path}.", RefusalCode.NOT_FOUND)
+    if error.status_code == 405:
+        return _answer(405, f"{request.method} is not possible at {request.url.path}.")
     return _answer(error.status_code, str(error.detail))
 
 
@@ -94,7 +101,10 @@ def refused_as_invalid(error: ValidationError) -> Refused:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Return who is calling (asynchronous, or FastAPI would take it to a thread). The local stack trusts its loopback clients to say who they are."""
+    """Return who is calling; the local stack trusts its loopback clients to say who they are.
+
+    Asynchronous, or FastAPI would take it to a thread.
+    """
     source = request.headers.get("x-muster-source", Source.API)
     return Caller(
         name=request.headers.get("x-muster-user", "anonymous"),
