@@ -208,6 +208,24 @@ def test_a_namesake_with_another_uid_is_not_the_owner() -> None:
     assert place(world, orphan) == UUID(uid("the one before"))
 
 
+def test_an_object_that_was_never_seen_is_unread_and_not_on_its_way_out() -> None:
+    owner = job()
+    early = pod("train-x", owner=owner)
+    world = World(project())
+    world.show(early)
+    world.mirror.give_up_owner(early["metadata"]["uid"])
+    workload_id = UUID(owner["metadata"]["uid"])
+    from_the_pod_alone = world.mirror.seen_workload(workload_id)
+    assert from_the_pod_alone is not None
+    assert not from_the_pod_alone.owner.deleting
+    assert from_the_pod_alone.attributes == {"object": "unread"}
+    world.show(owner)
+    read = world.mirror.seen_workload(workload_id)
+    assert read is not None
+    assert read.attributes == {}
+    assert read.owner.desired_pods == 2
+
+
 def test_the_controller_is_followed_before_any_other_owner() -> None:
     controller, other = job("controller"), job("other")
     claimed = pod("a", references=[owned_by(other, controller=False), owned_by(controller)])

@@ -4,7 +4,7 @@ Once the object itself is gone and pods of it remain, the journal remembers what
 it is being deleted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -32,6 +32,9 @@ MakeFacts = Callable[[Pod, UUID, str], PodFacts]
 
 _PRIORITIES: Final = frozenset(PriorityClass)
 
+OBJECT: Final = "object"
+"""The attribute that says that a workload is known from its pods' references alone: `unread`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -49,10 +52,11 @@ def describe(subject: Subject, make_facts: MakeFacts) -> SeenWorkload:
     """Return all that is seen of a workload."""
     root, folded = subject.root, subject.folded
     if root.item is None and root.kind.resource is not None:
-        if folded is not None and folded.discovered is not None:
+        if folded is not None and folded.discovered is not None and OBJECT not in folded.discovered.attributes:
             return _remnant(subject, folded, make_facts)
-        return _describe(subject, unknown(root.kind.group, root.kind.name), make_facts, deleting=True)
-    return _describe(subject, root.kind, make_facts)
+        # Its watch may lag behind that of its pods: what was never seen cannot be said to be going away.
+        return _describe(subject, unknown(root.kind.group, root.kind.name), make_facts, {OBJECT: "unread"})
+    return _describe(subject, root.kind, make_facts, {})
 
 
 @lru_cache(maxsize=100_000)
@@ -61,7 +65,7 @@ def group_id(workload_id: UUID, key: str) -> UUID:
     return derived_id("pod-group", str(workload_id), key)
 
 
-def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts, *, deleting: bool = False) -> SeenWorkload:
+def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts, attributes: Mapping[str, str]) -> SeenWorkload:
     root, submission = subject.root, subject.submission
     owner = kind.owner(root.item, subject.pods)
     groupings = kind.groups(root.item, root.name, subject.pods)
@@ -76,7 +80,8 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts, *, deleting: 
         object_id=to_uuid(root.uid),
         identity_source=_source(subject),
         parent=root.parent,
-        owner=owner.model_copy(update={"deleting": True}) if deleting else owner,
+        attributes=attributes,
+        owner=owner,
         controls=_controls(subject, kind),
         supports=root.kind.supports,
         requests=_requests(subject, kind, owner),
