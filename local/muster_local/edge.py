@@ -2,7 +2,10 @@
 
 The same rule as Caddy's in `docker-compose.yml` and the `HTTPRoute` on Kubernetes: by method, but for a few paths that
 are the submitter's whatever the method. Bodies are passed on as they come, in both directions, so that a log that is
-followed and the live stream work.
+followed and the live stream work; who goes away in the middle of one ends it at the service too.
+
+Two paths are answered here, for they concern all services: `/`, for people who open the origin in a browser, and
+`/api/v1/openapi.json`, the services' descriptions put together. Only the local stack has them.
 """
 
 import asyncio
@@ -13,10 +16,12 @@ import aiohttp
 from aiohttp import web
 from muster_contracts.errors import RefusalCode, Refused
 
+from muster_local.description import API, INDEX, PAGE, Document, merge
+
 COMMAND_PATHS = ("/connect/", "/api/v1/parked", "/api/v1/tokens", "/api/v1/sign-in", "/api/v1/policies/effective")
 """Paths that belong to the submitter whatever the method."""
 
-HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"})
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "expect", "transfer-encoding", "te", "trailer", "upgrade", "host"})
 QUERIES = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -31,8 +36,10 @@ async def edge(host: str, port: int, *, submitter: str, status: str) -> AsyncIte
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False) as session:
         application = web.Application(client_max_size=0)
         proxy = _Proxy(session, submitter, status)
+        application.router.add_get("/", _index)
+        application.router.add_get(f"{API}/openapi.json", proxy.describe)
         application.router.add_route("*", "/{path:.*}", proxy.pass_on)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, host, port)
         try:
@@ -72,7 +79,27 @@ class _Proxy:
         except aiohttp.ClientConnectorError:
             return _not_now()
         except (aiohttp.ClientError, ConnectionError) as error:
-            return _not_now(f"The connection broke: {error}. ")
+            return _not_now(f"The connection to the service broke: {error or type(error).__name__}. ")
+
+    async def describe(self, _request: web.Request) -> web.StreamResponse:
+        """Return the OpenAPI document of the whole origin."""
+        services = {"status": self._status, "submitter": self._submitter}
+        try:
+            documents = [await self._description(name, address) for name, address in services.items()]
+        except (aiohttp.ClientError, ConnectionError):
+            return _not_now()
+        return web.json_response(merge(dict(zip(services, documents, strict=True))))
+
+    async def _description(self, name: str, address: str) -> Document:
+        async with self._session.get(f"{address}{API}/{name}/openapi.json", raise_for_status=True) as answer:
+            document: Document = await answer.json()
+            return document
+
+
+async def _index(request: web.Request) -> web.StreamResponse:
+    if "text/html" in request.headers.get("accept", ""):
+        return web.Response(text=PAGE, content_type="text/html")
+    return web.json_response(INDEX)
 
 
 async def _copy(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
@@ -82,10 +109,13 @@ async def _copy(request: web.Request, answer: aiohttp.ClientResponse) -> web.Str
     try:
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
-    except (ConnectionResetError, asyncio.CancelledError):
+        await response.write_eof()
+    except (aiohttp.ClientError, ConnectionError, asyncio.CancelledError) as error:
         answer.close()
-        raise
-    await response.write_eof()
+        if request.transport is not None:
+            request.transport.abort()  # half an answer must not look like a whole one
+        if isinstance(error, asyncio.CancelledError):
+            raise
     return response
 
 

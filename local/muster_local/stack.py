@@ -76,8 +76,8 @@ async def local_stack(settings: StackSettings, report: Report) -> AsyncIterator[
         await _start_services(stack, cleanup, report)
         addresses = {name: f"http://{LOOPBACK}:{stack.ports[name]}" for name in ("submitter", "status")}
         stack.url = await cleanup.enter_async_context(edge(settings.host, settings.port, **addresses))
+        cleanup.callback(report, "Stopping …")
         yield stack
-        report("Stopping …")
 
 
 async def _start_servers(stack: LocalStack, cleanup: AsyncExitStack, report: Report) -> None:
@@ -98,11 +98,11 @@ async def _start_servers(stack: LocalStack, cleanup: AsyncExitStack, report: Rep
     stack.nats.prepare()
     report("Starting NATS, PostgreSQL and the cluster …")
     await asyncio.to_thread(stack.postgres.prepare)
-    _keep(stack, cleanup, Program("nats", stack.nats.command(), stack.nats.is_ready))
-    _keep(stack, cleanup, Program("postgres", stack.postgres.command(), stack.postgres.is_ready))
+    keep(stack, cleanup, Program("nats", stack.nats.command(), stack.nats.is_ready))
+    keep(stack, cleanup, Program("postgres", stack.postgres.command(), stack.postgres.is_ready))
     if stack.settings.kubeconfig is None:
         stack.kubeconfig = stack.folder.kubeconfig
-        _keep(stack, cleanup, _simulated_cluster(stack))
+        keep(stack, cleanup, _simulated_cluster(stack))
     else:
         stack.kubeconfig = stack.settings.kubeconfig.resolve()
     await asyncio.gather(*(process.ready() for process in stack.processes.values()))
@@ -127,7 +127,7 @@ async def _start_services(stack: LocalStack, cleanup: AsyncExitStack, report: Re
     for name in SERVICES:
         ready = _answers(f"http://{LOOPBACK}:{stack.ports[name]}/healthz")
         command = [sys.executable, "-m", f"muster_{name}"]
-        _keep(stack, cleanup, Program(name, command, ready, service_environment(stack, name)))
+        keep(stack, cleanup, Program(name, command, ready, service_environment(stack, name)))
     await asyncio.gather(*(stack.processes[name].ready() for name in SERVICES))
 
 
@@ -149,7 +149,7 @@ def service_environment(stack: LocalStack, name: str) -> dict[str, str]:
     return environment
 
 
-def _keep(stack: LocalStack, cleanup: AsyncExitStack, program: Program) -> None:
+def keep(stack: LocalStack, cleanup: AsyncExitStack, program: Program) -> None:
     """Run a program until the stack stops."""
     supervised = Supervised(program, stack.folder.logs / f"{program.name}.log")
     stack.processes[program.name] = supervised

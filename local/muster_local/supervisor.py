@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import IO
 
 import structlog
 from muster_chassis.backoff import Backoff
@@ -26,6 +27,7 @@ PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 STEADY_SECONDS = 5.0
 STOP_SECONDS = 10.0
 ENDS_BEFORE_GIVING_UP = 3
+CANNOT_BE_RUN = 127  # what a shell answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +104,23 @@ class Supervised:
 
     async def _run_once(self) -> int:
         with self._log_file.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.program.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**_inherited(), **self.program.environment},
-                start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
+            try:
+                self._process = await self._spawn(output)
+            except OSError as error:
+                output.write(f"{self.program.command[0]} cannot be run: {error.strerror}\n".encode())
+                return CANNOT_BE_RUN
         return await self._process.wait()
+
+    async def _spawn(self, output: IO[bytes]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self.program.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**_inherited(), **self.program.environment},
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
 
 
 def _inherited() -> dict[str, str]:
