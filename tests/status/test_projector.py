@@ -300,6 +300,23 @@ async def test_tables_that_are_dropped_while_it_runs_are_built_anew(bench: Bench
     await assert_equal_to_a_fresh_fold(bench)
 
 
+@pytest.mark.parametrize("statement", ["DROP SCHEMA muster CASCADE", "UPDATE muster.position SET position = 3"])
+async def test_tables_that_are_lost_while_nothing_happens_come_back(bench: Bench, statement: str) -> None:
+    await bench.tell(whole_journal())
+    async with bench.projecting() as projector:
+        await bench.written(projector)
+        connection = await asyncpg.connect(bench.dsn)
+        await connection.execute(statement)
+        async with asyncio.timeout(20):
+            position = 0
+            while position != bench.log.end:
+                await asyncio.sleep(0.05)
+                if await connection.fetchval("SELECT to_regclass('muster.position') IS NOT NULL"):
+                    position = await connection.fetchval("SELECT position FROM muster.position")
+        await connection.close()
+    await assert_equal_to_a_fresh_fold(bench)
+
+
 async def test_tables_of_another_journal_are_built_anew(bench: Bench) -> None:
     await bench.tell(whole_journal())
     async with bench.projecting() as projector:

@@ -59,7 +59,7 @@ class PostgresReadModels:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._dsn,
-                    min_size=1,
+                    min_size=0,
                     max_size=CONNECTIONS,
                     command_timeout=STATEMENT_SECONDS,
                     server_settings={"search_path": f"{SCHEMA}, public", "application_name": "muster-status"},
@@ -70,6 +70,11 @@ class PostgresReadModels:
             row = await connection.fetchrow("SELECT position, origin FROM position")
         assert row is not None, "the position is made with its table"
         return Standing(row["position"], row["origin"])
+
+    async def position(self) -> int:
+        """Return the position of the tables."""
+        (row,) = await self._fetch("SELECT position FROM position")
+        return int(row["position"])
 
     async def empty(self) -> None:
         """Throw everything away."""

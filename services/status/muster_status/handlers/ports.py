@@ -35,6 +35,10 @@ class ReadModels(Protocol):
         """Make the tables ready, anew if they are of another version, and say how far they have come."""
         ...
 
+    async def position(self) -> int:
+        """Return the position the tables stand at."""
+        ...
+
     async def empty(self) -> None:
         """Throw everything away; the position is 0 again."""
         ...

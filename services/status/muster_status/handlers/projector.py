@@ -8,6 +8,7 @@ Pitfall. `progress` speaks of what is in the tables, never of what is only folde
 must then find it.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,6 +16,7 @@ from uuid import UUID
 import structlog
 from muster_chassis.following import Progress
 from muster_chassis.health import Health
+from muster_contracts.errors import Unavailable
 from muster_journal.port import Batch, Journal
 
 from muster_status.core.projection import Projection
@@ -24,6 +26,10 @@ from muster_status.handlers.ports import ReadModels, Standing
 log = structlog.get_logger()
 
 LOOP = "projector"
+
+WATCH_SECONDS = 2.0
+"""How long lost tables may go unnoticed while nothing happens that would have to be written."""
+
 Listener = Callable[[Changes, int], None]
 
 
@@ -51,9 +57,22 @@ class Projector:
         self.progress = Progress()
 
     async def run(self) -> None:
-        """Fold and write, for ever."""
+        """Fold and write, for ever; begin anew when the tables are lost, even if there is nothing to write."""
         await self._find_standing()
         self._health.reached(LOOP, self._standing.position, self._standing.position)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            tasks.create_task(self._follow())
+
+    async def _watch(self) -> None:
+        """Look from time to time whether the tables still have what was written."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            known = self._standing.position
+            if (found := await self._tables.position()) < known:
+                raise Unavailable(f"The read models stand at {found}, and {known} was written.")
+
+    async def _follow(self) -> None:
         async for batch in self._journal.follow(self._projection.position):
             await self._project(batch)
             position = self._projection.position
