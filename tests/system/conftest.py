@@ -1,8 +1,14 @@
-"""The whole local stack as processes, on free ports, with its data in a temporary folder: what `muster up` runs."""
+"""The whole local stack as processes, on free ports, with its data in a temporary folder: what `muster up` runs.
+
+`shared` is one stack for all tests that only use Muster; they run on the loop of the session, because the supervisor
+lives there, and each takes names of its own. `running` is a stack of one test, which may break it.
+"""
 
 import asyncio
+import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from muster_journal.permissions import Application
 from muster_local.stack import LocalStack, StackSettings, local_stack
 from muster_local.up import create_demo_project
 from servers import free_port
@@ -70,10 +78,25 @@ async def run(command: list[str], *, timeout_seconds: float = 120, **environment
     return Ran(process.returncode or 0, out.decode(), err.decode())
 
 
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    """A stack of this test alone, with the project `demo`."""
-    settings = StackSettings(tmp_path / "state", port=free_port(), durable=False)
+@contextlib.asynccontextmanager
+async def running_stack(state: Path, *applications: Application) -> AsyncIterator[Running]:
+    """Run a stack with the project `demo` for as long as the block lasts."""
+    settings = StackSettings(state, port=free_port(), durable=False, applications=applications)
     async with local_stack(settings, report=print) as stack:
         await create_demo_project(stack.url)
         yield Running(stack)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    """A stack of this test alone."""
+    async with running_stack(tmp_path / "state") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """The stack of all tests that leave it as well as they found it; the application `argo` may use its bus."""
+    argo = Application("argo", secrets.token_urlsafe(12))
+    async with running_stack(tmp_path_factory.mktemp("shared") / "state", argo) as running:
+        yield running
