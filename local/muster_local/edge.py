@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 from muster_contracts.errors import RefusalCode, Refused
+from yarl import URL
 
 from muster_local.description import API, INDEX, PAGE, Document, merge
 
@@ -70,7 +71,7 @@ class _Proxy:
         try:
             async with self._session.request(
                 request.method,
-                f"{target}{request.raw_path}",
+                URL(f"{target}{request.raw_path}", encoded=True),
                 headers=headers,
                 data=request.content if request.body_exists else None,
                 allow_redirects=False,

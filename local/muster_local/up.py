@@ -47,7 +47,7 @@ async def _up(settings: StackSettings, report: Report) -> None:
 async def _run(settings: StackSettings, report: Report) -> None:
     async with local_stack(settings, report) as stack:
         await create_demo_project(stack.url)
-        report(_welcome(stack))
+        report(welcome(stack))
         await asyncio.Event().wait()
 
 
@@ -64,7 +64,8 @@ async def create_demo_project(url: str) -> None:
     raise Unavailable("The submitter did not become ready.")
 
 
-def _welcome(stack: LocalStack) -> str:
+def welcome(stack: LocalStack) -> str:
+    """Return what to tell somebody whose stack is up: where it is, and what to try."""
     scripts = Path(sys.executable).parent
     lines = [
         "",

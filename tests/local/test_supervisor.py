@@ -31,7 +31,7 @@ time.sleep(600)
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 what is waited for happens in other processes
             await asyncio.sleep(0.01)
 
 
@@ -82,7 +82,7 @@ async def test_a_killed_program_is_started_again(tmp_path: Path) -> None:
 async def test_who_keeps_ending_is_given_up_with_the_last_words_of_the_log(tmp_path: Path) -> None:
     running = program("raise SystemExit('the disk is full')", ready=lambda: False)
     async with kept(running, tmp_path / "log") as supervised:
-        with pytest.raises(Unavailable, match="program did not become ready; its log ends: .*the disk is full"):
+        with pytest.raises(Unavailable, match=r"program did not become ready; its log ends: .*the disk is full"):
             await supervised.ready()
 
 
@@ -147,7 +147,7 @@ from pathlib import Path
 from muster_local.supervisor import Program, Supervised
 async def ready(): return True
 async def main():
-    supervised = Supervised(Program("child", [sys.executable, "-c", {SLEEPS!r}], ready), Path({str(tmp_path / "log")!r}))
+    supervised = Supervised(Program("child", [sys.executable, "-c", {SLEEPS!r}], ready), Path("log"))
     supervised.start()
     while supervised.pid is None:
         await asyncio.sleep(0.01)
@@ -155,7 +155,7 @@ async def main():
     await asyncio.sleep(600)
 asyncio.run(main())
 """
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", text)
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", text, cwd=tmp_path)
     await until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
     child = int(pid_file.read_text())
     assert is_alive(child)
