@@ -118,8 +118,10 @@ async def kill_at_random(running: Running, random: Random, victims: Sequence[str
 async def kill(running: Running, victim: str) -> None:
     """Kill a process, or the next one if it is just being started again."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (pid := running.stack.processes[victim].pid) is None:
+        pid = running.stack.processes[victim].pid
+        while pid is None:
             await asyncio.sleep(0.02)
+            pid = running.stack.processes[victim].pid
     os.kill(pid, signal.SIGKILL)
 
 
@@ -191,7 +193,7 @@ async def until_rows_are(running: Running, expected: Dump) -> None:
     """Wait until the tables stand where they stood, and compare everything in them."""
     found = await dump(running)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while found.get("position") != expected["position"]:
+        while any(found.get(table) != expected[table] for table in ("position", "schema_version")):
             await asyncio.sleep(0.1)
             found = await dump(running)
     for table, rows in expected.items():
