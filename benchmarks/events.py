@@ -26,7 +26,7 @@ def project() -> ProjectChanged:
 
 
 def submitted(workload_id: UUID | None = None) -> WorkloadSubmitted:
-    """Return the submission of a new workload; about 800 bytes of JSON."""
+    """Return the submission of a new workload; just under 1 kB of JSON."""
     known = workload_id or uuid4()
     name = f"train-{known.hex[:16]}"
     return WorkloadSubmitted(
