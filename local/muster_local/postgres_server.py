@@ -161,6 +161,7 @@ def _as_unprivileged(command: list[str], data_directory: Path) -> list[str]:
         raise Unavailable("PostgreSQL refuses to run as root, and there is no setpriv (util-linux) to change the user.")
     entry = pwd.getpwnam(UNPRIVILEGED_USER)
     identity = [f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
+    identity += ["--pdeathsig=KILL"]  # the kernel forgets the supervisor's wish when the user changes
     reachable = all(_open_to_all(path) for path in (data_directory, Path(command[0])))
     access = [] if reachable else ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return [setpriv, *identity, *access, "--", *command]
