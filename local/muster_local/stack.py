@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-from muster_contracts.errors import RefusalCode, Refused
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.port import ClusterError
+from muster_contracts.errors import RefusalCode, Refused, Unavailable
 from muster_contracts.subjects import Writer
 from muster_journal.permissions import Application, ServerSettings
 from muster_journal.provision import provision
@@ -27,6 +29,7 @@ from muster_local.postgres_server import PostgresServer
 from muster_local.supervisor import Program, Supervised
 
 LOOPBACK = "127.0.0.1"
+CLUSTER_SECONDS = 10.0
 SERVICES = tuple(writer.value for writer in Writer)
 
 
@@ -67,7 +70,7 @@ async def local_stack(settings: StackSettings, report: Report) -> AsyncIterator[
     Raises Refused when it cannot start as told (port taken, folder of another version, unusable kubeconfig).
     """
     _refuse_taken_port(settings.host, settings.port)
-    _refuse_bad_kubeconfig(settings.kubeconfig)
+    await _refuse_unusable_cluster(settings.kubeconfig)
     folder = open_folder(settings.state)
     async with AsyncExitStack() as cleanup:
         cleanup.enter_context(contextlib.closing(folder.lock()))
@@ -186,6 +189,21 @@ def _refuse_taken_port(host: str, port: int) -> None:
         ) from error
 
 
-def _refuse_bad_kubeconfig(kubeconfig: Path | None) -> None:
-    if kubeconfig is not None and not kubeconfig.is_file():
+async def _refuse_unusable_cluster(kubeconfig: Path | None) -> None:
+    """Ask a real cluster what the services will ask it, before anything is started for it."""
+    if kubeconfig is None:
+        return
+    if not kubeconfig.is_file():  # noqa: ASYNC240  (a local file, looked at once)
         raise Refused(RefusalCode.INVALID, f"There is no kubeconfig at {kubeconfig}.")
+    cluster = await KubernetesCluster.connect(kubeconfig)
+    try:
+        async with asyncio.timeout(CLUSTER_SECONDS):
+            await cluster.cluster_id()
+    except ClusterError as error:
+        raise Refused(RefusalCode.INVALID, f"The cluster of {kubeconfig} cannot be used: {error}") from error
+    except Unavailable as error:
+        raise Unavailable(f"The cluster of {kubeconfig} does not answer: {error}") from error
+    except TimeoutError:
+        raise Unavailable(f"The cluster of {kubeconfig} did not answer in {CLUSTER_SECONDS:g} seconds.") from None
+    finally:
+        await cluster.close()

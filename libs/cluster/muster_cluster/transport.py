@@ -173,9 +173,16 @@ def _sign_in_by_file(configuration: Any, path: Path, context: str) -> Callable[[
             )
         except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             # The loader does not check what it reads, so a malformed file shows as any of these.
-            raise Refused(RefusalCode.INVALID, f"The kubeconfig {path} cannot be used: {error}") from error
+            raise Refused(RefusalCode.INVALID, f"The kubeconfig {path} cannot be used: {_why(error)}") from error
 
     return sign_in
+
+
+def _why(error: Exception) -> str:
+    """Return one line; what Python says of a malformed file tells nobody anything."""
+    if isinstance(error, TypeError | KeyError | AttributeError):
+        return "it does not have the shape of one."
+    return " ".join(str(error).split())
 
 
 def _sign_in_by_pod(configuration: Any) -> Callable[[], Awaitable[None]]:
