@@ -62,7 +62,12 @@ class PostgresReadModels:
                     min_size=0,
                     max_size=CONNECTIONS,
                     command_timeout=STATEMENT_SECONDS,
-                    server_settings={"search_path": f"{SCHEMA}, public", "application_name": "muster-status"},
+                    server_settings={
+                        "search_path": f"{SCHEMA}, public",
+                        "application_name": "muster-status",
+                        # Rows lost in a crash of the server are written again from the journal: nobody waits for the disk.
+                        "synchronous_commit": "off",
+                    },
                     init=_read_json,
                 )
         async with self._connection() as connection:
