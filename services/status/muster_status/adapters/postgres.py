@@ -65,7 +65,7 @@ class PostgresReadModels:
                     server_settings={
                         "search_path": f"{SCHEMA}, public",
                         "application_name": "muster-status",
-                        # Rows lost in a crash of the server are written again from the journal: nobody waits for the disk.
+                        # Rows lost in a crash of the server are written again from the journal.
                         "synchronous_commit": "off",
                     },
                     init=_read_json,
