@@ -76,7 +76,7 @@ def main() -> None:
     """
     completion_init()  # Typer does it only for its own options to install completion, which we do not offer
     try:
-        app(standalone_mode=True)
+        app(prog_name="muster")
     except Failure as failure:
         sys.stderr.write(f"{failure.message}\n")
         if failure.next_step:

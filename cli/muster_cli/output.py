@@ -1,8 +1,9 @@
 """What a command prints: a table for people, or JSON and YAML for programs; the same data in all three.
 
 The answer goes to standard output; progress, errors and remarks go to standard error, so that output can be piped.
-Where nobody looks, a row is one line however long; in a terminal that is too narrow, the last column is folded, or goes
-below its row. Moments are local and short for people, and complete for programs. `rich` is imported when something is printed.
+Where nobody looks, a row is one line however long; in a terminal that is too narrow, the last column is folded, or
+goes below its row. Moments are local and short for people, and complete for programs. `rich` is imported when
+something is printed.
 """
 
 import json
