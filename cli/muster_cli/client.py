@@ -23,6 +23,7 @@ API = "/api/v1"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ATTEMPTS = 6  # six seconds in all: a service that is started again is back by then
 FIRST_PAUSE_SECONDS = 0.2
+PATIENCE_SECONDS = 15.0  # no further attempt after so long, when the answers themselves take their time
 
 EXIT_BY_STATUS = {400: Exit.INVALID, 404: Exit.NOT_FOUND, 413: Exit.INVALID, 422: Exit.INVALID, 503: Exit.UNAVAILABLE}
 
@@ -92,8 +93,9 @@ class Client:
     def _request(self, method: str, path: str, **arguments: Any) -> Any:
         import httpx
 
+        began = time.monotonic()
         for attempt in range(self._attempts):
-            last = attempt == self._attempts - 1
+            last = attempt == self._attempts - 1 or time.monotonic() - began > PATIENCE_SECONDS
             try:
                 answer = self._http.request(method, path, **arguments)
             except (httpx.TransportError, httpx.DecodingError) as error:

@@ -135,3 +135,12 @@ def test_a_proxy_is_not_asked_for_this_machine(muster: Muster, client: Client, m
     muster.answers["GET", PATH] = {"projects": []}
     with Client(client.settings) as other:
         assert other.get("/projects") == {"projects": []}
+
+
+def test_answers_that_take_their_time_are_not_waited_for_again_and_again(
+    muster: Muster, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", -1.0)
+    muster.answers["GET", PATH] = Answer(error(503, "The journal does not answer."), 503)
+    assert failure_of(client).code is Exit.UNAVAILABLE
+    assert len(muster.asked) == 1
