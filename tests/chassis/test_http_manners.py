@@ -9,6 +9,7 @@ from muster_chassis.health import Health
 from muster_chassis.http import make_api
 from muster_contracts.commands import MAXIMUM_BODY_BYTES, SubmitWorkload
 from muster_contracts.errors import Unavailable
+from muster_journal.port import Damaged
 
 
 @pytest.fixture
@@ -28,12 +29,22 @@ def api(health: Health) -> FastAPI:
     async def away() -> None:
         raise Unavailable("The database is away.")
 
+    @api.get("/damaged")
+    async def damaged() -> None:
+        raise Damaged(7, "it is not JSON.")
+
+    @api.get("/defect")
+    async def defect() -> None:
+        raise AssertionError("a secret of ours")
+
     return api
 
 
 @pytest.fixture
 async def client(api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://x") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(api, raise_app_exceptions=False), base_url="http://x"
+    ) as client:
         yield client
 
 
@@ -47,6 +58,20 @@ def assert_error(answer: httpx.Response, status: int, sentence: str) -> None:
 
 async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
     assert_error(await client.get("/nowhere"), 404, "There is nothing at /nowhere.")
+
+
+async def test_a_method_that_is_not_possible_is_said(client: httpx.AsyncClient) -> None:
+    assert_error(await client.put("/workloads"), 405, "PUT is not possible at /workloads.")
+
+
+async def test_an_event_that_cannot_be_read_is_named(client: httpx.AsyncClient) -> None:
+    assert_error(await client.get("/damaged"), 500, "The event at position 7 cannot be read: it is not JSON.")
+
+
+async def test_a_defect_of_ours_has_the_shape_of_every_error_and_tells_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/defect")
+    assert_error(answer, 500, "This is a defect of Muster")
+    assert "secret" not in answer.text
 
 
 async def test_malformed_json_is_unreadable(client: httpx.AsyncClient) -> None:

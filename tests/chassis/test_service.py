@@ -60,6 +60,19 @@ def test_a_client_reads_its_own_writes_or_hears_how_far_the_reader_is() -> None:
     run_in_virtual_time(world)
 
 
+def test_whoever_waits_for_a_reader_that_stops_hears_why_at_once() -> None:
+    async def world() -> None:
+        progress = Progress()
+        asyncio.get_running_loop().call_later(1, lambda: progress.stop("Position 5 cannot be read."))
+        with pytest.raises(Unavailable, match="Position 5 cannot be read"):
+            await progress.reach(5, timeout_seconds=60)
+        assert asyncio.get_running_loop().time() == 1
+        with pytest.raises(Unavailable, match="Position 5 cannot be read"):
+            progress.check()
+
+    run_in_virtual_time(world)
+
+
 def test_pauses_double_up_to_the_limit_and_begin_anew_after_a_success() -> None:
     backoff = Backoff(Random(3), first_seconds=1, limit_seconds=8)
     pauses = [backoff.next_pause_seconds() for _ in range(6)]

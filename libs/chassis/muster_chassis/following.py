@@ -21,20 +21,36 @@ class Progress:
     def __init__(self, position: int = 0) -> None:
         self.position = position
         self.caught_up = False
+        self.stopped = ""
+        """Why the reader has stopped for good, if it has."""
         self._changed = asyncio.Event()
 
     def advance(self, position: int, *, caught_up: bool) -> None:
         """Note the position reached and wake whoever waits."""
         self.position = max(self.position, position)
         self.caught_up = self.caught_up or caught_up
+        self._wake()
+
+    def stop(self, reason: str) -> None:
+        """Note that the reader will come no further, and tell whoever waits for it."""
+        self.stopped = reason
+        self._wake()
+
+    def check(self) -> None:
+        """Raise Unavailable when the reader has stopped: who decides from what it read decides from the past."""
+        if self.stopped:
+            raise Unavailable(f"The journal is not read on. {self.stopped}")
+
+    def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     async def reach(self, position: int, *, timeout_seconds: float = 10.0) -> None:
-        """Wait until the reader has come to a position. Raises Unavailable when it takes too long."""
+        """Wait until the reader has come to a position. Raises Unavailable when it takes too long or never will."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 while self.position < position:
+                    self.check()
                     await self._changed.wait()
         except TimeoutError:
             raise Unavailable(f"Position {position} is not read yet; the reader is at {self.position}.") from None
@@ -47,6 +63,16 @@ class Progress:
 
 async def follow_into(journal: Journal, apply: Apply, progress: Progress, health: Health, loop: str) -> None:
     """Hand every event after the reader's position to `apply`, batch by batch, for ever."""
+    try:
+        await _follow_into(journal, apply, progress, health, loop)
+    except Unavailable:
+        raise
+    except Exception as error:
+        progress.stop(str(error) or type(error).__name__)
+        raise
+
+
+async def _follow_into(journal: Journal, apply: Apply, progress: Progress, health: Health, loop: str) -> None:
     health.reached(loop, progress.position, progress.position)
     async for batch in journal.follow(progress.position):
         await apply(batch)

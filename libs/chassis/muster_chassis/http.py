@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from muster_contracts.commands import MAXIMUM_BODY_BYTES, complaints_of
 from muster_contracts.errors import HTTP_STATUS, Complaint, RefusalCode, Refused, Unavailable
 from muster_contracts.values import Caller, Source
+from muster_journal.port import Damaged
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,6 +33,8 @@ def make_api(title: str, health: Health) -> FastAPI:
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(RequestValidationError, _not_valid)
     api.add_exception_handler(HTTPException, _http_exception)
+    api.add_exception_handler(Damaged, _damaged)
+    api.add_exception_handler(Exception, _ours)
 
     @api.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
@@ -65,6 +68,15 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
     return _answer(503, f"{error} Please try again.", "Unavailable")
+
+
+async def _damaged(_request: Request, error: Exception) -> Response:
+    return _answer(500, str(error), "Damaged")
+
+
+async def _ours(_request: Request, _error: Exception) -> Response:
+    """Answer in our shape; the server writes the error to the log after that."""
+    return _answer(500, "This is a defect of Muster; the log of the service says more.", "Defect")
 
 
 async def _not_valid(_request: Request, error: Exception) -> Response:

@@ -133,7 +133,8 @@ class Desk:
         )
 
     async def ready(self) -> None:
-        """Decide nothing from half a journal: wait until the fold has seen its end once."""
+        """Decide nothing from half a journal: wait until the fold has seen its end once, and refuse when it stopped."""
+        self._progress.check()
         if not self._progress.caught_up:
             await self._progress.reach(await self._journal.end())
 

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any, cast
 from uuid import UUID
 
-from muster_journal.port import Journal
+from muster_journal.port import Damaged, Journal
 
 from muster_status.core.audit import Audit, Report
 from muster_status.handlers.deriver import first_table
@@ -36,7 +36,10 @@ class Auditor:
             snapshot = await self._tables.snapshot()
             end = max(snapshot.position, await self._journal.end())
             audit = Audit(await first_table(self._journal, self._cluster_id), rows_until=snapshot.position)
-            await self._fold(audit, end)
+            try:
+                await self._fold(audit, end)
+            except Damaged as damage:
+                audit.report.add(str(damage))
             audit.judge_missing(end)
             audit.judge_rows(snapshot.tables)
             return audit.report
