@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from muster_cluster.kubernetes import KubernetesCluster
@@ -128,7 +129,7 @@ async def _start_services(stack: LocalStack, cleanup: AsyncExitStack, report: Re
     for name in SERVICES:
         stack.ports[name] = _free_port()
     for name in SERVICES:
-        ready = _answers(f"http://{LOOPBACK}:{stack.ports[name]}/healthz")
+        ready = _has_come_up(f"http://{LOOPBACK}:{stack.ports[name]}/healthz")
         command = [sys.executable, "-m", f"muster_{name}"]
         keep(stack, cleanup, Program(name, command, ready, service_environment(stack, name)))
     await asyncio.gather(*(stack.processes[name].ready() for name in SERVICES))
@@ -171,6 +172,32 @@ def _answers(url: str) -> Callable[[], Awaitable[bool]]:
             return False
 
     return answers
+
+
+def _has_come_up(url: str) -> Callable[[], Awaitable[bool]]:
+    """Return a check that a service is well, or that waiting longer will not make it so."""
+
+    async def has_come_up() -> bool:
+        health = await health_of(url)
+        return health is not None and (health["well"] or bool(stopped_loops(health)))
+
+    return has_come_up
+
+
+async def health_of(url: str) -> dict[str, Any] | None:
+    """Return what a service says of itself; None when it does not answer."""
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            health: dict[str, Any] = await answer.json()
+    except (aiohttp.ClientError, OSError, ValueError):
+        return None
+    return health
+
+
+def stopped_loops(health: dict[str, Any]) -> list[str]:
+    """Return a sentence for each loop of a service that has stopped for good."""
+    loops = health["loops"].items()
+    return [f"{health['service']}, {name}: {loop['reason']}" for name, loop in loops if loop["condition"] == "stopped"]
 
 
 def _free_port() -> int:

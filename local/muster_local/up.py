@@ -11,7 +11,16 @@ import structlog
 import uvloop
 from muster_contracts.errors import Refused, Unavailable
 
-from muster_local.stack import LocalStack, Report, StackSettings, local_stack
+from muster_local.stack import (
+    LOOPBACK,
+    SERVICES,
+    LocalStack,
+    Report,
+    StackSettings,
+    health_of,
+    local_stack,
+    stopped_loops,
+)
 
 DEMO_PROJECT = "demo"
 
@@ -46,9 +55,20 @@ async def _up(settings: StackSettings, report: Report) -> None:
 
 async def _run(settings: StackSettings, report: Report) -> None:
     async with local_stack(settings, report) as stack:
-        await create_demo_project(stack.url)
+        stopped = await stopped_for_good(stack)
+        if stopped:
+            report("\n".join(["", "Muster is up, but not well:", *(f"  {sentence}" for sentence in stopped)]))
+        else:
+            await create_demo_project(stack.url)
         report(welcome(stack))
         await asyncio.Event().wait()
+
+
+async def stopped_for_good(stack: LocalStack) -> list[str]:
+    """Return a sentence for each loop that stopped while it started, for example at an event nobody can read."""
+    urls = [f"http://{LOOPBACK}:{stack.ports[name]}/healthz" for name in SERVICES]
+    found = await asyncio.gather(*(health_of(url) for url in urls))
+    return [sentence for health in found if health is not None for sentence in stopped_loops(health)]
 
 
 async def create_demo_project(url: str) -> None:

@@ -15,10 +15,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import nats
 import pytest
 import pytest_asyncio
-from muster_journal.permissions import Application
+from muster_contracts.subjects import Aggregate, Subject, Writer
+from muster_journal.permissions import ADMINISTRATOR, Application, inbox_prefix
 from muster_local.stack import LocalStack, StackSettings, local_stack
 from muster_local.up import create_demo_project
 from servers import free_port
@@ -76,6 +79,20 @@ async def run(command: list[str], *, timeout_seconds: float = 120, **environment
         await process.wait()
         raise
     return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+async def write_garbage(stack: LocalStack) -> int:
+    """Write what no service could, as the administrator; return its position."""
+    assert stack.nats is not None
+    password = stack.folder.secrets().administrator
+    client = await nats.connect(
+        stack.nats.url, user=ADMINISTRATOR, password=password, inbox_prefix=inbox_prefix(ADMINISTRATOR)
+    )
+    subject = Subject(Aggregate.WORKLOAD, uuid4(), Writer.SUBMITTER)
+    headers = {"ce-id": str(uuid4()), "ce-type": "WorkloadSubmitted.v1", "ce-time": "2026-01-01T00:00:00Z"}
+    stored = await client.jetstream().publish(str(subject), b"{ garbage", headers=headers)
+    await client.close()
+    return stored.seq
 
 
 @contextlib.asynccontextmanager

@@ -2,13 +2,9 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
 
 import httpx
-import nats
-from muster_contracts.subjects import Aggregate, Subject, Writer
-from muster_journal.permissions import ADMINISTRATOR, inbox_prefix
-from system.conftest import Running
+from system.conftest import Running, write_garbage
 
 READERS = {
     "submitter": {"fold"},
@@ -23,7 +19,7 @@ async def test_an_unreadable_event_stops_its_consumers_with_a_reason_and_nobody_
     await running.muster("submit", "training", "before", "-p", "demo", "--", "true")
     await running.muster("wait", "before", "--for", "Completed", "--timeout", "60s")
     pids = pids_of(running)
-    position = await write_garbage(running)
+    position = await write_garbage(running.stack)
     reason = f"Damaged: The event at position {position} cannot be read: The body of a WorkloadSubmitted.v1 event"
 
     services = await until_stopped(running)
@@ -47,25 +43,26 @@ async def test_an_unreadable_event_stops_its_consumers_with_a_reason_and_nobody_
     assert "Completed" in (await running.muster("list")).out
     assert (await running.muster("history", "before", "-o", "json")).data["records"]
     assert pids_of(running) == pids, "the processes live on"
+    await assert_nothing_is_decided_from_the_past(running, reason)
+
+
+async def assert_nothing_is_decided_from_the_past(running: Running, reason: str) -> None:
+    """A command is refused for now and leaves nothing behind; an audit names the event."""
+    sentence = reason.removeprefix("Damaged: ")
+    body = {"name": "after", "project": "demo", "idempotency_key": "after", "spec": {"image": "python:3.12"}}
+    async with httpx.AsyncClient(base_url=running.stack.url, timeout=30) as client:
+        before = (await client.get("/api/v1/audit/verify")).json()
+        answer = await client.post("/api/v1/workloads/trainings", json=body)
+        after = (await client.get("/api/v1/audit/verify")).json()
+    assert answer.status_code == 503
+    assert sentence in answer.json()["message"]
+    assert not before["ok"]
+    assert sentence in before["differences"][0]
+    assert after == before
 
 
 def pids_of(running: Running) -> dict[str, int | None]:
     return {name: process.pid for name, process in running.stack.processes.items()}
-
-
-async def write_garbage(running: Running) -> int:
-    """Write what no service could, as the administrator; return its position."""
-    stack = running.stack
-    assert stack.nats is not None
-    password = stack.folder.secrets().administrator
-    client = await nats.connect(
-        stack.nats.url, user=ADMINISTRATOR, password=password, inbox_prefix=inbox_prefix(ADMINISTRATOR)
-    )
-    subject = Subject(Aggregate.WORKLOAD, uuid4(), Writer.SUBMITTER)
-    headers = {"ce-id": str(uuid4()), "ce-type": "WorkloadSubmitted.v1", "ce-time": "2026-01-01T00:00:00Z"}
-    stored = await client.jetstream().publish(str(subject), b"{ garbage", headers=headers)
-    await client.close()
-    return stored.seq
 
 
 async def until_stopped(running: Running) -> dict[str, Any]:

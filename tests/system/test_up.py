@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from servers import free_port
-from system.conftest import MUSTER, Ran, run
+from system.conftest import MUSTER, Ran, run, running_stack, write_garbage
 
 SERVICES = ("muster_submitter", "muster_scheduler", "muster_status", "muster_integrations")
 PARTS = (*SERVICES, "nats-server", "postgres", "simcluster")
@@ -111,6 +111,19 @@ async def test_ctrl_c_while_it_starts_stops_what_was_started(tmp_path: Path) -> 
         assert processes
         assert await early.end(signal.SIGINT) == 0
         await until_gone(processes, tmp_path)
+
+
+async def test_a_start_on_an_event_nobody_can_read_comes_up_and_says_so(tmp_path: Path) -> None:
+    async with running_stack(tmp_path / "state") as running:
+        position = await write_garbage(running.stack)
+    async with up(tmp_path / "state") as second:
+        await second.until_said("Muster is up, but not well:")
+        await second.until_said(f"submitter, fold: Damaged: The event at position {position} cannot be read")
+        await second.until_said("Muster is up: ")
+        shown = await run([str(MUSTER), "status"], MUSTER_URL=second.url)
+        assert shown.code == 1
+        assert f"position {position}" in shown.out
+        assert await second.end(signal.SIGINT) == 0
 
 
 async def history(stack: Up, name: str) -> list[dict[str, Any]]:
