@@ -26,7 +26,7 @@ log = structlog.get_logger()
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 STEADY_SECONDS = 5.0
 STOP_SECONDS = 10.0
-ENDS_BEFORE_GIVING_UP = 3
+ENDS_BEFORE_GIVING_UP = 6  # within some seconds: what a killed PostgreSQL left may take one or two to end
 CANNOT_BE_RUN = 127  # what a shell answers
 
 
