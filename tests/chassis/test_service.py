@@ -27,6 +27,34 @@ def test_a_loop_that_waits_for_the_world_is_started_again() -> None:
     assert starts[-1] > starts[0]
 
 
+def pauses_between_runs_of(run_seconds: float) -> list[float]:
+    """Let a loop be interrupted a dozen times, each after so many seconds, and return how long it paused each time."""
+    started, interrupted = [], []
+
+    async def loop() -> None:
+        started.append(asyncio.get_running_loop().time())
+        if len(started) > 12:
+            return
+        await asyncio.sleep(run_seconds)
+        interrupted.append(asyncio.get_running_loop().time())
+        raise Unavailable("the watch was cut off")
+
+    async def world() -> None:
+        async with asyncio.timeout(10_000):
+            await supervise("reader", loop, Health("x"), Random(1))
+
+    run_in_virtual_time(world)
+    return [start - end for start, end in zip(started[1:], interrupted, strict=True)]
+
+
+def test_a_loop_that_ran_well_is_started_again_soon_however_often_it_was_interrupted() -> None:
+    assert max(pauses_between_runs_of(60)) <= 0.1
+
+
+def test_a_loop_that_fails_soon_after_each_start_waits_longer_and_longer() -> None:
+    assert pauses_between_runs_of(1)[-1] >= 5
+
+
 def test_a_loop_that_met_what_it_cannot_read_stops_alone_with_its_reason() -> None:
     health = Health("x")
 

@@ -33,6 +33,8 @@ log = structlog.get_logger()
 Settings = TypeVar("Settings", bound=ServiceSettings)
 Loop = Callable[[], Awaitable[None]]
 
+WELL_AFTER_SECONDS = 10.0  # as long as the longest pause: a try that took this long is rare enough by itself
+
 
 @dataclass(frozen=True)
 class Service:
@@ -46,10 +48,15 @@ class Service:
 
 
 async def supervise(name: str, loop: Loop, health: Health, random: Random) -> None:
-    """Run one loop: again after the world's errors, never again after any other."""
+    """Run one loop: again after the world's errors, never again after any other.
+
+    One that ran for `WELL_AFTER_SECONDS` was well: its next interruption is met with the first, short pause again.
+    """
+    clock = asyncio.get_running_loop().time
     backoff = Backoff(random)
     health.of(name)
     while True:
+        started = clock()
         try:
             health.runs(name)
             await loop()
@@ -64,6 +71,8 @@ async def supervise(name: str, loop: Loop, health: Health, random: Random) -> No
             log.exception("A loop has stopped.", loop=name, exc_info=cause)
         if health.of(name).condition == "stopped":
             return
+        if clock() - started >= WELL_AFTER_SECONDS:
+            backoff.succeeded()
         await asyncio.sleep(backoff.next_pause_seconds())
 
 
