@@ -79,6 +79,17 @@ async def test_malformed_json_is_unreadable(client: httpx.AsyncClient) -> None:
     assert_error(answer, 400, "not valid JSON")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b'{"name": "\xff"}', b"[" * 100_000, b'{"name": ' + b"7" * 5_000 + b"}"],
+    ids=["not UTF-8", "nested without end", "a number without end"],
+)
+async def test_a_body_the_parser_gives_up_on_is_unreadable(client: httpx.AsyncClient, body: bytes) -> None:
+    answer = await client.post("/workloads", content=body, headers={"content-type": "application/json"})
+    assert_error(answer, 400, "The body cannot be read as JSON.")
+    assert answer.json()["details"] == "Unreadable"
+
+
 async def test_an_invalid_command_has_a_complaint_for_each_field(client: httpx.AsyncClient) -> None:
     body = {"name": "Hello", "project": "demo", "kind": "training", "spec": {"image": "x", "colour": "red"}}
     answer = await client.post("/workloads", json=body)

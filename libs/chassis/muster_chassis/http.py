@@ -92,6 +92,8 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, Refused):  # FastAPI wraps what goes wrong while it reads the body
         return await _refused(request, error.__cause__)
+    if isinstance(error.__cause__, ValueError | RecursionError):  # no UTF-8, a number without end, nesting without end
+        return _answer(400, "The body cannot be read as JSON.", RefusalCode.UNREADABLE)
     if error.status_code == 404:
         return _answer(404, f"There is nothing at {request.url.path}.", RefusalCode.NOT_FOUND)
     if error.status_code == 405:
