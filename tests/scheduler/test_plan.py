@@ -90,6 +90,12 @@ def test_a_tolerated_taint_is_no_hindrance() -> None:
     assert where(planned(tainted, *group("p", [tolerant]))) == {"p": "a"}
 
 
+def test_a_toleration_of_another_effect_does_not_help() -> None:
+    tainted = node("a", taints=(Taint(key="team", value="x", effect="NoSchedule"),))
+    intolerant = pod("p", "p", tolerations=(Toleration(key="team", operator="Exists", effect="NoExecute"),))
+    assert planned(tainted, *group("p", [intolerant])).placements == ()
+
+
 def test_a_node_selector_is_obeyed() -> None:
     choosy = pod("p", "p", node_selector={"zone": "b"})
     made = planned(node("a", labels={"zone": "a"}), node("b", labels={"zone": "b"}), *group("p", [choosy]))
@@ -200,5 +206,6 @@ def test_any_plan_of_any_cluster_is_sound_repeatable_and_explains_everybody(
     assert again.placements == made.placements
     placed = {placement.pod_id for placement in made.placements}
     explained = {blocked.pod_group_id for blocked in made.blocked}
-    for waiting in state_of(*events, *[event for one in groups for event in one]).groups.values():
-        assert set(waiting.pods) <= placed or waiting.id in explained
+    state = state_of(*events, *[event for one in groups for event in one])
+    for waiting in state.groups.values():
+        assert set(state.members[waiting.id]) <= placed or waiting.id in explained

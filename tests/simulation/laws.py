@@ -30,6 +30,7 @@ async def check_laws(world: World) -> None:
     """Check everything. Each law raises AssertionError with what broke it."""
     events = await world.events()
     no_device_is_over_committed(events)
+    no_promise_is_left_open(events)
     no_pod_is_bound_twice(events)
     every_workload_is_discovered_once(events)
     no_kubelet_refused_a_pod(world)
@@ -51,6 +52,14 @@ def no_device_is_over_committed(events: list[Recorded]) -> None:
         for free in take_snapshot(state).nodes:
             assert min(free.devices, default=0) >= 0, f"{free.node.name} is over-committed at {recorded.position}"
             assert min(free.cpu_milli, free.memory_bytes, free.pods) >= 0, f"{free.node.name} at {recorded.position}"
+
+
+def no_promise_is_left_open(events: list[Recorded]) -> None:
+    """Every promise was kept or taken back."""
+    state = State()
+    for recorded in events:
+        state.apply(recorded)
+    assert not state.promises, f"Promises that nobody closed: {list(state.promises.values())[:2]}"
 
 
 def _gangs_are_whole(state: State, made: e.PlanMade) -> None:

@@ -52,22 +52,23 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     async def fold_and_wake(batch: Batch) -> None:
         await planning.fold(batch)
         for recorded in batch.events:
-            if isinstance(recorded.event, PlanMade) and planning.epoch == planning.state.epoch:
+            if isinstance(recorded.event, PlanMade) and planning.leads:
                 for placement in recorded.event.placements:
                     deeds.want(placement.workload_id)
 
     async def fold() -> None:
         await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold")
 
-    async def execute() -> None:
-        await planning.led.wait()
-        for workload_id in execution.open_workloads():  # what an earlier life promised and did not report
-            deeds.want(workload_id)
-        await deeds.run()
+    async def adopt() -> None:
+        while True:
+            await planning.led.wait()
+            planning.led.clear()
+            for workload_id in execution.open_workloads():  # what others, or an earlier life, promised
+                deeds.want(workload_id)
 
     return Service(
         health=health,
-        loops={"fold": fold, "planning": planning.run, "execution": execute},
+        loops={"fold": fold, "planning": planning.run, "adoption": adopt, "execution": deeds.run},
         api=make_api("Muster scheduler", health),
         closers=(ports.journal.close, ports.cluster.close),
         random=ports.random,

@@ -52,10 +52,12 @@ class Execution:
 
     async def keep(self, workload_id: UUID) -> None:
         """Bind every promised pod of a workload; then write who is bound and which promises were given up."""
-        promises = [p for p in self._planning.state.promises.values() if p.placement.workload_id == workload_id]
-        if not promises:
+        state = self._planning.state
+        entry = state.workloads.get(workload_id)
+        if entry is None or not entry.promised or not self._planning.leads:
             return
-        version = self._planning.state.workload(workload_id).version
+        promises = [state.promises[pod_id] for pod_id in entry.promised]
+        version = entry.version
         results = await asyncio.gather(*(self._bind(promise) for promise in promises))
         refusals = [result for result in results if result is not None]
         refused = {refusal.promise.placement.pod_id for refusal in refusals}
@@ -91,6 +93,8 @@ class Execution:
             pod = await self._cluster.get(PODS, placement.namespace, placement.name)
         except NotFound:
             return None
+        except Rejected as error:  # nobody knows yet what the pod is, so the promise stays
+            raise Unavailable(f"Pod {placement.name} may not be looked at: {error.message}") from error
         return pod if pod.metadata.uid == str(placement.pod_id) else None
 
     async def _fence(self, promise: Promise, message: str) -> Refusal | None:
@@ -101,6 +105,8 @@ class Execution:
             pod = await self._cluster.patch(PODS, placement.namespace, placement.name, body, patch_type=PatchType.MERGE)
         except (NotFound, Conflicted):
             return Refusal(promise, f"Pod {placement.name} is gone.")
+        except Rejected as error:  # an earlier binding may still come: the promise must not be given up unfenced
+            raise Unavailable(f"Pod {placement.name} may not be patched: {error.message}") from error
         if pod.spec.node_name == placement.node:
             return None
         return Refusal(promise, f"Kubernetes refused to bind {placement.name}: {message}")

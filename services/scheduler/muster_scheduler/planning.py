@@ -41,7 +41,12 @@ class Planning:
         self._instance = instance
         self._changed = asyncio.Event()
         self.led = asyncio.Event()
-        """Set once we lead for the first time; promises are kept only from then on."""
+        """Set whenever we take the lead; whoever keeps promises then looks at all that are open, and clears it."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether we lead, as far as we have read."""
+        return self.epoch > 0 and self.epoch == self.state.epoch
 
     async def fold(self, batch: Batch) -> None:
         """Apply a batch of the journal and wake the loop."""
@@ -69,7 +74,7 @@ class Planning:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self.state.epoch != self.epoch:
+            if not self.leads:
                 raise Unavailable("Another scheduler took the lead.")
             await self.cycle()
             await asyncio.sleep(self._settings.cycle_pause_seconds)
@@ -106,7 +111,6 @@ class Planning:
             try:
                 version = await self._journal.append(event, expected=version, event_id=uuid5(plan_id, str(number)))
             except Conflict as lost:
-                await self.progress.reach(lost.actual)
                 raise Unavailable("Another scheduler took the lead.") from lost
         await self.progress.reach(version)
 

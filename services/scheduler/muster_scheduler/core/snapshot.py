@@ -108,7 +108,7 @@ def _free_devices(node: NodeObserved, uses: list[Use]) -> tuple[int, ...]:
         for share in devices:
             if share.index < len(free):
                 free[share.index] -= share.portion_millionths
-    nameless = node.others.gpu_millionths // WHOLE_GPU + sum(count for _, count, devices in uses if not devices)
+    nameless = -(-node.others.gpu_millionths // WHOLE_GPU) + sum(count for _, count, devices in uses if not devices)
     for index in reversed(range(len(free))):
         if nameless and free[index] == WHOLE_GPU:
             free[index], nameless = 0, nameless - 1
@@ -116,7 +116,7 @@ def _free_devices(node: NodeObserved, uses: list[Use]) -> tuple[int, ...]:
 
 
 def _waiting(state: State, group: Group) -> WaitingGroup | None:
-    members = [state.pods[pod_id] for pod_id in group.pods if pod_id in state.pods]
+    members = [state.pods[pod_id] for pod_id in state.members.get(group.id, ())]
     pods = sorted((pod.facts for pod in members if _wants_place(state, pod)), key=lambda pod: (pod.name, pod.pod_id))
     if not pods:
         return None

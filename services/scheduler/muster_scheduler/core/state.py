@@ -55,7 +55,6 @@ class Group:
     sub_groups: tuple[SubGroup, ...]
     priority_class: str
     node_pools: tuple[str, ...]
-    pods: dict[UUID, None] = field(default_factory=dict)
     blocked: str = ""  # the essence of the reason last written
 
 
@@ -69,11 +68,17 @@ class Promise:
 
 @dataclass(slots=True)
 class WorkloadEntry:
-    """What matters of a workload: its project, and the last position on our own subject of it."""
+    """What matters of a workload: its project, its groups and open promises, our own subject's last position.
+
+    One that is gone is kept until its last promise is closed, for that is written under its version.
+    """
 
     project: str = ""
     name: str = ""
     version: int = 0
+    gone: bool = False
+    groups: set[UUID] = field(default_factory=set)
+    promised: dict[UUID, None] = field(default_factory=dict)  # pods, in the order of their promises
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ class State:
     nodes: dict[str, e.NodeObserved] = field(default_factory=dict)
     pods: dict[UUID, Pod] = field(default_factory=dict)
     groups: dict[UUID, Group] = field(default_factory=dict)
+    members: dict[UUID, dict[UUID, None]] = field(default_factory=dict)  # pods by group, formed already or not
     workloads: dict[UUID, WorkloadEntry] = field(default_factory=dict)
     projects: dict[str, e.ProjectChanged] = field(default_factory=dict)
     departments: dict[str, e.DepartmentChanged] = field(default_factory=dict)
@@ -110,7 +116,8 @@ class State:
             case e.NodeObserved():
                 self.nodes[event.name] = event
             case e.NodeGone():
-                self.nodes.pop(event.name, None)
+                if (node := self.nodes.get(event.name)) is not None and node.node_id == event.node_id:
+                    del self.nodes[event.name]  # and not the one that has its name now
             case e.PodObserved():
                 for facts in event.pods:
                     self._see_pod(event.workload_id, facts)
@@ -119,6 +126,7 @@ class State:
                     self._forget_pod(mark.pod_id)
             case e.PodMoved():
                 if (pod := self.pods.get(event.pod_id)) is not None:
+                    self._leave_group(pod.facts)
                     pod.workload_id = event.new_workload_id
             case e.PodGroupFormed():
                 self._form_group(event)
@@ -176,19 +184,28 @@ class State:
         pod = self.pods.get(facts.pod_id)
         if pod is None:
             pod = self.pods[facts.pod_id] = Pod(workload_id, facts)
+        elif pod.facts.pod_group_id != facts.pod_group_id:
+            self._leave_group(pod.facts)
         pod.facts, pod.workload_id = facts, workload_id
         if facts.node and (pod.assignment is None or pod.assignment.node != facts.node):
             pod.assignment = Assignment(facts.node, parse_devices(facts.gpus))
-        if facts.pod_group_id is not None and (group := self.groups.get(facts.pod_group_id)) is not None:
-            group.pods[facts.pod_id] = None
+        if facts.pod_group_id is not None:
+            self.members.setdefault(facts.pod_group_id, {})[facts.pod_id] = None
 
     def _forget_pod(self, pod_id: UUID) -> None:
-        pod = self.pods.pop(pod_id, None)
-        if pod is not None and pod.facts.pod_group_id in self.groups:
-            self.groups[pod.facts.pod_group_id].pods.pop(pod_id, None)
+        if (pod := self.pods.pop(pod_id, None)) is not None:
+            self._leave_group(pod.facts)
+
+    def _leave_group(self, facts: PodFacts) -> None:
+        """Take a pod out of the group it was in; a pod is in one group at a time."""
+        if facts.pod_group_id is None or (members := self.members.get(facts.pod_group_id)) is None:
+            return
+        members.pop(facts.pod_id, None)
+        if not members:
+            del self.members[facts.pod_group_id]
 
     def _form_group(self, event: e.PodGroupFormed) -> None:
-        members = {pod_id: None for pod_id, pod in self.pods.items() if pod.facts.pod_group_id == event.pod_group_id}
+        self.workload(event.workload_id).groups.add(event.pod_group_id)
         self.groups[event.pod_group_id] = Group(
             id=event.pod_group_id,
             workload_id=event.workload_id,
@@ -197,44 +214,55 @@ class State:
             sub_groups=event.sub_groups,
             priority_class=event.priority_class or PriorityClass.TRAIN,
             node_pools=event.node_pools,
-            pods=members,
         )
 
     def _change_group(self, event: e.PodGroupChanged) -> None:
         if event.dissolved:
             self.groups.pop(event.pod_group_id, None)
+            self.workload(event.workload_id).groups.discard(event.pod_group_id)
         elif (group := self.groups.get(event.pod_group_id)) is not None:
             group.min_members, group.sub_groups = event.min_members, event.sub_groups
 
     def _forget_workload(self, workload_id: UUID) -> None:
-        self.workloads.pop(workload_id, None)
-        for group_id in [group.id for group in self.groups.values() if group.workload_id == workload_id]:
-            del self.groups[group_id]
+        entry = self.workload(workload_id)
+        for group_id in entry.groups:
+            self.groups.pop(group_id, None)
+        entry.groups.clear()
+        entry.gone = True
+        self._forget_if_done(workload_id)
+
+    def _forget_if_done(self, workload_id: UUID) -> None:
+        entry = self.workloads.get(workload_id)
+        if entry is not None and entry.gone and not entry.promised:
+            del self.workloads[workload_id]
 
     def _promise(self, event: e.PlanMade, position: int) -> None:
         self.plan_version = position
         for placement in event.placements:
             self.promises[placement.pod_id] = Promise(event.plan_id, placement)
+            self.workload(placement.workload_id).promised[placement.pod_id] = None
 
     def _confirm(self, event: e.PodScheduled, position: int) -> None:
-        entry = self.workload(event.workload_id)
-        entry.version = position
+        self.workload(event.workload_id).version = position
         for bound in event.pods:
             self._close_promise(event.plan_id, bound.pod_id)
             if (pod := self.pods.get(bound.pod_id)) is not None:
                 pod.assignment = Assignment(bound.node, bound.devices)
         if (group := self.groups.get(event.pod_group_id)) is not None:
             group.blocked = ""
+        self._forget_if_done(event.workload_id)
 
     def _release(self, event: e.PlacementReleased, position: int) -> None:
         self.workload(event.workload_id).version = position
         for pod_id in event.pod_ids:
             self._close_promise(event.plan_id, pod_id)
+        self._forget_if_done(event.workload_id)
 
     def _close_promise(self, plan_id: UUID, pod_id: UUID) -> None:
         """Close the promise of that plan alone: a later plan may have promised the pod another place."""
         if (promise := self.promises.get(pod_id)) is not None and promise.plan_id == plan_id:
             del self.promises[pod_id]
+            self.workload(promise.placement.workload_id).promised.pop(pod_id, None)
 
     def _block(self, event: e.WorkloadBlocked, position: int) -> None:
         self.workload(event.workload_id).version = position

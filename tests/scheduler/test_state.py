@@ -1,0 +1,88 @@
+"""The fold: who belongs where, what is promised, and what late or strange events must not break."""
+
+from muster_contracts import events as e
+from muster_contracts.values import Placement
+from muster_scheduler.core.plan import plan
+from muster_scheduler.core.snapshot import take_snapshot
+from muster_scheduler.core.state import State
+from scheduler.worlds import gang, group, id_of, node, pod, recorded, state_of
+
+
+def promised(name: str) -> e.PlanMade:
+    placement = Placement(
+        workload_id=id_of(f"workload/{name}"),
+        pod_group_id=id_of(f"group/{name}"),
+        pod_id=id_of(f"pod/{name}"),
+        namespace="muster-demo",
+        name=name,
+        resource_version="7",
+        node="a",
+    )
+    return e.PlanMade(
+        cluster_id=id_of("cluster"),
+        plan_id=id_of("plan"),
+        based_on=1,
+        epoch=1,
+        planner_version="1",
+        settings_digest="d",
+        step_limit=1,
+        placements=(placement,),
+    )
+
+
+def blocked(name: str) -> e.WorkloadBlocked:
+    ids = {"workload_id": id_of(f"workload/{name}"), "pod_group_id": id_of(f"group/{name}")}
+    return e.WorkloadBlocked.model_validate({**ids, "code": "NoFittingNode", "reason": "It waits."})
+
+
+def test_a_pod_that_changes_its_group_is_in_one_group_and_placed_once() -> None:
+    alone = group("alone", [pod("p", "alone")])
+    workload_id = id_of("workload/alone")
+    regrouped = [
+        e.PodGroupFormed(workload_id=workload_id, pod_group_id=id_of("group/gang"), name="gang", min_members=1),
+        e.PodObserved(workload_id=workload_id, pods=(pod("p", "gang"),)),
+    ]
+    state = state_of(node("a"), *alone, *regrouped)
+    made = plan(take_snapshot(state), step_limit=10)
+    assert [placement.pod_group_id for placement in made.placements] == [id_of("group/gang")]
+
+
+def test_a_pod_seen_before_its_group_was_formed_is_in_it() -> None:
+    formed, observed = gang("g", 2)
+    state = state_of(node("a"), observed, formed)
+    assert len(plan(take_snapshot(state), step_limit=10).placements) == 2
+
+
+def test_a_late_end_of_a_node_does_not_take_the_one_that_has_its_name_now() -> None:
+    old, new = node("a", node_id=id_of("old")), node("a", node_id=id_of("new"))
+    state = state_of(old, new, e.NodeGone(node_id=id_of("old"), name="a"))
+    assert state.nodes["a"].node_id == id_of("new")
+    assert state_of(old, e.NodeGone(node_id=id_of("old"), name="a")).nodes == {}
+
+
+def test_a_workload_that_is_gone_is_remembered_until_its_promises_are_closed() -> None:
+    workload_id = id_of("workload/w")
+    gone = e.WorkloadGone(workload_id=workload_id, end_seen=True)
+    state = state_of(node("a"), *group("w", [pod("w", "w")]), blocked("w"), promised("w"), gone)
+    assert state.workloads[workload_id].version == 4
+    assert list(state.workloads[workload_id].promised) == [id_of("pod/w")]
+    released = e.PlacementReleased(
+        workload_id=workload_id,
+        pod_group_id=id_of("group/w"),
+        plan_id=id_of("plan"),
+        pod_ids=(id_of("pod/w"),),
+        reason="Pod w is gone.",
+    )
+    state.apply(recorded([released], first=state.position + 1)[0])
+    assert workload_id not in state.workloads
+    assert state.promises == {}
+
+
+def test_an_event_applied_again_changes_nothing() -> None:
+    events = recorded([node("a"), *gang("g", 2), promised("g-0")])
+    once, twice = State(), State()
+    for one in events:
+        once.apply(one)
+    for one in [*events, *events]:
+        twice.apply(one)
+    assert once == twice
