@@ -72,7 +72,8 @@ class World:
         self.tasks[name] = asyncio.create_task(run_loops(service), name=name)
 
     async def kill(self, name: str) -> None:
-        """End a service wherever it is."""
+        """End a service wherever it is; none of its loops may have stopped by itself before."""
+        _refuse_stopped_loops(self.services[name])
         task = self.tasks.pop(name)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -146,7 +147,6 @@ async def play(seed: int, story: Callable[[World], Awaitable[None]]) -> World:
             world.start(name)
         await story(world)
         for name in list(world.tasks):
-            _refuse_stopped_loops(world.services[name])
             await world.kill(name)
         return world
 
