@@ -104,7 +104,9 @@ def test_a_file_without_a_project_goes_to_the_project_of_the_environment(
         (["submit", "-f", "no-such-file.yaml"], 3, "no-such-file.yaml cannot be read: No such file or directory."),
         (["submit", "training", "x", "--gpu", "many"], 2, "Usage: muster submit training"),
         (["frobnicate"], 2, "Usage: muster "),
-        (["wait", "x", "--for", "Done"], 2, "Usage: muster wait"),
+        (["wait", "x", "--for", "Done"], 2, "'Done' is not a phase; the phases are Creating, Pending, "),
+        (["list", "--phase", ""], 2, "'' is not a phase; the phases are Creating, Pending, "),
+        (["submit", "training", "x", "-p", "demo", "-e", "A=\udcff"], 2, "The request cannot be sent as JSON: "),
     ],
 )
 def test_a_slip_is_told_before_anything_is_asked(
@@ -116,13 +118,44 @@ def test_a_slip_is_told_before_anything_is_asked(
     assert muster.asked == []
 
 
-@pytest.mark.parametrize("text", ["kind: [training", "kind: Job", "- training", "", "\xff"])
+@pytest.mark.parametrize(
+    "text", ["kind: [training", "kind: Job", "- training", "", "\xff", "kind: [training]", "a: 2026-13-45"]
+)
 def test_a_file_that_is_no_request_is_told(muster: Muster, types: Type, tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.yaml").write_bytes(text.encode("latin-1"))
     typed = types("submit", "-f", str(tmp_path / "odd.yaml"))
     assert typed.code == 2
     assert "odd.yaml is not valid YAML" in typed.err or "does not say `kind: training`" in typed.err
     assert muster.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("name: 2026-01-01", "2026-01-01 is a date"),
+        ("2026-01-01: name", "keys must be str, int, float, bool or None, not datetime.date"),
+        ("n: .nan", "Out of range float values are not JSON compliant"),
+        ("n: &itself [*itself]", "Circular reference detected"),
+        ("n: !!set {a}", "{'a'} is a set"),
+    ],
+)
+def test_a_file_that_says_more_than_json_can_is_told_with_the_way_out(
+    muster: Muster, types: Type, tmp_path: Path, line: str, reason: str
+) -> None:
+    (tmp_path / "odd.yaml").write_text(f"kind: training\nproject: demo\n{line}\n")
+    typed = types("submit", "-f", str(tmp_path / "odd.yaml"))
+    assert (typed.code, typed.out) == (2, "")
+    assert typed.err.splitlines() == [
+        f"The request cannot be sent as JSON: {reason}.",
+        "Put a value in quotes where text is meant.",
+    ]
+    assert muster.asked == []
+
+
+@pytest.mark.parametrize("kind", ["training", "workspace"])
+def test_the_option_for_node_pools_does_not_promise_what_the_scheduler_does_not_do(types: Type, kind: str) -> None:
+    words = " ".join(types("submit", kind, "--help").out.split())
+    assert "Recorded; the scheduler does not choose by node pool yet." in words
 
 
 # ---------------------------------------------------------------- which workload

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 import typer
-from muster_contracts.phases import Phase
 
 from muster_cli.completing import project_names
 from muster_cli.output import Format, Output, age, gpus, plain, print_data, print_table, progress, say, styled_phase
+from muster_cli.phase_names import phase_named, phase_names
 
 
 def list_workloads(
@@ -17,7 +17,10 @@ def list_workloads(
         ),
     ] = "",
     all_projects: Annotated[bool, typer.Option("--all-projects", "-A", help="Whatever MUSTER_PROJECT says.")] = False,
-    phase: Annotated[Phase | None, typer.Option("--phase", help="Only in this phase.", case_sensitive=False)] = None,
+    phase: Annotated[
+        str | None,
+        typer.Option("--phase", help="Only in this phase.", metavar="PHASE", autocompletion=phase_names),
+    ] = None,
     search: Annotated[str | None, typer.Option("--search", help="Only those whose name contains this.")] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Those that are gone, instead.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
@@ -29,7 +32,12 @@ def list_workloads(
     from muster_cli.settings import CommandLineSettings
 
     chosen = None if all_projects else project or None
-    wanted = {"project": chosen, "phase": phase, "search": search, "deleted": str(deleted).lower()}
+    wanted = {
+        "project": chosen,
+        "phase": None if phase is None else phase_named(phase),
+        "search": search,
+        "deleted": str(deleted).lower(),
+    }
     with Client(CommandLineSettings.read()) as client, progress("Asking …"):
         answer = client.get("/workloads", **wanted, limit=limit, offset=offset)
         if chosen and not answer["workloads"]:

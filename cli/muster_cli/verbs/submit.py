@@ -1,5 +1,6 @@
 """`muster submit`: ask for a training or a workspace, from options or from a file."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +31,10 @@ Label = Annotated[list[str] | None, typer.Option("--label", help="KEY=VALUE on t
 Annotation = Annotated[
     list[str] | None, typer.Option("--annotation", help="KEY=VALUE on the pods, as often as needed.")
 ]
-Pools = Annotated[list[str] | None, typer.Option("--node-pool", help="Where it may run, in order of preference.")]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option("--node-pool", help="Recorded; the scheduler does not choose by node pool yet."),
+]
 BackoffLimit = Annotated[int, typer.Option("--backoff-limit", help="How often failed pods are tried again.")]
 Priority = Annotated[str | None, typer.Option("--priority", help="train, interactive-preemptible, build or inference.")]
 Parallelism = Annotated[int, typer.Option("--parallelism", help="Pods at once.")]
@@ -174,9 +178,9 @@ def _read_file(file: Path) -> dict[str, Any]:
         request = yaml.safe_load(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
     except OSError as error:
         raise Failure(Exit.NOT_FOUND, f"{file} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date like 2026-13-45
         raise Failure(Exit.INVALID, f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(request, dict) or request.get("kind") not in {"training", "workspace"}:
+    if not isinstance(request, dict) or request.get("kind") not in ("training", "workspace"):  # it may be unhashable
         raise Failure(
             Exit.INVALID,
             f"{file} does not say `kind: training` or `kind: workspace`.",
@@ -195,6 +199,7 @@ def _submit(request: dict[str, Any], key: str | None, output: Format) -> None:
         raise Failure(Exit.INVALID, "No project is named.", "Add --project NAME, or set MUSTER_PROJECT.")
     key = key or request.get("idempotency_key") or str(uuid4())
     body = {**request, "project": project, "idempotency_key": key}
+    _refuse_what_json_cannot_say(body)
     kind = body.pop("kind")
     with Client(settings) as client, progress(f"Submitting {request.get('name')} …"):
         answer = client.post(f"/workloads/{kind}s", body)
@@ -203,3 +208,16 @@ def _submit(request: dict[str, Any], key: str | None, output: Format) -> None:
         say(f"{kind.capitalize()} {answer['name']} is submitted to {answer['project']} as {answer['workload_id']}.")
     else:
         print_data(answer, output)
+
+
+def _refuse_what_json_cannot_say(body: dict[str, Any]) -> None:
+    """YAML knows dates, sets, not-a-number and lists inside themselves; a shell, text that is no UTF-8."""
+    try:
+        json.dumps(body, allow_nan=False, ensure_ascii=False, default=_name_what_it_is).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"The request cannot be sent as JSON: {error}."
+        raise Failure(Exit.INVALID, message, "Put a value in quotes where text is meant.") from error
+
+
+def _name_what_it_is(value: Any) -> Any:
+    raise TypeError(f"{value} is a {type(value).__name__}")

@@ -9,6 +9,7 @@ from muster_contracts.phases import TERMINAL_PHASES, Phase
 
 from muster_cli.failure import Exit, Failure
 from muster_cli.output import progress, say
+from muster_cli.phase_names import phase_named, phase_names
 from muster_cli.verbs.describe import Project, Workload
 
 PAUSE_SECONDS = 0.25
@@ -17,7 +18,15 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 
 def wait(
     workload: Workload,
-    wanted: Annotated[Phase, typer.Option("--for", help="The phase to wait for.", case_sensitive=False)],
+    phase: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            help=f"The phase to wait for: {', '.join(Phase)}.",
+            metavar="PHASE",
+            autocompletion=phase_names,
+        ),
+    ],
     project: Project = "",
     timeout: Annotated[str, typer.Option("--timeout", help="How long: 90s, 5m, 1h.")] = "5m",
 ) -> None:
@@ -30,6 +39,7 @@ def wait(
     from muster_cli.settings import CommandLineSettings
     from muster_cli.workloads import find_workload
 
+    wanted = phase_named(phase)
     deadline = time.monotonic() + _seconds(timeout)
     with Client(CommandLineSettings.read()) as client:
         found = find_workload(client, workload, project)
