@@ -31,6 +31,8 @@ class Fault(StrEnum):
     UNREACHABLE = "unreachable"  # no answer at all
     BUSY = "busy"  # 503
     FORBIDDEN = "forbidden"  # 403
+    NOT_VALID = "not valid"  # 400
+    MISSING = "missing"  # 404
     EXPIRED = "expired"  # 410 as status
     EXPIRED_LATER = "expired later"  # 410 as the last event of a watch, or on a later page
     CUT = "cut"  # the connection breaks after some bytes
@@ -42,10 +44,10 @@ class Fault(StrEnum):
 BREAKS = (Fault.NONE, Fault.UNREACHABLE, Fault.BUSY, Fault.CUT)
 """Faults through which a server still tells everything."""
 
-PASSING = tuple(fault for fault in Fault if fault is not Fault.FORBIDDEN)
+PASSING = tuple(fault for fault in Fault if fault is not Fault.MISSING)
 """Faults that waiting mends."""
 
-CODES = {Fault.BUSY: 503, Fault.FORBIDDEN: 403, Fault.EXPIRED: 410}
+CODES = {Fault.BUSY: 503, Fault.FORBIDDEN: 403, Fault.NOT_VALID: 400, Fault.MISSING: 404, Fault.EXPIRED: 410}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from muster_cluster.port import (
     Conflicted,
     EvictionBlocked,
     Expired,
+    Forbidden,
     NotFound,
     Rejected,
     Resource,
@@ -43,8 +44,8 @@ async def cluster_behind(handler: Handler, folder: Path, user: str = "{}") -> As
     ("code", "error"),
     [
         (400, Rejected),
-        (401, Rejected),
-        (403, Rejected),
+        (401, Unavailable),
+        (403, Forbidden),
         (404, NotFound),
         (405, Rejected),
         (408, Unavailable),
@@ -94,6 +95,32 @@ async def test_an_answer_that_is_not_json_is_the_worlds_fault(tmp_path: Path) ->
     async with cluster_behind(captive_portal, tmp_path) as cluster:
         with pytest.raises(Unavailable, match="not answer in JSON"):
             await cluster.get(PODS, "default", "a")
+
+
+async def test_what_may_not_be_read_is_the_worlds_trouble_and_what_may_not_be_written_a_refusal(tmp_path: Path) -> None:
+    async def forbidding(_: web.Request) -> web.Response:
+        return web.json_response({"code": 403, "message": "not yours"}, status=403)
+
+    async with cluster_behind(forbidding, tmp_path) as cluster:
+        with pytest.raises(Unavailable, match="not yours"):
+            await cluster.get(PODS, "default", "a")
+        with pytest.raises(Unavailable, match="not yours"):
+            await cluster.list_page(PODS)
+        with pytest.raises(Unavailable, match="not yours"):
+            await anext(cluster.watch(PODS, resource_version="4"))
+        with pytest.raises(Forbidden, match="not yours"):
+            await cluster.delete(PODS, "default", "a")
+        with pytest.raises(Forbidden, match="not yours"):
+            await anext(cluster.logs("default", "a"))
+
+
+async def test_a_watch_that_is_no_longer_allowed_is_the_worlds_trouble(tmp_path: Path) -> None:
+    async def revoked(_: web.Request) -> web.Response:
+        return web.Response(body=line("ERROR", {"code": 403, "message": "not yours"}))
+
+    async with cluster_behind(revoked, tmp_path) as cluster:
+        with pytest.raises(Unavailable, match="not yours"):
+            await anext(cluster.watch(PODS, resource_version="4"))
 
 
 async def test_an_empty_list_may_be_written_as_null(tmp_path: Path) -> None:
@@ -207,7 +234,7 @@ async def test_the_token_of_the_kubeconfig_is_sent_and_read_anew_when_it_has_run
     async with cluster_behind(guarded, tmp_path, f"{{tokenFile: {token}}}") as cluster:
         assert await cluster.version() == "v1.37.0"
         good = "second"
-        with pytest.raises(Rejected, match="Unauthorized"):
+        with pytest.raises(Unavailable, match="Unauthorized"):
             await cluster.version()
         token.write_text("second")
         assert await cluster.version() == "v1.37.0"

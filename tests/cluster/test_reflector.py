@@ -8,13 +8,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from cluster.history_server import BREAKS, PASSING, Fault, History, HistoryServer, Turn, kubeconfig, over_http
+from cluster.history_server import BREAKS, CODES, PASSING, Fault, History, HistoryServer, Turn, kubeconfig, over_http
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.metadata import Key
 from muster_cluster.objects import AnyObject
-from muster_cluster.port import Rejected, Resource
+from muster_cluster.port import NotFound, Resource
 from muster_cluster.reflector import Batch, Delta, Patience, Reflector
 
 THINGS = Resource("example.org", "v1", "things", "Thing", AnyObject)
@@ -191,9 +191,22 @@ async def test_a_reflector_resumes_from_where_it_was_when_the_connection_breaks(
     assert told.synced == 1
 
 
-async def test_what_is_not_allowed_ends_the_reflector() -> None:
-    server = HistoryServer(History([]), [Turn(Fault.BUSY), Turn(Fault.FORBIDDEN)])
-    with pytest.raises(Rejected, match="refused with 403"):
+@pytest.mark.parametrize("refusal", [Fault.FORBIDDEN, Fault.NOT_VALID])
+async def test_what_is_refused_is_asked_again_until_it_is_allowed(refusal: Fault) -> None:
+    server = HistoryServer(History([("put", "a")]), [Turn(refusal), Turn(refusal), Turn()])
+    reflector = reflect(server)
+    told = Told()
+    async with aclosing(reflector.run()) as batches:
+        told.take(await anext(batches))
+        assert (reflector.failures, reflector.trouble) == (2, f"refused with {CODES[refusal]}")
+        told.take(await anext(batches))
+        assert (reflector.failures, reflector.trouble) == (0, "")
+    assert told.state() == server.history.state()
+
+
+async def test_a_kind_that_is_not_there_ends_the_reflector() -> None:
+    server = HistoryServer(History([]), [Turn(Fault.BUSY), Turn(Fault.MISSING)])
+    with pytest.raises(NotFound, match="refused with 404"):
         async for _ in reflect(server).run():
             pass
 

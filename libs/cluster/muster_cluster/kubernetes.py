@@ -24,6 +24,7 @@ from muster_cluster.port import (
     Conflicted,
     EvictionBlocked,
     Expired,
+    Forbidden,
     NotFound,
     Page,
     PatchType,
@@ -92,7 +93,8 @@ class KubernetesCluster:
         patience = self._watch_timeout_seconds + 30.0
         request = Request("GET", resource.path(namespace), query, timeout_seconds=patience)
         async with self._transport.stream(request) as stream:
-            await _raise_unless_ok(stream.status, stream.chunks)
+            if stream.status >= 300:
+                raise _error_of_read(stream.status, await _whole(stream.chunks))
             async for lines in _lines(stream.chunks):
                 events, error = _events(lines, resource.model)
                 if events:
@@ -190,7 +192,8 @@ class KubernetesCluster:
         )
         request = Request("GET", PODS.path(namespace, pod, "log"), query, timeout_seconds=None if follow else 30.0)
         async with self._transport.stream(request) as stream:
-            await _raise_unless_ok(stream.status, stream.chunks)
+            if stream.status >= 300:
+                raise error_of(stream.status, await _whole(stream.chunks))
             async for chunk in stream.chunks:
                 yield chunk
 
@@ -205,7 +208,7 @@ class KubernetesCluster:
     async def _exchange(self, request: Request) -> Answer:
         answer = await self._transport.request(request)
         if answer.status >= 300:
-            raise error_of(answer.status, answer.body)
+            raise (_error_of_read if request.method == "GET" else error_of)(answer.status, answer.body)
         return answer
 
 
@@ -298,7 +301,7 @@ def _events(
     for line in lines:
         frame = _decode(line, _Frame)
         if frame.type == "ERROR":
-            return events, error_of(0, bytes(frame.object))
+            return events, _error_of_read(0, bytes(frame.object))
         events.append(_event(frame, model))
     return events, None
 
@@ -320,9 +323,8 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[bytes], No
             yield lines
 
 
-async def _raise_unless_ok(status: int, chunks: AsyncIterator[bytes]) -> None:
-    if status >= 300:
-        raise error_of(status, b"".join([chunk async for chunk in chunks]))
+async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])
 
 
 def error_of(status: int, body: bytes) -> ClusterError | Unavailable:
@@ -338,19 +340,28 @@ def error_of(status: int, body: bytes) -> ClusterError | Unavailable:
     return _error_of_code(code)(message)
 
 
+def _error_of_read(status: int, body: bytes) -> ClusterError | Unavailable:
+    """Return the error of a get, a list or a watch: what may not be seen today may be seen when the rights are mended.
+
+    A log is another matter: somebody waits for the answer, and is to hear why there is none.
+    """
+    error = error_of(status, body)
+    return Unavailable(error.message) if isinstance(error, Forbidden) else error
+
+
+_ERRORS: Final[Mapping[int, type[ClusterError] | type[Unavailable]]] = {
+    401: Unavailable,  # a token has run out; a later request brings the new one
+    403: Forbidden,
+    404: NotFound,
+    408: Unavailable,
+    409: Conflicted,
+    410: Expired,
+    429: Unavailable,
+}
+
+
 def _error_of_code(code: int) -> type[ClusterError] | type[Unavailable]:
-    match code:
-        case 404:
-            return NotFound
-        case 409:
-            return Conflicted
-        case 410:
-            return Expired
-        case 408 | 429:
-            return Unavailable
-        case _ if 400 <= code < 500:
-            return Rejected
-    return Unavailable
+    return _ERRORS.get(code, Rejected if 400 <= code < 500 else Unavailable)
 
 
 def _status_of(body: bytes) -> _Status:

@@ -5,8 +5,9 @@ caller names (msgspec, only the fields that matter): the typed models of the cli
 judge the adapter against the simulated cluster over HTTP, and against a real one when `MUSTER_TEST_KUBECONFIG` is set.
 
 Errors: `NotFound` (404), `Conflicted` (409: it exists, it is bound, the resource version is another), `Rejected`
-(Kubernetes will not take this as it is, or not from us: 400, 401, 403, 422) and `Expired` (410) are for the caller to
-decide anew. 408, 429, what the server does wrong (5xx) and every failure of the network are `Unavailable`.
+(Kubernetes will not take this as it is: 400, 422; not from us: `Forbidden`, 403) and `Expired` (410) are for the caller
+to decide anew. 401 (credentials are renewed), 408, 429, what the server does wrong (5xx) and every failure of the
+network are `Unavailable`; so is a get, a list or a watch that is not allowed, for the rights may be mended.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -37,7 +38,11 @@ class Conflicted(ClusterError):
 
 
 class Rejected(ClusterError):
-    """The API server will never take this request as it is, or not from us (400, 401, 403, 405, 413, 415, 422)."""
+    """The API server will never take this request as it is, or not from us (400, 403, 405, 413, 415, 422)."""
+
+
+class Forbidden(Rejected):
+    """Not from us, or not now (403): rights, a quota, a namespace that is being deleted. All of that may change."""
 
 
 class Expired(ClusterError):

@@ -31,7 +31,7 @@ from typing import Generic, TypeVar
 from muster_contracts.errors import Unavailable
 
 from muster_cluster.metadata import HasMetadata, Key
-from muster_cluster.port import Change, Cluster, Expired, Page, Resource, WatchEvent
+from muster_cluster.port import Change, Cluster, Expired, Page, Rejected, Resource, WatchEvent
 
 log = logging.getLogger(__name__)
 
@@ -121,14 +121,15 @@ class Reflector(Generic[Item]):
     async def run(self) -> AsyncGenerator[Batch[Item], None]:
         """List and watch for ever, and yield what changed. Close it (`contextlib.aclosing`) to stop.
 
-        Raises what waiting does not mend: Rejected (not allowed), NotFound (no such kind).
+        Raises NotFound when there is no such kind. What is refused in another way is asked again after a pause, anew
+        from a list: rights and servers get mended, and `trouble` says meanwhile what is wrong.
         """
         while True:
             try:
                 async with aclosing(self._watched() if self._version else self._listed()) as batches:
                     async for batch in batches:
                         yield batch
-            except Expired as error:
+            except (Expired, Rejected) as error:
                 self._version = ""
                 await self._pause(error)
             except Unavailable as error:
@@ -224,7 +225,7 @@ class Reflector(Generic[Item]):
     def _be_well(self) -> None:
         self._failures, self._trouble = 0, ""
 
-    async def _pause(self, error: Expired | Unavailable) -> None:
+    async def _pause(self, error: Expired | Rejected | Unavailable) -> None:
         self._failures += 1
         self._trouble = str(error)
         seconds = self._patience.after(self._failures, self._random)
