@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from muster_chassis.service import run_loops
-from muster_cluster.port import Rejected, Resource
+from muster_cluster.port import Forbidden, Rejected, Resource
 from muster_contracts.errors import Unavailable
 from muster_contracts.events import (
     AnyEvent,
@@ -228,6 +228,51 @@ async def test_what_kubernetes_will_never_take_is_said_in_its_own_words(world: W
     assert refused.reason == "Kubernetes does not take it: spec.template: Invalid value."
 
 
+@pytest.mark.parametrize("refusal", [Forbidden, Rejected])
+async def test_what_is_refused_now_is_done_once_it_is_allowed(world: World, refusal: type[Rejected]) -> None:
+    moody = Moody(world.kubernetes, refusal)
+    async with integrations_look_on(world), running(world.service(cluster=moody)) as submitter:
+        moody.refuse("apply", "Namespace")
+        await submitter.create_project()
+        await until(world.namespace)
+        workload = f"/api/v1/workloads/{(await submitter.submit()).json()['workload_id']}"
+        await until_told(world, WorkloadDiscovered)
+        moody.refuse("patch", "Job")
+        await submitter.client.post(f"{workload}/stop")
+        await until_job(world, suspended)
+        moody.refuse("patch", "Job")
+        await submitter.client.post(f"{workload}/activate")
+        await until_job(world, resumed)
+        moody.refuse("delete", "Job")
+        await submitter.client.delete(workload)
+        await until_told(world, WorkloadGone)
+        assert (await submitter.client.get("/healthz")).json()["well"]
+
+
+async def test_a_job_we_may_not_make_yet_is_made_once_we_may(world: World) -> None:
+    moody = Moody(world.kubernetes, Forbidden)
+    async with running(world.service(cluster=moody)) as submitter:
+        await submitter.create_project()
+        moody.refuse("create", "Job")
+        await submitter.submit()
+        await until_told(world, ObjectsApplied)
+    assert not await world.events(ObjectsRefused)
+
+
+async def test_a_job_we_may_not_look_at_yet_is_recognised_once_we_may(world: World) -> None:
+    dying = DiesBeforeItWrites(world)
+    async with running(world.service(journal=dying)) as submitter:
+        await submitter.create_project()
+        await submitter.submit()
+        await asyncio.wait_for(dying.reached.wait(), SECONDS)
+    moody = Moody(world.kubernetes, Rejected)
+    moody.refuse("get", "Job")
+    async with running(world.service(cluster=moody)) as submitter:
+        await until_told(world, ObjectsApplied)
+        assert (await submitter.client.get("/healthz")).json()["well"]
+    assert not await world.events(ObjectsRefused)
+
+
 async def test_a_namespace_is_made_for_a_project_and_an_existing_one_adopted(world: World) -> None:
     world.simulated.client.create(
         "namespaces", {"metadata": {"name": "physics", "labels": {"team": "physics"}, "annotations": {"a": "b"}}}
@@ -331,6 +376,33 @@ class Refusing(Around):
 
     async def create(self, resource: Resource[Any], manifest: Mapping[str, Any]) -> Any:
         raise Rejected("spec.template: Invalid value.")
+
+
+class Moody(Around):
+    """Refuses what it is told to refuse, twice, before it does it."""
+
+    def __init__(self, inner: Any, error: type[Rejected]) -> None:
+        super().__init__(inner)
+        self._error = error
+        self._refusals_left: dict[tuple[str, str], int] = {}
+
+    def refuse(self, verb: str, kind: str) -> None:
+        self._refusals_left[verb, kind] = 2
+
+    def __getattr__(self, name: str) -> Any:
+        asked = getattr(self.inner, name)
+
+        async def perhaps(resource: Resource[Any], *arguments: Any, **options: Any) -> Any:
+            self._check(name, resource.kind)
+            return await asked(resource, *arguments, **options)
+
+        return perhaps if name in {"get", "create", "apply", "patch", "delete"} else asked
+
+    def _check(self, verb: str, kind: str) -> None:
+        left = self._refusals_left.get((verb, kind), 0)
+        if left:
+            self._refusals_left[verb, kind] = left - 1
+            raise self._error("not yours")
 
 
 class DiesBeforeItWrites(MemoryJournal):

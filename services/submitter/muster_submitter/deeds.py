@@ -8,14 +8,19 @@ starts again finds the object there, recognises it by its label and only writes 
 An object is created, not applied: server-side apply would take over a stranger's object of the same name, and revive
 one that somebody deleted meanwhile. What is stopped, activated or deleted carries the UID, so that it happens to the
 object that was seen or to none.
+
+What Kubernetes will never take as a new object is a fact, and the workload hears it. Every other refusal (rights, a
+quota, a policy) somebody may mend while the wish still stands: it is logged and tried again, with back-off.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import structlog
 from muster_chassis.following import Progress
-from muster_cluster.port import Cluster, Conflicted, NotFound, Rejected, Resource
+from muster_cluster.port import Cluster, Conflicted, Forbidden, NotFound, Rejected, Resource
 from muster_contracts.errors import Unavailable
 from muster_contracts.events import ObjectsApplied, ObjectsRefused
 from muster_contracts.names import PROJECT, WORKLOAD_ID
@@ -37,6 +42,15 @@ def resource_of(reference: ObjectRef) -> Resource[Object]:
     """Return how the objects of a reference's kind are addressed."""
     group, _, version = reference.api_version.rpartition("/")
     return Resource(group, version, reference.resource, reference.kind, dict, namespaced=bool(reference.namespace))
+
+
+@contextmanager
+def _refusals_are_tried_again(deed: str) -> Iterator[None]:
+    """Make a refusal the world's error. Raises Unavailable with what was refused, and why."""
+    try:
+        yield
+    except Rejected as error:
+        raise Unavailable(f"Kubernetes refuses to {deed}: {error.message}") from error
 
 
 class WorkloadDeeds:
@@ -76,6 +90,8 @@ class WorkloadDeeds:
         manifest = manifest_of(workload.submission.event, suspend=suspend)
         try:
             found = await self._create(workload, manifest)
+        except Forbidden as error:
+            raise Unavailable(f"Kubernetes refuses to make Job {workload.name}: {error.message}") from error
         except Rejected as error:
             await self._refuse(workload, f"Kubernetes does not take it: {error.message}")
             return
@@ -86,7 +102,8 @@ class WorkloadDeeds:
 
     async def _record(self, workload: Workload) -> None:
         try:
-            found = await self._cluster.get(JOBS, workload.namespace, workload.name)
+            with _refusals_are_tried_again(f"show Job {workload.name}"):
+                found = await self._cluster.get(JOBS, workload.namespace, workload.name)
         except NotFound:
             return  # that it is gone will be seen
         await self._append(workload, _applied(workload, found))
@@ -96,14 +113,16 @@ class WorkloadDeeds:
         try:
             return await self._cluster.create(JOBS, manifest)
         except NotFound:
-            await self._cluster.apply(NAMESPACES, namespace_of(workload.project, workload.namespace))
+            with _refusals_are_tried_again(f"make the namespace {workload.namespace}"):
+                await self._cluster.apply(NAMESPACES, namespace_of(workload.project, workload.namespace))
             raise Unavailable(f"The namespace {workload.namespace} was missing and is made again.") from None
         except Conflicted:
             return await self._present(workload, manifest["metadata"]["name"])
 
     async def _present(self, workload: Workload, name: str) -> Object:
         try:
-            found = await self._cluster.get(JOBS, workload.namespace, name)
+            with _refusals_are_tried_again(f"show Job {name}"):
+                found = await self._cluster.get(JOBS, workload.namespace, name)
         except NotFound:
             raise Unavailable(f"The Job {name} was there and is gone.") from None
         if found["metadata"].get("deletionTimestamp"):
@@ -133,13 +152,13 @@ class WorkloadDeeds:
             log.warning(
                 "A workload has no way to do what was asked.", workload=str(workload.id), reason=controls.reason
             )
+        verb = "stop" if workload.must_be_stopped else "activate"
         try:
-            for patch in patches:
-                await self._patch(workload, patch, workload.seen.position)
+            with _refusals_are_tried_again(f"{verb} {workload.name}"):
+                for patch in patches:
+                    await self._patch(workload, patch, workload.seen.position)
         except NotFound:
             return  # it is going; what follows is seen and folded
-        except Rejected as error:
-            log.warning("Kubernetes refuses to change a workload.", workload=str(workload.id), reason=error.message)
         self._contested.pop(workload.id, None)
 
     async def _patch(self, workload: Workload, patch: Patch, controls_position: int) -> None:
@@ -171,19 +190,22 @@ class WorkloadDeeds:
     # ------------------------------------------------------------ deleting
 
     async def _delete(self, workload: Workload) -> None:
+        """Delete every object; one that is refused does not keep the others."""
         assert workload.seen is not None
+        refusals: list[str] = []
         for reference in workload.seen.controls.delete:
             try:
-                await self._cluster.delete(
-                    resource_of(reference),
-                    reference.namespace,
-                    reference.name,
-                    uid=str(reference.uid) if reference.uid else None,
-                )
+                await self._delete_object(reference)
             except (NotFound, Conflicted):
                 continue  # gone, or another object has its name by now
             except Rejected as error:
-                log.warning("Kubernetes refuses to delete.", workload=str(workload.id), reason=error.message)
+                refusals.append(f"{reference.kind} {reference.name} ({error.message})")
+        if refusals:
+            raise Unavailable(f"Kubernetes refuses to delete {', '.join(refusals)}.")
+
+    async def _delete_object(self, reference: ObjectRef) -> None:
+        uid = str(reference.uid) if reference.uid else None
+        await self._cluster.delete(resource_of(reference), reference.namespace, reference.name, uid=uid)
 
 
 class ProjectDeeds:
@@ -198,10 +220,8 @@ class ProjectDeeds:
         project = self._state.projects.get(name)
         if project is None or project.event.removed:
             return
-        try:
+        with _refusals_are_tried_again(f"make or mark the namespace {project.event.namespace}"):
             await self._ensure(name, project.event.namespace)
-        except Rejected as error:
-            log.warning("Kubernetes refuses the namespace of a project.", project=name, reason=error.message)
 
     async def _ensure(self, project: str, namespace: str) -> None:
         try:
