@@ -41,6 +41,11 @@ def test_a_nodes_file_is_read(tmp_path: Path):
         ("- {name: a, capacity: {cpu: many}}", "'many' is no amount of cpu"),
         ("- {name: a}\n- {name: a}", "two groups have the same name"),
         ("- {name: a, taints: [{key: x}]}", "a taint needs a key and an effect"),
+        ("- {name: a, taints: 5}", "taints must be a list"),
+        ("- {name: a, 1: 2, size: 3}", "unknown field 1"),
+        ("- {name: Bad Name}", 'group 1: Node "Bad Name-0" is invalid: metadata.name'),
+        ("- {name: a, labels: {zone: a b}}", 'group 1: Node "a-0" is invalid: metadata.labels'),
+        ("- 2026-13-45", "nodes.yaml: month must be in"),
         ("- name: [", "nodes.yaml"),
     ],
 )

@@ -20,10 +20,13 @@ import yaml
 
 from simcluster.client import Client
 from simcluster.clock import Clock, to_timestamp
+from simcluster.errors import ApiError
 from simcluster.quantities import parse_quantity
-from simcluster.resources import Object
+from simcluster.resources import BUILT_IN, Object
+from simcluster.validation import check_create
 
 KUBELET_VERSION = "v1.32.0"
+_NODES = next(resource for resource in BUILT_IN if resource.plural == "nodes")
 _FIELDS = {"name", "count", "labels", "taints", "capacity"}
 _PLAIN_CAPACITY = {"cpu": "96", "memory": "768Gi", "pods": "110", "ephemeral-storage": "1Ti"}
 _HEALTHY = {
@@ -71,7 +74,9 @@ def read_node_groups(path: Path | None) -> tuple[NodeGroup, ...]:
         return DEFAULT_GROUPS
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise NodesFileError(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or no date
         raise NodesFileError(f"{path}: {error}") from error
     if not isinstance(entries, list) or not entries:
         raise NodesFileError(f"{path}: expected a list of groups of nodes")
@@ -84,19 +89,24 @@ def read_node_groups(path: Path | None) -> tuple[NodeGroup, ...]:
 def _group(where: str, entry: Any) -> NodeGroup:
     if not isinstance(entry, dict) or not entry.get("name"):
         raise NodesFileError(f"{where}: expected a mapping with a name")
-    unknown = sorted(entry.keys() - _FIELDS)
+    unknown = sorted(entry.keys() - _FIELDS, key=str)
     if unknown:
         raise NodesFileError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(sorted(_FIELDS))}")
     count = entry.get("count", 1)
     if not isinstance(count, int) or count < 0:
         raise NodesFileError(f"{where}: count must be a whole number, not {count!r}")
-    return NodeGroup(
+    group = NodeGroup(
         name=str(entry["name"]),
         count=count,
         labels={str(key): str(value) for key, value in _mapping(where, entry, "labels").items()},
-        taints=tuple(_taint(where, taint) for taint in entry.get("taints") or ()),
+        taints=_taints(where, entry.get("taints") or []),
         capacity=_capacity(where, _mapping(where, entry, "capacity")),
     )
+    try:
+        check_create(_NODES, _node(f"{group.name}-0", group, 0))
+    except ApiError as error:  # a name or a label that Kubernetes does not allow
+        raise NodesFileError(f"{where}: {error.message}") from error
+    return group
 
 
 def _mapping(where: str, entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -104,6 +114,12 @@ def _mapping(where: str, entry: Mapping[str, Any], name: str) -> Mapping[str, An
     if not isinstance(value, dict):
         raise NodesFileError(f"{where}: {name} must be a mapping")
     return value
+
+
+def _taints(where: str, taints: Any) -> tuple[Mapping[str, str], ...]:
+    if not isinstance(taints, list):
+        raise NodesFileError(f"{where}: taints must be a list")
+    return tuple(_taint(where, taint) for taint in taints)
 
 
 def _taint(where: str, taint: Any) -> Mapping[str, str]:
