@@ -22,6 +22,7 @@ from muster_contracts.errors import RefusalCode, Refused, Unavailable
 from muster_contracts.subjects import Writer
 from muster_journal.permissions import Application, ServerSettings
 from muster_journal.provision import provision
+from simcluster.nodes import NodesFileError, read_node_groups
 
 from muster_local.edge import edge
 from muster_local.folder import Folder, open_folder
@@ -68,9 +69,10 @@ Report = Callable[[str], None]
 async def local_stack(settings: StackSettings, report: Report) -> AsyncIterator[LocalStack]:
     """Start everything, yield the running stack, stop everything. `report` hears what is being done.
 
-    Raises Refused when it cannot start as told (port taken, folder of another version, unusable kubeconfig).
+    Raises Refused when it cannot start as told (port taken, folder of another version, unusable kubeconfig or nodes).
     """
     _refuse_taken_port(settings.host, settings.port)
+    _refuse_unusable_nodes(settings.nodes)
     await _refuse_unusable_cluster(settings.kubeconfig)
     folder = open_folder(settings.state)
     async with AsyncExitStack() as cleanup:
@@ -214,6 +216,15 @@ def _refuse_taken_port(host: str, port: int) -> None:
             RefusalCode.CONFLICT,
             f"Port {port} of {host} cannot be opened ({os.strerror(error.errno or 0)}); choose another with --port.",
         ) from error
+
+
+def _refuse_unusable_nodes(nodes: Path | None) -> None:
+    """Read the nodes as the simulated cluster will, which could only end and be started again, over and over."""
+    try:
+        read_node_groups(nodes)
+    except NodesFileError as error:
+        said = " ".join(str(error).split())
+        raise Refused(RefusalCode.INVALID, f"The file of --nodes does not describe nodes: {said}.") from error
 
 
 async def _refuse_unusable_cluster(kubeconfig: Path | None) -> None:

@@ -35,6 +35,31 @@ def test_a_kubeconfig_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert f"There is no kubeconfig at {tmp_path / 'missing'}." in words
 
 
+def test_a_state_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, words = said(StackSettings(tmp_path / "file", port=0))
+    assert code == 2
+    assert words == (
+        f"The data cannot be kept in {tmp_path / 'file'} (Not a directory); name another folder with --state."
+    )
+
+
+@pytest.mark.parametrize(
+    "text", [None, "pool-a: 4", "- {name: a, count: many}", "- {name: A}", "- [", "\xff", "- 2026-13-45"]
+)
+def test_nodes_that_cannot_be_read_are_told_in_a_sentence_before_anything_starts(
+    tmp_path: Path, text: str | None
+) -> None:
+    nodes = tmp_path / "nodes.yaml"
+    if text is not None:
+        nodes.write_bytes(text.encode("latin-1"))
+    code, words = said(StackSettings(tmp_path / "state", port=0, nodes=nodes))
+    assert code == 2
+    assert words.startswith(f"The file of --nodes does not describe nodes: {nodes}")
+    assert len(words.splitlines()) == 1
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_folder_in_use_is_told(tmp_path: Path) -> None:
     with open_folder(tmp_path / "state").lock():
         code, words = said(StackSettings(tmp_path / "state", port=0))
