@@ -15,7 +15,7 @@ from muster_contracts.phases import Phase
 from muster_contracts.subjects import Writer
 from muster_contracts.values import OwnerFacts, Resources
 from muster_journal.memory import MemoryJournal, MemoryLog
-from muster_journal.port import Journal
+from muster_journal.port import Batch, Journal
 from muster_status.adapters.postgres import PostgresReadModels
 from muster_status.core.deriver import Derivation
 from muster_status.core.projection import Projection
@@ -229,13 +229,17 @@ class Bench:
             await opened.close()
 
     def expected(self) -> Mapping[str, Any]:
+        tables = Tables()
+        tables.apply(self.changes(self.log.end))
+        return columns(tables)
+
+    def changes(self, until: int) -> Changes:
         from muster_journal.reading import recorded
 
-        projection, tables = Projection(), Tables()
-        for message in self.log.after(0, self.log.end):
+        projection = Projection()
+        for message in self.log.after(0, until):
             projection.apply(recorded(message))
-        tables.apply(projection.take())
-        return columns(tables)
+        return projection.take()
 
 
 @pytest.fixture
@@ -339,6 +343,86 @@ async def test_a_connection_that_breaks_while_it_writes_loses_and_doubles_nothin
             )
         await bench.written(projector)
     await killer.close()
+    await assert_equal_to_a_fresh_fold(bench)
+
+
+class SmallBatches(MemoryJournal):
+    """A journal that is read two events at a time, and a look at what waits for the tables after each batch."""
+
+    def __init__(self, log: MemoryLog, projector: Projector) -> None:
+        super().__init__(log, Writer.STATUS, lambda: EPOCH)
+        self._projector = projector
+        self.waiting: list[int] = []
+
+    async def follow(self, after: int, *, limit: int = 2) -> AsyncIterator[Batch]:
+        async for batch in super().follow(after, limit=limit):
+            yield batch
+            self.waiting.append(len(self._projector._projection._changes.history))
+
+
+@pytest.mark.parametrize("written", [1, 2, 15, 16, 30])
+async def test_what_stands_in_the_tables_is_not_kept_while_it_is_folded_again(bench: Bench, written: int) -> None:
+    events = whole_journal()
+    await bench.tell(events[:written])
+    async with bench.projecting() as projector:
+        await bench.written(projector)
+    await bench.tell(events[written:])
+    async with bench.projecting() as projector:
+        journal = SmallBatches(bench.log, projector)
+        projector._journal = journal
+        await bench.written(projector)
+    assert len(journal.waiting) >= len(events) // 2 - 1
+    assert set(journal.waiting) == {0}
+    await assert_equal_to_a_fresh_fold(bench)
+
+
+class Compared(PostgresReadModels):
+    """Tables that note with every write how far readers were told they had come before."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn)
+        self.projector: Projector | None = None
+        self.told: list[tuple[int, int]] = []
+
+    async def write(self, changes: Changes, *, after: int, standing: Standing) -> None:
+        assert self.projector is not None
+        self.told.append((after, self.projector.progress.position))
+        await super().write(changes, after=after, standing=standing)
+
+
+async def test_who_asks_for_what_the_tables_have_lost_waits_until_they_are_filled_again(bench: Bench) -> None:
+    await bench.tell(whole_journal())
+    tables = Compared(bench.dsn)
+    async with bench.projecting(tables) as projector:
+        tables.projector = projector
+        await bench.written(projector)
+        await tables.empty()
+        async with asyncio.timeout(20):
+            position = 0
+            while position != bench.log.end:
+                await asyncio.sleep(0.02)
+                position = await tables.position()
+    assert tables.told == [(0, 0), (0, 0)]
+
+
+class Overtaken(PostgresReadModels):
+    """Tables to which another writes five events in the moment before we write all, and then writes no more."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.dsn)
+        self._part: Changes | None = bench.changes(5)
+
+    async def write(self, changes: Changes, *, after: int, standing: Standing) -> None:
+        if self._part is not None:
+            part, self._part = self._part, None
+            await super().write(part, after=0, standing=Standing(5, standing.origin))
+        await super().write(changes, after=after, standing=standing)
+
+
+async def test_what_another_wrote_only_in_part_is_written_to_the_end(bench: Bench) -> None:
+    await bench.tell(whole_journal())
+    async with bench.projecting(Overtaken(bench)) as projector:
+        await bench.written(projector)
     await assert_equal_to_a_fresh_fold(bench)
 
 

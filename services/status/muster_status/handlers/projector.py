@@ -5,7 +5,8 @@ that could not be written are kept until it is known whether they were: after ev
 and say themselves where they stand. Tables behind what we once wrote (restored, emptied) are simply filled again.
 
 Pitfall. `progress` speaks of what is in the tables, never of what is only folded: a client that waits for its own write
-must then find it.
+must then find it. When the tables have lost something it goes back, and who asks for what is lost waits again; until
+the loss is noticed (`WATCH_SECONDS`) such an answer may come from what is left.
 """
 
 import asyncio
@@ -70,6 +71,7 @@ class Projector:
             await asyncio.sleep(WATCH_SECONDS)
             known = self._standing.position
             if (found := await self._tables.position()) < known:
+                self._recede(found)
                 raise Unavailable(f"The read models stand at {found}, and {known} was written.")
 
     async def _follow(self) -> None:
@@ -84,7 +86,7 @@ class Projector:
 
     async def _find_standing(self) -> None:
         """Open the tables and find out what they have; begin anew where they know less, or another journal."""
-        self._standing = await self._tables.open()
+        self._stand_at(await self._tables.open())
         if self._standing.position > await self._journal.end() or self._is_of_another_journal():
             await self._start_over("They are of another journal.")
         elif self._unwritten is not None:
@@ -100,14 +102,25 @@ class Projector:
         """Write what an earlier attempt may or may not have written."""
         if self._standing.position == unwritten.after:
             await self._write(unwritten)
-        elif self._standing.position < unwritten.after:
-            self._refold("They stand behind what was written.")
+        elif self._standing.position < unwritten.standing.position:
+            self._refold("They were lost, or somebody else wrote a part.")
         self._unwritten = None
 
     async def _start_over(self, reason: str) -> None:
-        await self._tables.empty()
-        self._standing = Standing(0, None)
+        await self._empty()
         self._refold(reason)
+
+    async def _empty(self) -> None:
+        self._stand_at(Standing(0, None))  # first: nobody may count on what is about to go
+        await self._tables.empty()
+
+    def _stand_at(self, standing: Standing) -> None:
+        """Note where the tables stand; what they do not have any more, readers wait for."""
+        self._standing = standing
+        self._recede(standing.position)
+
+    def _recede(self, position: int) -> None:
+        self.progress.position = min(self.progress.position, position)
 
     def _refold(self, reason: str) -> None:
         log.warning("The read models are filled from the beginning.", reason=reason)
@@ -122,16 +135,17 @@ class Projector:
                 await self._check_origin(recorded.envelope.id)
             projection.apply(recorded)
             if recorded.position == self._standing.position:
-                projection.take()  # stands in the tables
+                projection.take()
         if projection.position > self._standing.position:
             standing = Standing(projection.position, self._origin)
             await self._write(Unwritten(projection.take(), self._standing.position, standing))
+        else:
+            projection.take()  # stands in the tables; kept until the fold has come that far, it would fill the memory
 
     async def _check_origin(self, origin: UUID) -> None:
         self._origin = origin
         if self._is_of_another_journal():
-            await self._tables.empty()
-            self._standing = Standing(0, None)
+            await self._empty()
 
     async def _write(self, unwritten: Unwritten) -> None:
         self._unwritten = unwritten
