@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from muster_contracts.events import AnyEvent, NodeObserved, PhaseChanged
+from muster_contracts.events import AnyEvent, NodeGone, NodeObserved, PhaseChanged
 from muster_contracts.phases import Phase
 from muster_contracts.subjects import Writer
 from muster_contracts.values import Resources
+from muster_status.adapters.neighbours import HttpNeighbours
 from muster_status.core.rows import Changes
 from muster_status.entrypoints import answers
 from muster_status.handlers.live import QUEUE_FRAMES, Listener, Live
@@ -131,6 +132,32 @@ async def test_a_question_that_makes_no_sense_gets_one_sentence(
     assert len(problem["compliance_issues"]) == 1
 
 
+async def test_a_parameter_that_nobody_knows_is_refused_by_name(bench: StatusBench) -> None:
+    problem = await bench.get("/workloads", 422, filterBy="name==x", phse="Running", limit=2, at_least=0)
+    assert problem == {
+        "code": 422,
+        "message": "The request is not valid: filterBy is not a parameter we know; phse is not a parameter we know.",
+        "details": "Invalid",
+        "compliance_issues": [
+            {"field": "filterBy", "details": "is not a parameter we know"},
+            {"field": "phse", "details": "is not a parameter we know"},
+        ],
+    }
+
+
+async def test_every_path_refuses_parameters_it_does_not_know_and_takes_its_own(bench: StatusBench) -> None:
+    story = Story()
+    await bench.tell(story.life())
+    await bench.settle()
+    document = (await bench.http.get(f"{bench.url}/api/v1/status/openapi.json")).json()
+    paths = [path.removeprefix("/api/v1").format(workload_id=story.id, name="demo") for path in document["paths"]]
+    assert len(paths) == 13
+    for path in paths:
+        assert "phse is not a parameter we know" in (await bench.get(path, 422, phse="x", at_least=0))["message"], path
+    whole = {"project": "demo", "class": "native", "filter_by": ["name=@t", "name==train"], "sort_order": "asc"}
+    assert named(await bench.get("/workloads", at_least=1, offset=0, search="train", **whole)) == ["train"]
+
+
 async def test_an_unknown_workload_project_or_path_is_not_found_in_the_one_shape(bench: StatusBench) -> None:
     unknown = uuid4()
     for path in ("", "/history", "/pods", "/logs"):
@@ -236,11 +263,48 @@ async def test_who_comes_back_is_told_what_it_missed_and_nothing_twice(bench: St
     await bench.tell([*missed.life(), missed.gone()])
     position = await bench.settle()
     async with listening(bench, last_id) as client:
-        (frame,) = (await client.until("ready"))[:-1]
+        frame, *present = (await client.until("ready"))[:-1]
+        assert [each[0] for each in present] == ["projects", "nodes"]
         assert (frame[0], frame[2]["name"], frame[2]["phase"]) == ("workload", "missed", "Completed")
         assert last_id < frame[1] <= position
         await bench.tell([seen.delete()])
         assert (await client.frame())[2]["name"] == "seen"
+
+
+async def test_who_comes_back_learns_which_nodes_and_projects_are_left(bench: StatusBench) -> None:
+    stays, goes, kept, removed = Story("stays"), Story("goes"), project(), project("vision")
+    nodes = [
+        NodeObserved(node_id=story.id, name=story.name, ready=True, allocatable=Resources()) for story in (stays, goes)
+    ]
+    await bench.tell([*nodes, kept, removed])
+    last_id = await bench.settle()
+    await bench.tell([NodeGone(node_id=goes.id, name="goes"), removed.model_copy(update={"removed": True})])
+    position = await bench.settle()
+    async with listening(bench, last_id) as client:
+        frames = await client.until("ready")
+    assert frames[:2] == [
+        ("projects", position, {"ids": [str(kept.project_id)]}),
+        ("nodes", position, {"ids": [str(stays.id)]}),
+    ]
+
+
+async def test_who_comes_back_after_a_restart_is_told_what_it_missed(bench: StatusBench) -> None:
+    await bench.tell(Story("seen").life())
+    last_id = await bench.settle()
+    await bench.tell(Story("missed").life())
+    position = await bench.settle()
+    restarted = StatusBench(bench.dsn)
+    restarted.log = bench.log
+    async with serving(restarted), listening(restarted, last_id) as client:
+        frames = await client.until("ready")
+    assert (frames[0][0], frames[0][2]["name"], frames[-1][1]) == ("workload", "missed", position)
+
+
+async def test_who_knows_more_than_the_tables_is_told_to_load_anew(bench: StatusBench) -> None:
+    await bench.tell([project()])
+    last_id = await bench.settle() + 1000
+    async with listening(bench, last_id) as client:
+        assert (await client.frame())[0] == "reset"
 
 
 async def test_a_client_sees_only_the_project_it_asked_for(bench: StatusBench) -> None:
@@ -288,6 +352,19 @@ async def test_the_health_of_every_service_is_told_also_of_one_that_is_silent(be
     assert (silent["service"], silent["well"], own["service"], own["well"]) == ("scheduler", False, "status", True)
     assert not system["well"]
     assert set(own["loops"]) == {"deriver", "projector", "publisher"}
+
+
+async def test_a_service_that_hangs_is_said_to_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muster_status.adapters.neighbours.PATIENCE_SECONDS", 0.1)
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the client gives up
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        (report,) = await HttpNeighbours({"scheduler": f"http://127.0.0.1:{port}"}).health()
+    assert report["loops"]["http"]["reason"] == "It does not answer within 0.1 s."
 
 
 async def test_the_journal_is_shown_as_it_stands(bench: StatusBench) -> None:

@@ -30,7 +30,9 @@ async def _ask(session: aiohttp.ClientSession, name: str, address: str) -> dict[
     try:
         async with session.get(f"{address}/healthz") as answer:
             report: dict[str, Any] = await answer.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+    except TimeoutError:  # also aiohttp's own; its text is empty
+        return _silent(name, f"It does not answer within {PATIENCE_SECONDS:g} s.")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
         return _silent(name, f"It does not answer: {error or type(error).__name__}.")
     if not isinstance(report, dict) or not isinstance(report.get("loops"), dict):
         return _silent(name, "It answered something that is no health.")

@@ -1,7 +1,8 @@
 """The queries over HTTP: decode, ask a handler, answer in snake case.
 
 Every query takes `at_least`, a position of the journal, and then answers from tables that have come that far. Errors
-have the chassis' one shape. A filter that makes no sense is 422 with a sentence.
+have the chassis' one shape. A filter that makes no sense is 422 with a sentence, and so is a parameter we do not know:
+whoever mistypes `phase` must not take everything for what runs.
 """
 
 import json
@@ -9,9 +10,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import StreamingResponse
-from muster_chassis.http import API
+from muster_chassis.http import API, summary
+from muster_contracts.errors import Complaint, RefusalCode, Refused
 
 from muster_status.core.query import WorkloadQuery, equal_to, read_filters, read_sort
 from muster_status.core.views import event_view, history_view, node_view, pod_view, project_view, workload_view
@@ -89,13 +92,30 @@ def asked_workloads(
     )
 
 
+async def known_parameters(request: Request) -> None:
+    """Raise Refused when the query has parameters that the route does not take."""
+    asked = dict.fromkeys(request.query_params)
+    known = _parameters(request.scope["route"].dependant) if asked else set()
+    complaints = tuple(
+        Complaint(field=name, details="is not a parameter we know") for name in asked if name not in known
+    )
+    if complaints:
+        raise Refused(RefusalCode.INVALID, summary(complaints), complaints)
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_parameters(each) for each in dependant.dependencies))
+
+
 def query_routes(questions: Questions, live: Live, auditor: Auditor) -> APIRouter:
     """Return all routes of the status service."""
 
     async def own_writes(at_least: Position = 0) -> None:
         await questions.reach(at_least)
 
-    routes = APIRouter(prefix=API, dependencies=[Depends(own_writes)], responses=PROBLEMS)
+    first = [Depends(known_parameters), Depends(own_writes)]
+    routes = APIRouter(prefix=API, dependencies=first, responses=PROBLEMS)
     _workload_routes(routes, questions)
     _workload_detail_routes(routes, questions)
     _cluster_routes(routes, questions)
@@ -193,8 +213,9 @@ def _stream_route(routes: APIRouter, live: Live) -> None:
     ) -> Response:
         """Send what changes as server-sent events: `workload`, `phase`, `project`, `node`, `node-gone`.
 
-        The first is `ready` with the position reached (or `reset`: load everything anew). An id is a position;
-        `Last-Event-ID` brings what changed since.
+        The first is `ready` with the position reached (or `reset`: load everything anew). An id is a position.
+        `Last-Event-ID` brings what changed since before `ready`, and with `projects` and `nodes` the `ids` of all there
+        are: others that the client knows went away.
         """
         frames = live.stream(project=project, last_id=last_event_id)
         frames = after_the_first(await anext(frames), frames)

@@ -1,8 +1,10 @@
 """The live stream: what changes in the tables, told to everybody who listens, each change rendered once.
 
 A frame carries the position of the change as its id. Who comes back with the last id it saw gets the present rows of
-everything that changed since, whatever happened in between, so nothing has to be kept for it; who was away too long is
-told to load everything anew. A listener that does not keep up is let go, and comes back.
+everything that changed since, whatever happened in between, so nothing has to be kept for it. A node or project that
+went away has no row: it is known by its absence from `nodes` and `projects`, the ids of all there are. Who was away too
+long, or knows more than the tables (they were lost, or are of another journal), is told to load everything anew. A
+listener that does not keep up is let go, and comes back.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from typing import Any
 
 from muster_status.core.rows import Changes, values
 from muster_status.core.views import node_view, phase_view, project_view, workload_view
-from muster_status.handlers.ports import ReadModels
+from muster_status.handlers.ports import ReadModels, Record
 
 QUEUE_FRAMES = 2000
 """What a listener may lag behind before it is let go."""
@@ -64,7 +66,6 @@ class Live:
     def __init__(self, tables: ReadModels) -> None:
         self._tables = tables
         self._listeners: set[Listener] = set()
-        self.position = 0
 
     @property
     def listeners(self) -> int:
@@ -73,7 +74,6 @@ class Live:
 
     def tell(self, changes: Changes, position: int) -> None:
         """Render what was written to the tables, once, and queue it for everybody."""
-        self.position = position
         if not self._listeners:
             return
         frames = sorted(_frames(changes, position), key=lambda frame: frame.version)
@@ -88,9 +88,9 @@ class Live:
         listener = Listener(project)
         self._listeners.add(listener)
         try:
-            missed = await self._missed(last_id, self.position)
+            seen = await self._tables.position()  # after listening began: what is written from now on is queued
+            missed = await self._missed(last_id, seen)
             yield b"".join(frame.text for frame in missed if listener.wants(frame))
-            seen = missed[-1].version
             while not (listener.lost and listener.queue.empty()):
                 try:
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
@@ -103,22 +103,23 @@ class Live:
             self._listeners.discard(listener)
 
     async def _missed(self, last_id: int | None, position: int) -> Sequence[Frame]:
-        """Return what changed since, and where that leads; at least one frame, so that the client knows its place."""
-        if last_id is None or last_id > position:
-            return [_frame("ready", position, "", {"position": position})]
+        """Return what changed up to a position; at least one frame, so that the client knows its place."""
+        ready = _frame("ready", position, "", {"position": position})
+        if last_id is None:
+            return [ready]
         rows = await self._tables.changed_since(last_id, CATCH_UP_ROWS + 1)
-        if len(rows) > CATCH_UP_ROWS:
+        if last_id > position or len(rows) > CATCH_UP_ROWS:
             return [_frame("reset", position, "", {"position": position})]
-        frames = [_frame("workload", row["version"], row["project"], workload_view(row)) for row in rows]
-        for row in await self._tables.projects():
-            frames.append(_frame("project", row["version"], row["name"], project_view(row)))
-        for row in await self._tables.nodes():
-            frames.append(_frame("node", row["version"], "", node_view(row)))
-        later = [frame for frame in frames if frame.version > last_id]
-        return sorted(
-            [*later, _frame("ready", max([last_id, *(frame.version for frame in later)]), "", {"position": position})],
-            key=lambda frame: frame.version,
-        )
+        projects, nodes = await self._tables.projects(), await self._tables.nodes()
+        frames = [
+            *(_frame("workload", row["version"], row["project"], workload_view(row)) for row in rows),
+            *(_frame("project", row["version"], row["name"], project_view(row)) for row in projects),
+            *(_frame("node", row["version"], "", node_view(row)) for row in nodes),
+        ]
+        # A row that is newer than the position was written while we read, and comes through the queue.
+        changed = [frame for frame in frames if last_id < frame.version <= position]
+        present = [_present("projects", projects, position), _present("nodes", nodes, position)]
+        return [*sorted(changed, key=lambda frame: frame.version), *present, ready]
 
 
 def _waiting(queue: "asyncio.Queue[Frame]") -> Iterator[Frame]:
@@ -140,6 +141,11 @@ def _frames(changes: Changes, position: int) -> Iterator[Frame]:
             yield _frame("node-gone", position, "", {"id": str(node_id)})
         else:
             yield _frame("node", node.version, "", node_view(values(node)))
+
+
+def _present(event: str, rows: Sequence[Record], position: int) -> Frame:
+    """Say which there are; who knows others forgets them."""
+    return _frame(event, position, "", {"ids": [str(row["id"]) for row in rows]})
 
 
 def _frame(event: str, version: int, project: str, data: Mapping[str, Any]) -> Frame:
