@@ -98,7 +98,9 @@ async def _report(reflector: Reflector[Any], health: Health, loop: str) -> None:
     """Say of a reflector's loop that it waits, while it has not listed its kind or cannot reach the API server."""
     while True:
         if reflector.failures >= FAILURES_TO_TELL:
-            health.waits(loop, f"The API server did not answer {reflector.failures} times in a row.")
+            health.waits(
+                loop, f"It failed {reflector.failures} times in a row, the last time with: {reflector.trouble}"
+            )
         elif not reflector.resource_version:
             health.waits(loop, "The list is not complete.")
         else:
