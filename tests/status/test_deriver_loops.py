@@ -8,6 +8,7 @@ from random import Random
 
 from muster_chassis.health import Health
 from muster_chassis.service import supervise
+from muster_contracts.errors import Unavailable
 from muster_contracts.events import AnyEvent, PhaseChanged, PhaseTableAdopted
 from muster_contracts.phases import Phase
 from muster_contracts.subjects import Writer, subject_of
@@ -68,13 +69,20 @@ async def deriving(journal: Journal, seed: int = 0) -> AsyncIterator[Deriver]:
 async def settled(deriver: Deriver, journal: Journal) -> None:
     """Wait until the deriver has read everything and nothing is open."""
     async with asyncio.timeout(20):
-        while True:
-            end = await journal.end()
-            derivation = deriver.derivation
-            done = derivation is not None and derivation.adopted and not derivation.open
-            if done and deriver.progress.position >= end == await journal.end():
-                return
+        done = False
+        while not done:
             await asyncio.sleep(0.005)
+            done = await is_settled(deriver, journal)
+
+
+async def is_settled(deriver: Deriver, journal: Journal) -> bool:
+    try:
+        end = await journal.end()
+        derivation = deriver.derivation
+        done = derivation is not None and derivation.adopted and not derivation.open
+        return done and deriver.progress.position >= end == await journal.end()
+    except Unavailable:  # the bus is only coming back
+        return False
 
 
 async def everything(journal: Journal) -> list[Recorded]:
