@@ -134,11 +134,19 @@ def without_versions(value: Any) -> Any:
     return [without_versions(part) for part in value] if isinstance(value, list | tuple) else value
 
 
+def without_parent(discovered: Any) -> Any:
+    return {name: value for name, value in discovered.items() if name != "parent"} if discovered else None
+
+
 def outcome(world: World) -> Any:
-    """Everything that is said of what is still there."""
+    """Everything that is said of what is still there.
+
+    The parent is left out: it is told with the discovery alone, and who is discovered by a pod's reference, before the
+    object was read, has none that anybody could know.
+    """
     workloads = {
         workload_id: (
-            plain(workload.discovered),
+            without_parent(plain(workload.discovered)),
             {key: plain(group) for key, group in workload.groups.items()},
             {key: without_versions(facts.model_dump(mode="json")) for key, facts in workload.pods.items()},
         )
