@@ -322,6 +322,13 @@ def test_a_phase_that_was_passed_is_reached(muster: Muster, types: Type) -> None
     assert (typed.code, typed.err) == (0, "hello was Running; it is Completed now.\n")
 
 
+def test_a_phase_that_is_reached_between_two_questions_is_not_called_past(muster: Muster, types: Type) -> None:
+    await_in(muster, workload(phase="Running"), COMPLETED)
+    muster.answers["GET", ONE] = [workload(phase="Running"), workload(phase="Completed")]
+    typed = types("wait", "hello", "--for", "Completed")
+    assert (typed.code, typed.err) == (0, "hello is Completed.\n")
+
+
 def test_a_phase_of_a_deleted_workload_was_reached_or_was_not(muster: Muster, types: Type) -> None:
     await_in(muster, workload(phase="Deleting", deleted_at="2026-03-01T11:00:00Z"), COMPLETED)
     assert types("wait", WORKLOAD_ID, "--for", "Completed").code == 0

@@ -68,7 +68,10 @@ def _until(
     while True:
         now: dict[str, Any] = client.get(f"/workloads/{workload_id}")
         records += read_history(client, workload_id, after=records[-1]["position"] if records else 0)
-        now["reached"] = now["phase"] == wanted or wanted in passed_phases(records)
+        if now["phase"] != wanted and wanted in passed_phases(records):
+            now = client.get(f"/workloads/{workload_id}")  # the history was read later, so it may have moved on since
+            return {**now, "reached": True}
+        now["reached"] = now["phase"] == wanted
         if now["reached"] or time.monotonic() > deadline:
             return now
         if (now["phase"] in TERMINAL_PHASES and wanted != Phase.DELETING) or now["deleted_at"]:
