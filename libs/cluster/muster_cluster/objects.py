@@ -330,13 +330,16 @@ class PodDisruptionBudget(Partial, frozen=True, gc=False):
 
 
 class AnyObject(Partial, frozen=True, gc=False):
-    """An object of any kind, read no further than its metadata: for custom resources."""
+    """An object of any kind, read no further than its metadata: for custom resources.
+
+    `spec` and `status` are whatever was written there: one object in an odd shape must not spoil the list it is in.
+    """
 
     api_version: str = ""
     kind: str = ""
     metadata: Metadata = Metadata()
-    spec: Raw = msgspec.field(default_factory=dict)
-    status: Raw = msgspec.field(default_factory=dict)
+    spec: Any = None
+    status: Any = None
 
 
 PODS: Final = Resource("", "v1", "pods", "Pod", Pod)

@@ -122,7 +122,10 @@ class LimitReached(Event):
 
 
 class ProjectChanged(Event):
-    """A project was created, changed or removed. Written by `submitter`."""
+    """A project was created, changed or removed. Written by `submitter`.
+
+    `airflow_unit` says what of Airflow is one workload in this project: a DAG run, or each of its tasks.
+    """
 
     type: Literal["ProjectChanged.v1"] = "ProjectChanged.v1"
     project_id: UUID
@@ -131,6 +134,7 @@ class ProjectChanged(Event):
     department: str = "default"
     quotas: tuple[PoolQuota, ...] = ()
     node_pools: tuple[str, ...] = ()
+    airflow_unit: Literal["dag-run", "task"] = "dag-run"
     removed: bool = False
     changed_by: Caller
 
@@ -247,7 +251,8 @@ class TokenRevoked(Event):
 class WorkloadDiscovered(Event):
     """A workload was recognised in the cluster: what it is and what can be done with it. Written by `integrations`.
 
-    One submitted through Muster is discovered under its own id; a foreign one under the UID of its object.
+    One submitted through Muster is discovered under its own id; a foreign one under the UID of its object, or under an
+    id made from its `identity` when it has no object. `identity` is the UID, else `namespace/key`.
     """
 
     type: Literal["WorkloadDiscovered.v1"] = "WorkloadDiscovered.v1"
@@ -259,6 +264,7 @@ class WorkloadDiscovered(Event):
     namespace: str
     project: str
     object_id: UUID | None
+    identity: str = ""
     identity_source: Literal["owner", "label", "annotation", "env", "pod", "name"] = "owner"
     parent: ParentRef | None = None
     attributes: dict[str, str] = {}
@@ -281,7 +287,8 @@ class WorkloadGone(Event):
 class OwnerObserved(Event):
     """The owning object says something new of itself. Written by `integrations`.
 
-    `controls` travel along when they changed; while the workload is stopped they keep what has to be restored.
+    `controls` travel along when they changed; while the workload is stopped they keep what has to be restored. So do
+    `attributes`, `requests` and `parent`, which may become known after the workload.
     """
 
     type: Literal["OwnerObserved.v1"] = "OwnerObserved.v1"
@@ -290,6 +297,7 @@ class OwnerObserved(Event):
     controls: Controls | None = None
     attributes: dict[str, str] | None = None
     requests: Resources | None = None
+    parent: ParentRef | None = None
 
 
 class PodGroupFormed(Event):

@@ -73,13 +73,14 @@ class Controls(Value):
     """How this workload is stopped, activated and deleted, worked out from the live objects by `integrations`.
 
     `activate` is kept from before the stop, so that what was scaled to zero finds its old size again. An empty tuple
-    means that the kind cannot do it; `reason` then says why in one sentence.
+    means that the kind cannot do it; `reason` then says why in one sentence. `warning` is what to know before deleting.
     """
 
     stop: tuple[Patch, ...] = ()
     activate: tuple[Patch, ...] = ()
     delete: tuple[ObjectRef, ...] = ()
     reason: str = ""
+    warning: str = ""
 
 
 class Supports(Value):
@@ -241,7 +242,8 @@ class OwnerFacts(Value):
     """What the owning object says of itself, whole each time.
 
     `desired_pods` is how many pods should exist at once; `min_pods` how many are enough to start: smaller only for
-    elastic kinds. `serving` kinds never complete.
+    elastic kinds. `serving` kinds never complete. `ready` is what the object itself says of its health: True when it is
+    well (even without a pod, as what is scaled to zero), False when something is wrong, None when only its pods can tell.
     """
 
     suspended: bool = False
@@ -252,6 +254,7 @@ class OwnerFacts(Value):
     min_pods: int = 1
     serving: bool = False
     finished_at: Instant | None = None
+    ready: bool | None = None
 
 
 class DeviceShare(Value):
