@@ -2,6 +2,7 @@
 people start, on a free port (`server`, `api`)."""
 
 import asyncio
+import copy
 import itertools
 import json
 import os
@@ -22,6 +23,7 @@ from simcluster.client import Client
 from simcluster.clock import ManualClock
 from simcluster.controllers import ControlPlane, build_machinery
 from simcluster.nodes import DEFAULT_GROUPS, NodeGroup, register_nodes
+from simcluster.operators import install_kinds, operators_of
 from simcluster.registry import Registry
 from simcluster.resources import Object
 from simcluster.store import Store
@@ -32,13 +34,15 @@ NAMESPACE = "demo"
 class World:
     """Store, kubelets and controllers, driven by `advance`."""
 
-    def __init__(self, store: Store, clock: ManualClock, seed: int) -> None:
+    def __init__(self, store: Store, clock: ManualClock, seed: int, systems: tuple[str, ...] = ()) -> None:
         self.store = store
         self.clock = clock
         self.may_park = False
         self.registry = Registry(store, clock, random.Random(seed))
         self.client = Client(self.registry)
-        self.plane: ControlPlane = build_machinery(self.client, clock, self.registry.resources)
+        install_kinds(self.client, systems)
+        operators = operators_of(systems)
+        self.plane: ControlPlane = build_machinery(self.client, clock, self.registry.resources, operators)
         if self.client.get("namespaces", None, NAMESPACE) is None:
             self.client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
 
@@ -77,6 +81,20 @@ class World:
         return self.client.list(
             "pods", NAMESPACE, labels={key.replace("_", "-"): value for key, value in labels.items()}
         )
+
+    def found(self, kind: str, name: str) -> Object:
+        found = self.client.get(kind, NAMESPACE, name)
+        assert found is not None, f"there is no {name} among {kind}"
+        return found
+
+    def conditions(self, kind: str, name: str) -> dict[str, str]:
+        conditions = self.found(kind, name).get("status", {}).get("conditions", [])
+        return {each["type"]: each["status"] for each in conditions}
+
+    def change_spec(self, kind: str, name: str, change: Callable[[Any], Any]) -> None:
+        spec = copy.deepcopy(self.found(kind, name)["spec"])
+        change(spec)
+        self.change(kind, self.found(kind, name), **spec)
 
     def job(self, name: str) -> Object:
         found = self.client.get("jobs.batch", NAMESPACE, name)
@@ -136,8 +154,9 @@ async def open_world(
     path: Path | None = None,
     clock: ManualClock | None = None,
     seed: int = 1,
+    systems: tuple[str, ...] = (),
 ) -> AsyncIterator[World]:
-    world = World(Store(path), clock or ManualClock(), seed)
+    world = World(Store(path), clock or ManualClock(), seed, systems)
     register_nodes(world.client, groups, world.clock)
     running = asyncio.create_task(world.plane.run())
     try:
@@ -154,6 +173,51 @@ async def open_world(
 async def world() -> AsyncIterator[World]:
     async with open_world() as opened:
         yield opened
+
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+class Recording:
+    """Objects of a real operator, from `recorded/`: a custom resource first, then what the operator made of it."""
+
+    def __init__(self, name: str) -> None:
+        read = json.loads((RECORDED / name).read_text(encoding="utf-8"))
+        self.items: list[Object] = read["items"] if read["kind"] == "List" else [read]
+
+    def of_kind(self, kind: str) -> list[Object]:
+        return [item for item in self.items if item["kind"] == kind]
+
+    def played(self, **spec: Any) -> Object:
+        """Return the custom resource to be created anew, with fields the recording left out."""
+        first = self.items[0]
+        metadata = {
+            key: first["metadata"][key] for key in ("name", "labels", "annotations") if key in first["metadata"]
+        }
+        body = {"apiVersion": first["apiVersion"], "kind": first["kind"]}
+        return {**body, "metadata": {**metadata, "namespace": NAMESPACE}, "spec": {**first.get("spec", {}), **spec}}
+
+
+def traits(obj: Object) -> dict[str, Any]:
+    """Return what a recording and a play must have in common: name, labels, owners and containers."""
+    metadata, spec = obj["metadata"], obj.get("spec", {})
+    owner_fields = ("apiVersion", "kind", "name", "controller", "blockOwnerDeletion")
+    return {
+        "name": metadata["name"],
+        "labels": metadata.get("labels") or {},
+        "owners": [{key: owner.get(key) for key in owner_fields} for owner in metadata.get("ownerReferences") or []],
+        "containers": [each["name"] for each in spec.get("containers", [])],
+    }
+
+
+@pytest.fixture
+def recording() -> Any:
+    return Recording
+
+
+@pytest.fixture
+def traits_of() -> Any:
+    return traits
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from simcluster.client import Client
 from simcluster.clock import Clock, LoopClock
 from simcluster.controllers import build_machinery
 from simcluster.nodes import read_node_groups, register_nodes
+from simcluster.operators import install_kinds, operators_of
 from simcluster.registry import Registry
 from simcluster.settings import Settings
 from simcluster.store import Store
@@ -42,7 +43,8 @@ class Cluster:
         self.client = Client(self.registry)
         _create_namespaces(self.client)
         register_nodes(self.client, groups, clock)
-        plane = build_machinery(self.client, clock, self.registry.resources)
+        install_kinds(self.client, settings.operators)
+        plane = build_machinery(self.client, clock, self.registry.resources, operators_of(settings.operators))
         self.api = ApiServer(self.registry, plane.kubelet)
         self._running = asyncio.create_task(plane.machinery.run(), name="controllers and kubelets")
         return self

@@ -41,6 +41,7 @@ DOWN = "sim.down"
 JOBS = "jobs.batch"
 INDEX = "batch.kubernetes.io/job-completion-index"
 TRACKING = "batch.kubernetes.io/job-tracking"
+FAILED_BEFORE = "sim.failed-before"
 DEFAULT_GRACE_SECONDS = 30
 OVERDUE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
@@ -106,7 +107,7 @@ class _Node:
     def failures_before(self, container: Container) -> int:
         if container.role is not Role.MAIN:
             return container.restart_count
-        return container.restart_count + self.kubelet.failures_of_job(self.pod)
+        return container.restart_count + self.kubelet.failures_of_job(self.pod) + _failures_noted(self.pod)
 
     def record(self, kind: str, reason: str, message: str, container: Container) -> None:
         listed = "containers" if container.role is Role.MAIN else "initContainers"
@@ -376,6 +377,12 @@ class Kubelet:
 
 def _index_of(pod: Object) -> Any:
     return (pod["metadata"].get("annotations") or {}).get(INDEX)
+
+
+def _failures_noted(pod: Object) -> int:
+    """Return how often the pod's work failed before in other pods, as an operator that retries has noted on it."""
+    text = str((pod["metadata"].get("annotations") or {}).get(FAILED_BEFORE, ""))
+    return int(text) if text.isdecimal() else 0
 
 
 def _address_of(node: Object) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from simcluster.operators import SYSTEMS
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -17,6 +19,7 @@ class Settings:
     kubeconfig: Path | None = None
     seed: int | None = None  # of uids, generated names and whatever else is left to chance; None: another each time
     history_changes: int = 10_000  # kept per kind; a watch from further back is told 410
+    operators: tuple[str, ...] = tuple(SYSTEMS)  # systems whose custom kinds are served and brought to life
 
 
 def read_settings(arguments: Sequence[str] | None = None) -> Settings:
@@ -28,10 +31,16 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="write a kubeconfig here")
     parser.add_argument("--seed", type=int, help="make uids and generated names repeatable")
     parser.add_argument("--history", type=int, default=10_000, metavar="CHANGES", help="changes kept per kind")
+    parser.add_argument(
+        "--operators", default="all", metavar="SYSTEMS", help=f"all, none, or some of {','.join(SYSTEMS)}"
+    )
     given = parser.parse_args(arguments)
     host, separator, port = given.listen.rpartition(":")
     if not separator or not port.isdigit():
         parser.error(f"--listen takes HOST:PORT, not {given.listen!r}")
+    operators = _systems(given.operators)
+    if unknown := [name for name in operators if name not in SYSTEMS]:
+        parser.error(f"--operators takes some of {','.join(SYSTEMS)}, not {','.join(unknown)}")
     if given.history < 1:
         parser.error("--history takes at least 1")
     return Settings(
@@ -42,4 +51,11 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         kubeconfig=given.kubeconfig,
         seed=given.seed,
         history_changes=given.history,
+        operators=operators,
     )
+
+
+def _systems(text: str) -> tuple[str, ...]:
+    if text in ("all", "none"):
+        return tuple(SYSTEMS) if text == "all" else ()
+    return tuple(name.strip() for name in text.split(",") if name.strip())

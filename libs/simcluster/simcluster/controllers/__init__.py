@@ -1,8 +1,9 @@
-"""Everything that moves in the cluster beside the API server: kubelets, the default scheduler and the controllers.
+"""Everything that moves in the cluster beside the API server: kubelets, default scheduler, controllers and operators.
 
 `build_machinery` puts them together. Each is a `machinery.Reconciler`; none knows another, they meet in the store.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from simcluster.client import Client
@@ -19,7 +20,7 @@ from simcluster.controllers.statefulset import StatefulSetController
 from simcluster.default_scheduler import DefaultScheduler
 from simcluster.kube_events import EventRecorder
 from simcluster.kubelet import Kubelet
-from simcluster.machinery import Machinery
+from simcluster.machinery import Machinery, Reconciler
 from simcluster.resources import ResourceTable
 
 
@@ -45,11 +46,16 @@ class ControlPlane:
         await self.machinery.run()
 
 
-def build_machinery(client: Client, clock: Clock, resources: ResourceTable) -> ControlPlane:
-    """Put kubelets, scheduler and controllers together over one client."""
+OperatorFactory = Callable[[Client, Clock, EventRecorder], Reconciler]
+
+
+def build_machinery(
+    client: Client, clock: Clock, resources: ResourceTable, operators: Iterable[OperatorFactory] = ()
+) -> ControlPlane:
+    """Put kubelets, scheduler, controllers and what operators are wanted together over one client."""
     events = EventRecorder(client, clock)
     kubelet = Kubelet(client, clock, events)
-    reconcilers = (
+    reconcilers: tuple[Reconciler, ...] = (
         kubelet,
         DefaultScheduler(client, clock, events),
         JobController(client, clock, events),
@@ -61,5 +67,6 @@ def build_machinery(client: Client, clock: Clock, resources: ResourceTable) -> C
         PodGarbageCollector(client),
         GarbageCollector(client, resources),
         NamespaceController(client, resources),
+        *(build(client, clock, events) for build in operators),
     )
     return ControlPlane(Machinery(client, clock, resources, reconcilers), kubelet)
