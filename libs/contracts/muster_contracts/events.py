@@ -28,6 +28,7 @@ from muster_contracts.values import (
     SubGroup,
     Supports,
     Taint,
+    TopologyConstraint,
     Victim,
     WorkloadSpec,
 )
@@ -137,6 +138,8 @@ class ProjectChanged(Event):
     airflow_unit: Literal["dag-run", "task"] = "dag-run"
     removed: bool = False
     changed_by: Caller
+    preempt_minimum_seconds: int = 0
+    reclaim_minimum_seconds: int = 0
 
 
 class DepartmentChanged(Event):
@@ -149,6 +152,8 @@ class DepartmentChanged(Event):
     quotas: tuple[PoolQuota, ...] = ()
     removed: bool = False
     changed_by: Caller
+    preempt_minimum_seconds: int = 0
+    reclaim_minimum_seconds: int = 0
 
 
 class NodePoolChanged(Event):
@@ -301,7 +306,11 @@ class OwnerObserved(Event):
 
 
 class PodGroupFormed(Event):
-    """Some pods of a workload are scheduled together. Written by `integrations`."""
+    """Some pods of a workload are scheduled together. Written by `integrations`.
+
+    `priority` and `preemptible` follow from the class unless they are given. A group with sub-groups needs
+    `min_sub_groups` of those at its top, None meaning all.
+    """
 
     type: Literal["PodGroupFormed.v1"] = "PodGroupFormed.v1"
     workload_id: UUID
@@ -311,6 +320,10 @@ class PodGroupFormed(Event):
     sub_groups: tuple[SubGroup, ...] = ()
     priority_class: str = "train"
     node_pools: tuple[str, ...] = ()
+    priority: int | None = None
+    preemptible: bool | None = None
+    topology: TopologyConstraint | None = None
+    min_sub_groups: int | None = None
 
 
 class PodGroupChanged(Event):
@@ -322,6 +335,7 @@ class PodGroupChanged(Event):
     min_members: int
     sub_groups: tuple[SubGroup, ...] = ()
     dissolved: bool = False
+    min_sub_groups: int | None = None
 
 
 class PodObserved(Event):
@@ -397,7 +411,9 @@ class PlanMade(Event):
     """The decision before the deed: who is placed where, and who has to go. Written by `scheduler`.
 
     `based_on` is the position of the journal the snapshot was folded to. A plan of several parts has the same
-    `plan_id` and `based_on` in each; every part holds whole gangs with their victims.
+    `plan_id` and `based_on` in each; every part holds whole gangs with their victims. Nominations are the places that
+    a group is to have once its victims are gone; nobody is bound by them, and until then nobody else gets them. `steps`
+    is how much of `step_limit` was used.
     """
 
     type: Literal["PlanMade.v1"] = "PlanMade.v1"
@@ -412,6 +428,8 @@ class PlanMade(Event):
     step_limit: int
     placements: tuple[Placement, ...] = ()
     victims: tuple[Victim, ...] = ()
+    nominations: tuple[Placement, ...] = ()
+    steps: int = 0
 
 
 class PodScheduled(Event):

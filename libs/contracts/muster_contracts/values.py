@@ -182,11 +182,70 @@ class Taint(Value):
     effect: str
 
 
+class LabelRule(Value):
+    """What a label must be, as in Kubernetes' selectors; `Gt` and `Lt` compare integers."""
+
+    key: str
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] = "In"
+    values: tuple[str, ...] = ()
+
+
+class NodeTerm(Value):
+    """Nodes of which every rule holds; with `names`, only the nodes of these names."""
+
+    rules: tuple[LabelRule, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class NodePreference(Value):
+    """Nodes that are better than others, by how much (1 to 100)."""
+
+    weight: int
+    term: NodeTerm
+
+
+class PodTerm(Value):
+    """Pods that a pod wants, or does not want, in its own domain of `topology_key`. No namespaces: those of the pod."""
+
+    topology_key: str
+    rules: tuple[LabelRule, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+
+class SpreadRule(Value):
+    """By how much the domains of a label may differ in pods that match; `required` or merely better."""
+
+    topology_key: str
+    max_skew: int = 1
+    rules: tuple[LabelRule, ...] = ()
+    required: bool = True
+
+
+class PlacementRules(Value):
+    """What a pod demands of its node beside room: one of `nodes`, `near` and not `near` other pods, spread.
+
+    `volumes` holds, for each bound volume that only some nodes reach, the terms of which one must hold. `host_ports`
+    are written as `TCP/8080`. `claims_waiting` names the claims whose volume is made for the first pod that uses them,
+    on its node.
+    """
+
+    nodes: tuple[NodeTerm, ...] = ()
+    preferred_nodes: tuple[NodePreference, ...] = ()
+    near: tuple[PodTerm, ...] = ()
+    apart: tuple[PodTerm, ...] = ()
+    spread: tuple[SpreadRule, ...] = ()
+    volumes: tuple[tuple[NodeTerm, ...], ...] = ()
+    host_ports: tuple[str, ...] = ()
+    claims_waiting: tuple[str, ...] = ()
+
+
 class PodFacts(Value):
     """The facts of one pod that matter to anybody, whole each time, so that the last one seen is the truth.
 
     `resource_version` is a fact only while the pod is unbound (the scheduler binds against it); a bound pod's is that
-    of the last change that mattered. `node` is empty until the pod is bound.
+    of the last change that mattered. `node` is empty until the pod is bound. `sub_group` names its part of the pod
+    group; of two pods of one group the higher `order_priority` starts first and goes last. `labels` are those that
+    rules of pods may ask for.
     """
 
     pod_id: UUID
@@ -211,6 +270,10 @@ class PodFacts(Value):
     node_selector: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()
     scheduling_gates: tuple[str, ...] = ()
+    sub_group: str = ""
+    order_priority: int = 0
+    labels: dict[str, str] = {}
+    rules: PlacementRules | None = None
 
 
 class PodMark(Value):
@@ -223,11 +286,26 @@ class PodMark(Value):
     exit_seen: bool = False
 
 
+class TopologyConstraint(Value):
+    """How near to one another pods must, or should, be. `levels` are node labels, the widest first."""
+
+    levels: tuple[str, ...] = ()
+    required: str = ""
+    preferred: str = ""
+
+
 class SubGroup(Value):
-    """A part of a pod group that has a minimum of its own, for example Ray's worker groups."""
+    """A part of a pod group that has a minimum of its own, for example Ray's worker groups.
+
+    Parts nest by `parent` (empty: the group itself). One that has parts holds no pods; it needs `min_sub_groups` of
+    them, None meaning all.
+    """
 
     name: str
     min_members: int
+    parent: str = ""
+    min_sub_groups: int | None = None
+    topology: TopologyConstraint | None = None
 
 
 class Outcome(StrEnum):
@@ -298,10 +376,13 @@ class BoundPod(Value):
 
 
 class PoolQuota(Value):
-    """What a project or department may use of one node pool. None means no limit; the default weight is Medium."""
+    """What a project or department may use of one node pool. None means no limit; the default weight is Medium.
+
+    `over_quota_weight` is that of GPUs; unused processors and memory are divided by weights of their own.
+    """
 
     node_pool: str = "default"
-    gpu_millionths: int = 0
+    gpu_millionths: int | None = 0
     cpu_milli: int | None = None
     memory_bytes: int | None = None
     gpu_limit_millionths: int | None = None
@@ -309,3 +390,5 @@ class PoolQuota(Value):
     memory_limit_bytes: int | None = None
     over_quota_weight: int = 2
     priority: int = 0
+    cpu_over_quota_weight: int = 1
+    memory_over_quota_weight: int = 1
