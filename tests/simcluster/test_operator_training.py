@@ -48,6 +48,7 @@ def with_templates(specs: dict[str, Any], container: str) -> dict[str, Any]:
     [
         ("derived-pytorchjob", "pytorchReplicaSpecs", PYTORCH, "pytorch"),
         ("derived-pytorchjob-elastic-no-master", "pytorchReplicaSpecs", PYTORCH, "pytorch"),
+        ("derived-tfjob-ps", "tfReplicaSpecs", "tfjobs.kubeflow.org", "tensorflow"),
     ],
 )
 async def test_the_pods_of_a_job_are_those_that_were_recorded(
@@ -236,3 +237,73 @@ async def test_a_job_that_makes_no_sense_stops_nobody_else(world):
     await world.advance(20)
     assert world.conditions(PYTORCH, "train")["Succeeded"] == "True"
     assert any("broken" in each for each in world.plane.parked)
+
+
+async def test_workers_wait_for_their_master_in_a_container_of_the_operators_own(world):
+    world.client.create(PYTORCH, pytorch_job(run_seconds="60", exit_code="3"))
+    await world.advance(5)
+    waiting = {pod["metadata"]["name"]: len(pod["spec"].get("initContainers", [])) for pod in world.pods()}
+    assert waiting == {"train-master-0": 0, "train-worker-0": 1, "train-worker-1": 1}
+    assert world.phase("train-worker-0") == "Running", "the user's annotations are not meant for it"
+
+
+def job_of(kind: str, field: str, container: str, **types: Any) -> Any:
+    specs = {name: {"replicas": 2 if name == "Worker" else 1, "template": each} for name, each in types.items()}
+    spec = {field: specs}
+    metadata = {"name": "train", "namespace": "demo"}
+    return {"apiVersion": "kubeflow.org/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "types", "leader"),
+    [
+        ("TFJob", "tfReplicaSpecs", ("Chief", "PS", "Worker", "Evaluator"), "Chief"),
+        ("XGBoostJob", "xgbReplicaSpecs", ("Master", "Worker"), "Master"),
+        ("PaddleJob", "paddleReplicaSpecs", ("Master", "Worker"), "Master"),
+    ],
+)
+async def test_a_job_succeeds_when_its_leader_has(world, kind, field, types, leader):
+    plural = f"{kind.lower()}s.kubeflow.org"
+    courses = {name: template("main", run_seconds="10" if name == leader else "500") for name in types}
+    world.client.create(plural, job_of(kind, field, "main", **courses))
+    await world.advance(5)
+    assert world.conditions(plural, "train") == {"Created": "True", "Running": "True"}
+    (led,) = world.client.list("pods", "demo", labels={"training.kubeflow.org/job-role": "master"})
+    assert led["metadata"]["name"] == f"train-{leader.lower()}-0"
+    await world.advance(10)
+    assert world.conditions(plural, "train")["Succeeded"] == "True"
+
+
+async def test_a_jax_job_succeeds_when_all_its_workers_have(world):
+    plural = "jaxjobs.kubeflow.org"
+    world.client.create(plural, job_of("JAXJob", "jaxReplicaSpecs", "jax", Worker=template("jax", run_seconds="10")))
+    await world.advance(5)
+    world.client.update("pods", _with_annotations(world.pod("train-worker-0"), run_seconds="100"))
+    await world.advance(10)
+    assert world.conditions(plural, "train")["Running"] == "True"
+    await world.advance(100)
+    assert world.conditions(plural, "train")["Succeeded"] == "True"
+
+
+@pytest.mark.parametrize(("policy", "outcome"), [("", "Succeeded"), ("AllWorkers", "Running")])
+async def test_without_a_chief_the_first_worker_of_a_tensorflow_job_decides(world, policy, outcome):
+    plural = "tfjobs.kubeflow.org"
+    job = job_of("TFJob", "tfReplicaSpecs", "tensorflow", Worker=template("tensorflow", run_seconds="10"))
+    job["spec"]["successPolicy"] = policy
+    world.client.create(plural, job)
+    await world.advance(5)
+    world.client.update("pods", _with_annotations(world.pod("train-worker-1"), run_seconds="100"))
+    await world.advance(10)
+    assert world.conditions(plural, "train")[outcome] == "True"
+
+
+async def test_parameter_servers_serve_until_the_job_is_over(world):
+    plural = "tfjobs.kubeflow.org"
+    courses = {"Chief": template("tensorflow", run_seconds="30"), "PS": template("tensorflow")}
+    job = job_of("TFJob", "tfReplicaSpecs", "tensorflow", **courses)
+    job["spec"]["runPolicy"] = {"cleanPodPolicy": "Running"}
+    world.client.create(plural, job)
+    await world.advance(20)
+    assert world.phase("train-ps-0") == "Running"
+    await world.advance(20)
+    assert names(world) == ["train-chief-0"]

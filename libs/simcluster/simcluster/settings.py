@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simcluster.operators import SYSTEMS
+from simcluster.operators import SYSTEMS, USUAL, conflict_among
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Settings:
     kubeconfig: Path | None = None
     seed: int | None = None  # of uids, generated names and whatever else is left to chance; None: another each time
     history_changes: int = 10_000  # kept per kind; a watch from further back is told 410
-    operators: tuple[str, ...] = tuple(SYSTEMS)  # systems whose custom kinds are served and brought to life
+    operators: tuple[str, ...] = USUAL  # systems whose custom kinds are served and brought to life
 
 
 def read_settings(arguments: Sequence[str] | None = None) -> Settings:
@@ -41,6 +41,8 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     operators = _systems(given.operators)
     if unknown := [name for name in operators if name not in SYSTEMS]:
         parser.error(f"--operators takes some of {','.join(SYSTEMS)}, not {','.join(unknown)}")
+    if kind := conflict_among(operators):
+        parser.error(f"--operators takes one system only that serves {kind}")
     if given.history < 1:
         parser.error("--history takes at least 1")
     return Settings(
@@ -57,5 +59,5 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
 
 def _systems(text: str) -> tuple[str, ...]:
     if text in ("all", "none"):
-        return tuple(SYSTEMS) if text == "all" else ()
+        return USUAL if text == "all" else ()
     return tuple(name.strip() for name in text.split(",") if name.strip())

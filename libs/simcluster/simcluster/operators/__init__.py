@@ -9,13 +9,23 @@ from collections.abc import Iterable, Sequence
 
 from simcluster.client import Client
 from simcluster.controllers import OperatorFactory
-from simcluster.operators import training
+from simcluster.operators import mpi, training
 from simcluster.operators.kinds import install
 from simcluster.operators.system import System
 
 SYSTEMS: dict[str, System] = {
+    "mpi": mpi.SYSTEM,
+    "mpi-v1": training.MPI_SYSTEM,
     "training": training.SYSTEM,
 }
+_OLDER = ("mpi-v1",)  # only on demand: another system serves the same kind in the way people use today
+USUAL = tuple(name for name in SYSTEMS if name not in _OLDER)
+
+
+def conflict_among(names: Iterable[str]) -> str:
+    """Return the kind that two of the systems would both serve, or nothing."""
+    kinds = [kind.key for name in names for kind in SYSTEMS[name].kinds]
+    return next((kind for kind in kinds if kinds.count(kind) > 1), "")
 
 
 def install_kinds(client: Client, names: Iterable[str]) -> None:

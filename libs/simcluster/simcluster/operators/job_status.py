@@ -57,10 +57,10 @@ class JobStatus:
         return self._fields.get("replicaStatuses") or {}
 
     def set(self, kind: str, message: str, reason: str = "", *, holds: bool = True) -> None:
-        """Set a condition; its reason is the job's kind and, unless another word is given, the condition's type."""
+        """Set a condition; unless another is given, its reason is the job's kind and the condition's type."""
         if self.is_over:
             return
-        status, told = "True" if holds else "False", f"{self._kind}{reason or kind}"
+        status, told = "True" if holds else "False", reason or f"{self._kind}{kind}"
         old = next((each for each in self._conditions if each["type"] == kind), None)
         if old is not None and (old["status"], old["reason"]) == (status, told):
             return
@@ -76,10 +76,10 @@ class JobStatus:
         """Note that it starts now."""
         self._fields["startTime"] = to_timestamp(self._now)
 
-    def end(self, kind: str, message: str) -> None:
+    def end(self, kind: str, message: str, reason: str = "") -> None:
         """Note that it has `Succeeded` or `Failed` now."""
         self._fields.setdefault("completionTime", to_timestamp(self._now))
-        self.set(kind, message)
+        self.set(kind, message, reason)
 
     def count(self, replicas: Mapping[str, Mapping[str, Any]]) -> None:
         """Note how many pods of each type there are."""

@@ -164,5 +164,19 @@ def lasting(pod: Object) -> Object:
     return {**pod, "metadata": {**metadata, "annotations": {**annotations, _RUN_SECONDS: "forever"}}}
 
 
+def with_course(pod: Object, container: str, run_seconds: str) -> Object:
+    """Return a pod one of whose containers, of the operator's own making, runs so long and succeeds.
+
+    Whatever the template's annotations say of all containers is meant for the user's.
+    """
+    course = {"run-seconds": run_seconds, "exit-code": "0", "fail-times": "0"}
+    annotations = {f"sim.{key}.{container}": value for key, value in course.items()}
+    metadata = pod["metadata"]
+    return {
+        **pod,
+        "metadata": {**metadata, "annotations": {**annotations, **(metadata.get("annotations") or {})}},
+    }
+
+
 def _described(obj: Object) -> str:
     return f"{obj['kind'].lower()}: {name_of(obj)}"

@@ -7,7 +7,9 @@ own name. Suspending deletes the pods, resuming makes them again under the same 
 A failed replica is made again under restartPolicy `OnFailure`, `Always` or, when its exit code is 128 or more,
 `ExitCode`; otherwise the job fails. A running pod that is being deleted counts as failed, as the operator counts it.
 
-Not here: the gang scheduler's PodGroups, elastic rendezvous beyond its success rule, autoscaling, adoption.
+MPIJob v1 is a system of its own (`mpi-v1`), since a cluster can serve MPIJobs in one way only and `mpi` is the newer.
+
+Not here: the environment by which replicas find each other, the gang scheduler's PodGroups, autoscaling, adoption.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,9 +23,9 @@ from simcluster.clock import Clock
 from simcluster.kube_events import EventRecorder
 from simcluster.operators.job_status import JobStatus
 from simcluster.operators.kinds import CustomKind
-from simcluster.operators.operator import Operator, failures_noted, lasting, noted_failures, pod_named
+from simcluster.operators.operator import Operator, failures_noted, lasting, noted_failures, pod_named, with_course
 from simcluster.operators.system import System
-from simcluster.pods import is_finished, is_terminating, name_of, phase_of
+from simcluster.pods import is_finished, is_terminating, name_of, namespace_of, phase_of
 from simcluster.resources import Object, ScalePaths
 
 _LABELS = "training.kubeflow.org"
@@ -42,7 +44,9 @@ class Framework:
     restart_policy: str = "Never"  # where a replica spec names none
     leaders: tuple[str, ...] = ("Master",)  # the first of them that the job has decides; without any, the workers do
     lasting: tuple[str, ...] = ()  # types that serve until they are told to end
-    one_worker_suffices: bool = False  # without a leader, the first worker that succeeds decides
+    first_worker_decides: bool = False  # without a leader, unless the job's successPolicy is AllWorkers
+    numbered_leader: bool = True  # `<job>-master-0`; an MPI launcher is called `<job>-launcher`
+    waiting_container: str = ""  # the init container in which workers wait for their master's name
 
     @property
     def component(self) -> str:
@@ -64,8 +68,35 @@ PYTORCH = Framework(
     specs="pytorchReplicaSpecs",
     container="pytorch",
     restart_policy="OnFailure",
+    waiting_container="init-pytorch",
 )
-FRAMEWORKS = (PYTORCH,)
+FRAMEWORKS = (
+    PYTORCH,
+    Framework(
+        kind=_kind("TFJob", "tfjobs"),
+        specs="tfReplicaSpecs",
+        container="tensorflow",
+        leaders=("Chief", "Master"),
+        lasting=("PS",),
+        first_worker_decides=True,
+    ),
+    Framework(kind=_kind("XGBoostJob", "xgboostjobs"), specs="xgbReplicaSpecs", container="xgboost"),
+    Framework(kind=_kind("JAXJob", "jaxjobs"), specs="jaxReplicaSpecs", container="jax", leaders=()),
+    Framework(
+        kind=_kind("PaddleJob", "paddlejobs"),
+        specs="paddleReplicaSpecs",
+        container="paddle",
+        restart_policy="OnFailure",
+    ),
+)
+MPI = Framework(
+    kind=_kind("MPIJob", "mpijobs"),
+    specs="mpiReplicaSpecs",
+    container="mpi",
+    leaders=("Launcher",),
+    lasting=("Worker",),
+    numbered_leader=False,
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +143,7 @@ class TrainingOperator(Operator):
         status.count_none_active()
         message = f"{self.kind.kind} {name_of(job)} is suspended."
         if status.is_true("Running"):
-            status.set("Running", message, "Suspended", holds=False)
+            status.set("Running", message, f"{self.kind.kind}Suspended", holds=False)
         if not status.is_true("Suspended"):
             status.set("Suspended", message)
             self._say(job, "Normal", "Suspended", message)
@@ -133,7 +164,7 @@ class TrainingOperator(Operator):
     def _start_or_resume(self, job: Object, status: JobStatus) -> None:
         if status.is_true("Suspended"):
             message = f"{self.kind.kind} {name_of(job)} is resumed."
-            status.set("Suspended", message, "Resumed", holds=False)
+            status.set("Suspended", message, f"{self.kind.kind}Resumed", holds=False)
             status.start()
             self._say(job, "Normal", "Resumed", message)
         if status.started is None:
@@ -183,7 +214,7 @@ class TrainingOperator(Operator):
             self._say(job, "Warning", "Restarting", message)
             status.set("Restarting", message)
             self.delete(job, "pods", pod)
-            if self.client.get("pods", job["metadata"]["namespace"], name_of(pod)) is None:
+            if self.client.get("pods", namespace_of(job), name_of(pod)) is None:
                 self._create_replica(job, replicas, index, failures=failures_noted(pod) + 1)
         elif replicas.restart_policy == "ExitCode":
             self._end(
@@ -198,24 +229,35 @@ class TrainingOperator(Operator):
 
     def _create_replica(self, job: Object, replicas: _Replicas, index: int, failures: int = 0) -> None:
         labels = self._labels(job, replicas.type, index)
-        name = f"{name_of(job)}-{replicas.type.lower()}-{index}"
+        number = f"-{index}" if self._is_numbered(replicas.type) else ""
+        name = f"{name_of(job)}-{replicas.type.lower()}{number}"
         pod = pod_named(job, replicas.spec["template"], name, labels)
         pod["spec"]["restartPolicy"] = "Never" if replicas.restart_policy == "ExitCode" else replicas.restart_policy
+        if self._framework.waiting_container and replicas.type != self._leader(job):
+            pod = _waiting(pod, self._framework.waiting_container)
         if replicas.type in self._framework.lasting:
             pod = lasting(pod)
         self.create(job, "pods", noted_failures(pod, failures) if failures else pod)
-        if self.client.get("services", job["metadata"]["namespace"], name) is None:
+        if self.client.get("services", namespace_of(job), name) is None:
             self.create(job, "services", _headless_service(name, labels))
 
     def _labels(self, job: Object, kind: str, index: int) -> dict[str, str]:
-        labels = {
-            f"{_LABELS}/operator-name": self._framework.component,
+        labels = self._type_labels(job, kind)
+        if self._is_numbered(kind):
+            labels[f"{_LABELS}/replica-index"] = str(index)
+        if kind == self._leader(job) and (kind != "Worker" or index == 0):
+            labels[f"{_LABELS}/job-role"] = "master"
+        return labels
+
+    def _type_labels(self, job: Object, kind: str) -> dict[str, str]:
+        return {
             f"{_LABELS}/job-name": name_of(job),
+            f"{_LABELS}/operator-name": self._framework.component,
             f"{_LABELS}/replica-type": kind.lower(),
-            f"{_LABELS}/replica-index": str(index),
         }
-        leads = kind == self._leader(job) and (kind != "Worker" or index == 0)
-        return labels | ({f"{_LABELS}/job-role": "master"} if leads else {})
+
+    def _is_numbered(self, kind: str) -> bool:
+        return self._framework.numbered_leader or kind not in self._framework.leaders
 
     def _leader(self, job: Object) -> str:
         specs = job["spec"][self._framework.specs]
@@ -248,7 +290,7 @@ class TrainingOperator(Operator):
         if leading.type == "Worker" and succeeded:
             if job["spec"].get("elasticPolicy") is not None:
                 return True
-            if self._framework.one_worker_suffices and job["spec"].get("successPolicy") != "AllWorkers":
+            if self._framework.first_worker_decides and job["spec"].get("successPolicy") != "AllWorkers":
                 return phase_of(leading.pods.get(0, {})) == "Succeeded"
         return succeeded == leading.wanted
 
@@ -258,11 +300,7 @@ class TrainingOperator(Operator):
             "succeeded": replicas.count("Succeeded"),
             "failed": replicas.count("Failed"),
         }
-        labels = {
-            f"{_LABELS}/job-name": name_of(job),
-            f"{_LABELS}/operator-name": self._framework.component,
-            f"{_LABELS}/replica-type": replicas.type.lower(),
-        }
+        labels = self._type_labels(job, replicas.type)
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
         return {name: number for name, number in counts.items() if number} | {"selector": selector}
 
@@ -327,6 +365,18 @@ def _by_index(pods: Iterable[Object], kind: str) -> dict[int, Object]:
     return found
 
 
+def _waiting(pod: Object, name: str) -> Object:
+    """Return a pod that first waits, in a container of the operator's own, until its master can be found."""
+    spec = pod["spec"]
+    container = {
+        "name": name,
+        "image": "alpine:3.10",
+        "command": ["sh", "-c", "until nslookup $MASTER_ADDR; do :; done"],
+    }
+    waiting = {**pod, "spec": {**spec, "initContainers": [*spec.get("initContainers", []), container]}}
+    return with_course(waiting, name, run_seconds="1")
+
+
 def _headless_service(name: str, labels: Mapping[str, str]) -> Object:
     spec = {"clusterIP": "None", "selector": dict(labels), "ports": [{"name": "job-port", "port": 23456}]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": dict(labels)}, "spec": spec}
@@ -336,3 +386,4 @@ SYSTEM = System(
     kinds=tuple(framework.kind for framework in FRAMEWORKS),
     operators=tuple(partial(TrainingOperator, framework) for framework in FRAMEWORKS),
 )
+MPI_SYSTEM = System(kinds=(MPI.kind,), operators=(partial(TrainingOperator, MPI),))
