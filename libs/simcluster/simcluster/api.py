@@ -5,16 +5,18 @@ below is an `ApiError` and becomes a `Status` here; a write is answered once it 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from simcluster import discovery, log_route, openapi
+from simcluster.admission import Caller, Unreviewed
 from simcluster.errors import ApiError, method_not_allowed, no_such_path
+from simcluster.identity import User, user_of
 from simcluster.log_route import LogSource
 from simcluster.reading import Reader
 from simcluster.registry import Registry
 from simcluster.resources import Object, Resource
-from simcluster.wire import Request, Response, to_failure, to_response
+from simcluster.wire import Request, Response, to_failure, to_response, with_warnings
 from simcluster.writing import Writer
 
 _HEALTH = ("healthz", "readyz", "livez")
@@ -67,12 +69,21 @@ class ApiServer:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; whatever is wrong with it becomes a `Status`."""
+        caller = Caller(user_of(request.headers))
         try:
-            response = await self._answer(request)
+            response = await self._answer_reviewed(replace(request, caller=caller))
+            await self.registry.store.settled()
         except ApiError as error:
-            return to_failure(error)
-        await self.registry.store.settled()
-        return response
+            response = to_failure(error)
+        return with_warnings(response, caller.warnings)
+
+    async def _answer_reviewed(self, request: Request) -> Response:
+        """Answer a request, asking admission webhooks as often as one has to be asked on the way."""
+        while True:
+            try:
+                return await self._answer(request)
+            except Unreviewed as question:
+                await question.ask()
 
     async def _answer(self, request: Request) -> Response:
         parts = [unquote(part) for part in request.path.split("/") if part]
@@ -165,7 +176,7 @@ class ApiServer:
             return Writer(self.registry, pods, "v1").bind(route.namespace, None, request)
         body = request.parse_object()
         body["kind"] = _REVIEWS[route.group, route.version, route.plural]
-        return to_response(body | {"status": _verdict(route.plural)}, 201)
+        return to_response(body | {"status": _verdict(route.plural, user_of(request.headers))}, 201)
 
 
 def _check_scope(resource: Resource, route: Route) -> None:
@@ -173,9 +184,9 @@ def _check_scope(resource: Resource, route: Route) -> None:
         raise no_such_path()
 
 
-def _verdict(plural: str) -> Object:
+def _verdict(plural: str, user: User) -> Object:
     if plural == "selfsubjectreviews":
-        return {"userInfo": {"username": "simcluster", "groups": ["system:masters"]}}
+        return {"userInfo": user.to_user_info()}
     if plural == "selfsubjectrulesreviews":
         every = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
         return {"resourceRules": [every], "nonResourceRules": [], "incomplete": False}

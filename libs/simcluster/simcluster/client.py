@@ -2,6 +2,10 @@
 
 A pitfall: what it hands out is the store's own. Build a new object (or copy) before changing anything.
 
+What it writes goes past the admission webhooks, except while the machinery lends it a `caller`: then a write may raise
+`Unreviewed`, which is the machinery's to catch. Events are never shown to webhooks: they are written between two steps
+of a controller, which must not be made twice.
+
 Deleting is Kubernetes' own dance. A bound, unfinished pod gets a `deletionTimestamp`; its kubelet ends the containers
 and deletes once more with `grace_seconds=0`, which removes it. Finalizers hold an object until an `update` takes
 the last one away; that removes it. `propagation="Foreground"` adds the finalizer `foregroundDeletion`, `"Orphan"`
@@ -11,15 +15,19 @@ empties its `spec.finalizers`.
 
 from collections.abc import Iterable, Mapping
 
-from simcluster.registry import DeleteOptions, Registry
+from simcluster.admission import Caller
+from simcluster.registry import DeleteOptions, Registry, Write
 from simcluster.resources import Object
 from simcluster.store import Subscription
+
+_UNREVIEWED = Write()
 
 
 class Client:
     """Reads and writes objects by kind (`pods`, `jobs.batch`), raising ApiError."""
 
     def __init__(self, registry: Registry) -> None:
+        self.caller: Caller | None = None
         self._registry = registry
         self._store = registry.store
 
@@ -42,15 +50,15 @@ class Client:
 
     def create(self, kind: str, obj: Object) -> Object:
         """Create an object; 409 AlreadyExists when the name is taken."""
-        return self._registry.create(kind, obj).body
+        return self._registry.create(kind, obj, self._write(kind)).body
 
     def update(self, kind: str, obj: Object) -> Object:
         """Replace everything but the status; a resourceVersion, when given, must be the current one (409 Conflict)."""
-        return self._registry.replace(kind, obj).body
+        return self._registry.replace(kind, obj, self._write(kind)).body
 
     def update_status(self, kind: str, obj: Object) -> Object:
         """Replace the status alone."""
-        return self._registry.replace(kind, obj, subresource="status").body
+        return self._registry.replace(kind, obj, self._write(kind), subresource="status").body
 
     def delete(
         self,
@@ -63,18 +71,23 @@ class Client:
         propagation: str | None = None,
     ) -> None:
         """Delete an object; 404 when there is none, 409 when it has another uid."""
-        options = DeleteOptions(uid=uid, grace_seconds=grace_seconds, propagation=propagation)
+        caller = self._write(kind).caller
+        options = DeleteOptions(uid=uid, grace_seconds=grace_seconds, propagation=propagation, caller=caller)
         self._registry.delete(kind, namespace, name, options)
 
     def bind(self, namespace: str, name: str, node: str, *, uid: str | None = None) -> Object:
         """Bind a pod to a node, as the `binding` subresource does; 409 when it is bound."""
         target = {"kind": "Node", "name": node}
         metadata = {"name": name, "namespace": namespace} | ({"uid": uid} if uid else {})
-        return self._registry.bind(namespace, name, {"metadata": metadata, "target": target}).body
+        binding = {"metadata": metadata, "target": target}
+        return self._registry.bind(namespace, name, binding, self._write("pods")).body
 
     def subscribe(self, kinds: Iterable[str]) -> Subscription:
         """Follow some kinds: first all existing objects as ADDED, then each change."""
         return self._store.subscribe(kinds)
+
+    def _write(self, kind: str) -> Write:
+        return Write(caller=self.caller) if self.caller is not None and kind != "events" else _UNREVIEWED
 
 
 def _has_labels(body: Object, labels: Mapping[str, str]) -> bool:

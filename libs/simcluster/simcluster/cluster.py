@@ -56,6 +56,7 @@ class Cluster:
         self._running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
+        await self.registry.admission.close()
         self.store.close()
 
     async def run(self) -> None:

@@ -7,7 +7,7 @@ its default. What is looked up (a priority class, a cluster IP) is looked up on 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from simcluster import custom
+from simcluster import custom, webhooks
 from simcluster.clock import to_timestamp
 from simcluster.errors import forbidden
 from simcluster.resources import Object, Resource
@@ -305,6 +305,8 @@ _FILLERS: dict[str, Callable[[Object], None]] = {
     "jobs.batch": _fill_job,
     "cronjobs.batch": _fill_cron_job,
     "customresourcedefinitions.apiextensions.k8s.io": _fill_definition,
+    webhooks.MUTATING: webhooks.fill_mutating,
+    webhooks.VALIDATING: webhooks.fill_validating,
 }
 
 _ADMISSION: dict[str, Callable[[Object, "Registry"], None]] = {

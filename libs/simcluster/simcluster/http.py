@@ -73,7 +73,7 @@ def _asked(request: web.BaseRequest, body: bytes) -> Request:
         method=request.method,
         path=request.rel_url.raw_path,
         query=dict(request.query),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers={name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers},
         body=body,
     )
 

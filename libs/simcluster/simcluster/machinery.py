@@ -5,6 +5,9 @@ should be; it reads the store anew each time, so a change seen twice, late or to
 queue holds a key once however often it is asked for, and all of a reconciler's work for one change is done before the
 event loop turns again: nobody's half-finished work is ever seen, and there are no conflicts among controllers.
 
+A write that admission webhooks must see interrupts a reconciler (`Unreviewed`): the webhooks are asked while others
+work, and the key comes back when they have answered. Whatever the reconciler wrote before stands, as after a refusal.
+
 A reconciler may answer with an instant at which it wants the key back. Refusals of the API (`ApiError`) are the
 world's: the key comes back after a growing delay. An object that makes no sense (a field of the wrong kind, which
 Kubernetes would have refused) must not take the cluster down, now and again at every start: its key is parked with
@@ -20,9 +23,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from simcluster.admission import Caller, Unreviewed
 from simcluster.client import Client
 from simcluster.clock import Clock
 from simcluster.errors import ApiError
+from simcluster.identity import User, service_account
 from simcluster.resources import Object, ResourceTable
 
 log = logging.getLogger(__name__)
@@ -85,6 +90,9 @@ class Machinery:
         self._failures: dict[_Item, int] = {}
         self._alarm: tuple[datetime, asyncio.Task[None]] | None = None
         self._parked: dict[_Item, str] = {}
+        self._users = {id(each): _user(each) for each in reconcilers}
+        self._callers: dict[_Item, Caller] = {}  # of keys that wait for admission webhooks
+        self._waiting: set[_Item] = set()
 
     @property
     def idle(self) -> bool:
@@ -142,7 +150,7 @@ class Machinery:
         self._parked[item] = f"{type(error).__name__}: {error}"
 
     def _enqueue(self, item: _Item) -> None:
-        if item not in self._queued:
+        if item not in self._queued and item not in self._waiting:
             self._queued.add(item)
             self._queue.append(item)
             self._work.set()
@@ -160,9 +168,12 @@ class Machinery:
     def _take_next(self) -> None:
         item = self._queue.popleft()
         self._queued.discard(item)
-        reconciler, key = item
         try:
-            again = reconciler.reconcile(key)
+            again = self._reconcile(item)
+        except Unreviewed as question:
+            self._waiting.add(item)
+            self._tasks.create_task(self._ask(item, question))
+            return
         except ApiError as error:
             again = self._retry_at(item, error)
         except MALFORMED as error:
@@ -171,7 +182,26 @@ class Machinery:
         else:
             self._failures.pop(item, None)
             self._parked.pop(item, None)
+        self._callers.pop(item, None)
         self._call_back(item, again)
+
+    def _reconcile(self, item: _Item) -> datetime | None:
+        """Let a reconciler work on a key, its writes made in its own name."""
+        reconciler, key = item
+        self._client.caller = self._callers.get(item) or Caller(self._users[id(reconciler)])
+        try:
+            return reconciler.reconcile(key)
+        except Unreviewed:
+            self._callers[item] = self._client.caller
+            raise
+        finally:
+            self._client.caller = None
+
+    async def _ask(self, item: _Item, question: Unreviewed) -> None:
+        """Bring a key back when webhooks have answered about the write it could not make without them."""
+        await question.ask()
+        self._waiting.discard(item)
+        self._enqueue(item)
 
     def _retry_at(self, item: _Item, error: ApiError) -> datetime:
         failures = self._failures[item] = self._failures.get(item, 0) + 1
@@ -208,3 +238,17 @@ class Machinery:
             if self._due.get(item) == instant:  # else the key was given another instant since
                 del self._due[item]
                 self._enqueue(item)
+
+
+_USERS = {
+    "Kubelet": User("system:node", groups=("system:nodes", "system:authenticated")),
+    "DefaultScheduler": User("system:kube-scheduler", groups=("system:authenticated",)),
+}
+
+
+def _user(reconciler: Reconciler) -> User:
+    """Return in whose name a reconciler writes: as in Kubernetes, a service account called like the controller."""
+    name = type(reconciler).__name__
+    known = _USERS.get(name)
+    dashed = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+    return known or service_account("kube-system", dashed)

@@ -5,7 +5,8 @@
 
 Pitfalls. A write that changes nothing stores nothing and keeps its resourceVersion, as in Kubernetes. A pod that is
 being deleted gracefully stays until it is deleted with no grace, even without finalizers. `dry_run` goes through all
-of it and stops short of the store.
+of it and stops short of the store. A write with a caller may raise `Unreviewed` (see `admission`): nothing has happened
+then, and the same write is to be attempted again.
 """
 
 import random
@@ -17,7 +18,8 @@ from typing import Any
 
 import orjson
 
-from simcluster import apply, custom, defaults, structure, subresources, validation
+from simcluster import apply, custom, defaults, structure, subresources, validation, webhooks
+from simcluster.admission import Admission, Attempt, Caller
 from simcluster.clock import Clock, to_timestamp
 from simcluster.errors import (
     ApiError,
@@ -36,6 +38,7 @@ _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_LENGTH = 5
 _GENERATED_TRIES = 8  # as in Kubernetes: among thousands of names two soon end alike
 _FINISHED = ("Succeeded", "Failed")
+_HOOKS = (webhooks.MUTATING, webhooks.VALIDATING)  # in the order in which they are asked
 _DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
 # What an update can never change: the registry keeps the old value.
@@ -58,16 +61,20 @@ class DeleteOptions:
     grace_seconds: int | None = None
     propagation: str | None = None
     dry_run: bool = False
+    api_version: str = ""  # the version the caller speaks; empty: the stored one
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True)
 class Write:
-    """Who writes, whether in earnest, and whether the body may be kept without a copy."""
+    """Who writes, under which version, whether in earnest, and whether the body may be kept without a copy."""
 
     manager: str = ""
     dry_run: bool = False
     owned: bool = False
     applied: bool = False  # a server-side apply has already said who owns what
+    version: str = ""  # the one the caller speaks; empty: the stored one
+    caller: Caller | None = None  # None: webhooks are not asked
 
 
 _PLAIN = Write()
@@ -88,6 +95,9 @@ class Registry:
         self.clock = clock
         self.resources = resources if resources is not None else ResourceTable()
         self._chance = chance
+        self.admission = Admission(self._find, self.new_uid)
+        for stage in _HOOKS:
+            self.admission.configure(stage, [stored.body for stored in store.find(stage)])
         for stored in store.find(_DEFINITIONS):
             custom.serve(self.resources, stored.body)
 
@@ -104,13 +114,16 @@ class Registry:
         body = self._taken_in(resource, body, write)
         metadata = body.setdefault("metadata", {})
         self._check_namespace(resource, metadata)
-        self._name(resource, metadata)
+        body = self._mutated(resource, None, body, write, None)
+        metadata = body["metadata"]
+        self._name(resource, metadata, write)
         if self.store.get(kind, metadata.get("namespace"), metadata["name"]) is not None:
             raise already_exists(kind, metadata["name"])
-        self._begin(resource, body)
+        self._begin(resource, body, write)
         self._admit(resource, body)
         if not write.applied:
             metadata.pop("managedFields", None)
+        self._review(webhooks.VALIDATING, resource, None, body, write, None)
         return self._put(resource, body, write)
 
     def replace(self, kind: str, body: Object, write: Write = _PLAIN, subresource: str | None = None) -> Stored:
@@ -151,6 +164,9 @@ class Registry:
         resource = self.resource(kind)
         stored = self.existing(kind, namespace, name)
         _check_preconditions(stored, options.uid, options.version)
+        if options.caller is not None and not self.admission.idle:
+            for stage in _HOOKS:
+                self.admission.review(stage, _deletion(resource, stored, options), options.caller)
         body = self._deleting(resource, stored, options)
         if options.dry_run:
             return stored
@@ -164,6 +180,7 @@ class Registry:
         stored = self.existing("pods", namespace, name)
         metadata = binding.get("metadata") or {}
         _check_preconditions(stored, metadata.get("uid"), metadata.get("resourceVersion"))
+        binding = self.review_part(stored, "binding", {"apiVersion": "v1", "kind": "Binding", **binding}, None, write)
         body = subresources.bound(stored, binding, self.clock.now())
         return self._put(self.resource("pods"), body, write)
 
@@ -172,12 +189,27 @@ class Registry:
         stored = self.existing("pods", namespace, name)
         options = delete_options(eviction.get("deleteOptions") or {}, dry_run=write.dry_run)
         _check_preconditions(stored, options.uid, options.version)
+        self.review_part(stored, "eviction", {"apiVersion": "policy/v1", "kind": "Eviction", **eviction}, None, write)
         budgets = [] if subresources.needs_no_budget(stored.body) else subresources.spent_budgets(self, stored)
         if not options.dry_run:
             for budget in budgets:
                 self.store.put("poddisruptionbudgets.policy", budget)
             self.store.put("pods", subresources.disrupted(stored.body, self.clock.now()))
         return self.delete("pods", namespace, name, replace(options, version=None))
+
+    def review_part(self, stored: Stored, subresource: str, body: Object, old: Object | None, write: Write) -> Object:
+        """Let webhooks change or refuse what is written to a subresource with a kind of its own."""
+        if not self._asks(write):
+            return body
+        resource = self.resource(stored.kind)
+        attempt = _attempt(resource, None, body, write, subresource)
+        attempt = replace(attempt, namespace=stored.namespace, name=stored.name, old=old)
+        if old is not None:
+            attempt = replace(attempt, operation="UPDATE", options=_options("UPDATE", write))
+        attempt = replace(attempt, body=self.admission.review(webhooks.MUTATING, attempt, write.caller))
+        reviewed = self.admission.review(webhooks.VALIDATING, attempt, write.caller)
+        assert reviewed is not None
+        return reviewed
 
     def new_uid(self) -> str:
         """Return a fresh random identity."""
@@ -190,17 +222,56 @@ class Registry:
         structure.check(resource, body)
         return body
 
-    def _name(self, resource: Resource, metadata: Object) -> None:
+    def _find(self, kind: str, namespace: str, name: str) -> Object | None:
+        stored = self.store.get(kind, namespace or None, name)
+        return stored.body if stored else None
+
+    def _asks(self, write: Write) -> bool:
+        """Say whether webhooks may want to hear of a write."""
+        return write.caller is not None and not self.admission.idle
+
+    def _once(self, write: Write, what: str, draw: Callable[[], str]) -> str:
+        """Return what is left to chance or to the clock, the same at each attempt of a write."""
+        return str(write.caller.once(what, draw)) if write.caller is not None and self._asks(write) else draw()
+
+    def _mutated(
+        self, resource: Resource, old: Object | None, body: Object, write: Write, subresource: str | None
+    ) -> Object:
+        """Return a body with its defaults as mutating webhooks want it."""
+        if not self._asks(write):
+            return body
+        try:
+            defaults.fill(resource, body, self)
+        except _MISSHAPEN as error:
+            raise _misshapen(resource, error) from error
+        return self._review(webhooks.MUTATING, resource, old, body, write, subresource)
+
+    def _review(
+        self, stage: str, resource: Resource, old: Object | None, body: Object, write: Write, subresource: str | None
+    ) -> Object:
+        if not self._asks(write):
+            return body
+        reviewed = self.admission.review(stage, _attempt(resource, old, body, write, subresource), write.caller)
+        assert reviewed is not None
+        return reviewed
+
+    def _name(self, resource: Resource, metadata: Object, write: Write) -> None:
         if metadata.get("name"):
             return
         prefix = metadata.get("generateName")
         if not prefix:
             raise invalid(resource.kind, "", "metadata.name", "Required value: name or generateName is required")
+        metadata["name"] = self._once(write, f"name {prefix}", lambda: self._free_name(resource, metadata, prefix))
+
+    def _free_name(self, resource: Resource, metadata: Object, prefix: str) -> str:
+        """Return a generated name that nobody bears, if some tries find one."""
+        name = prefix
         for _ in range(_GENERATED_TRIES):
             suffix = "".join(self._chance.choices(_NAME_LETTERS, k=_GENERATED_LENGTH))
-            metadata["name"] = prefix[: 63 - _GENERATED_LENGTH] + suffix
-            if self.store.get(resource.key, metadata.get("namespace"), metadata["name"]) is None:
-                return
+            name = prefix[: 63 - _GENERATED_LENGTH] + suffix
+            if self.store.get(resource.key, metadata.get("namespace"), name) is None:
+                break
+        return name
 
     def _check_namespace(self, resource: Resource, metadata: Object) -> None:
         if not resource.namespaced:
@@ -214,14 +285,14 @@ class Registry:
             why = f"unable to create new content in namespace {name} because it is being terminated"
             raise forbidden(resource.key, metadata.get("name", ""), why)
 
-    def _begin(self, resource: Resource, body: Object) -> None:
+    def _begin(self, resource: Resource, body: Object, write: Write) -> None:
         body.setdefault("apiVersion", resource.api_version)
         body.setdefault("kind", resource.kind)
         metadata = body["metadata"]
         for name in ("resourceVersion", *_KEPT_METADATA):
             metadata.pop(name, None)
-        metadata["uid"] = self.new_uid()
-        metadata["creationTimestamp"] = to_timestamp(self.clock.now())
+        metadata["uid"] = self._once(write, "uid", self.new_uid)
+        metadata["creationTimestamp"] = self._once(write, "creation", lambda: to_timestamp(self.clock.now()))
         if resource.counts_generation or resource.custom:
             metadata["generation"] = 1
         if resource.has_status and resource.key != "nodes":
@@ -246,8 +317,13 @@ class Registry:
         _check_preconditions(old, metadata.get("uid"), metadata.get("resourceVersion"))
         _check_identity(resource, old, body)
         body = _kept(resource, old.body, body, subresource)
+        mutated = self._mutated(resource, old.body, body, write, subresource)
+        if mutated is not body:
+            _check_identity(resource, old, mutated)
+            body = _kept(resource, old.body, mutated, subresource)
         if subresource is None:
             self._readmit(resource, old.body, body)
+        self._review(webhooks.VALIDATING, resource, old.body, body, write, subresource)
         if body == old.body:
             return old
         if _counts(resource, old.body, body):
@@ -265,13 +341,19 @@ class Registry:
         stored = self.store.put(resource.key, body)
         if resource.key == _DEFINITIONS:
             custom.serve(self.resources, body)
+        self._configure_admission(resource)
         return stored
 
     def _remove(self, resource: Resource, stored: Stored, body: Object) -> Stored:
         gone = self.store.remove(resource.key, stored.namespace, stored.name, body)
         if resource.key == _DEFINITIONS:
             self._withdraw(body)
+        self._configure_admission(resource)
         return gone
+
+    def _configure_admission(self, resource: Resource) -> None:
+        if resource.key in _HOOKS:
+            self.admission.configure(resource.key, [stored.body for stored in self.store.find(resource.key)])
 
     def _withdraw(self, definition: Object) -> None:
         """Take a custom kind away with all its objects, finalizers or not."""
@@ -318,6 +400,55 @@ def delete_options(body: Object, *, dry_run: bool = False) -> DeleteOptions:
 
 def _misshapen(resource: Resource, error: Exception) -> ApiError:
     return bad_request(f"{resource.kind} in version {resource.version!r} cannot be handled as such: {error!r}")
+
+
+def _attempt(resource: Resource, old: Object | None, body: Object, write: Write, subresource: str | None) -> Attempt:
+    operation = "CREATE" if old is None else "UPDATE"
+    metadata = body.get("metadata") or {}
+    return Attempt(
+        operation=operation,
+        resource=resource,
+        version=write.version or resource.version,
+        subresource=subresource or "",
+        namespace=metadata.get("namespace"),
+        name=metadata.get("name") or "",
+        body=body,
+        old=old,
+        options=_options(operation, write),
+        dry_run=write.dry_run,
+    )
+
+
+def _deletion(resource: Resource, stored: Stored, options: DeleteOptions) -> Attempt:
+    written: Object = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}
+    for name, value in (
+        ("gracePeriodSeconds", options.grace_seconds),
+        ("propagationPolicy", options.propagation),
+        ("dryRun", ["All"] if options.dry_run else None),
+    ):
+        if value is not None:
+            written[name] = value
+    return Attempt(
+        operation="DELETE",
+        resource=resource,
+        version=options.api_version or resource.version,
+        subresource="",
+        namespace=stored.namespace,
+        name=stored.name,
+        body=None,
+        old=stored.body,
+        options=written,
+        dry_run=options.dry_run,
+    )
+
+
+def _options(operation: str, write: Write) -> Object:
+    options: Object = {"kind": f"{operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1"}
+    if write.manager:
+        options["fieldManager"] = write.manager
+    if write.dry_run:
+        options["dryRun"] = ["All"]
+    return options
 
 
 def _copy(body: Object) -> Object:

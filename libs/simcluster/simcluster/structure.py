@@ -211,6 +211,27 @@ _DEFINITION_VERSION: Object = {
     ],
 }
 
+_WEBHOOK: Object = {
+    "name!": TEXT,
+    "clientConfig!": {
+        "url": TEXT,
+        "service": {"namespace!": TEXT, "name!": TEXT, "path": TEXT, "port": WHOLE},
+        "caBundle": TEXT,
+    },
+    "rules": [
+        {"operations!": [TEXT], "apiGroups!": [TEXT], "apiVersions!": [TEXT], "resources!": [TEXT], "scope": TEXT}
+    ],
+    "namespaceSelector": _SELECTOR,
+    "objectSelector": _SELECTOR,
+    "admissionReviewVersions!": [TEXT],
+    "timeoutSeconds": WHOLE,
+    "failurePolicy": TEXT,
+    "matchPolicy": TEXT,
+    "sideEffects": TEXT,
+    "reinvocationPolicy": TEXT,
+    "matchConditions": [MapOf(ANYTHING)],
+}
+
 _SPECS: dict[str, Object] = {
     "namespaces": {"spec": {"finalizers": [TEXT]}, "status": {"phase": TEXT, "conditions": _CONDITIONS}},
     "nodes": {
@@ -317,6 +338,8 @@ _SPECS: dict[str, Object] = {
         },
         "status": {"conditions": _CONDITIONS},
     },
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": {"webhooks": [_WEBHOOK]},
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": {"webhooks": [_WEBHOOK]},
 }
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from simcluster import webhooks
 from simcluster.errors import bad_request, invalid
 from simcluster.quantities import parse_quantity
 from simcluster.resources import Object, Resource
@@ -66,12 +67,16 @@ def check_update(resource: Resource, old: Object, body: Object) -> None:
     _check_metadata(seen)
     _check_finalizers(seen, old)
     check, frozen = _CHECKS.get(resource.key), _FROZEN.get(resource.key)
-    if old.get("spec") == body.get("spec"):
+    if _desired(old) == _desired(body):
         return
     if frozen is not None:
         frozen(seen, old)
     if check is not None:
         check(seen)
+
+
+def _desired(body: Object) -> Object:
+    return {name: value for name, value in body.items() if name not in ("metadata", "status")}
 
 
 def _check_kind(resource: Resource, body: Object) -> None:
@@ -366,6 +371,8 @@ _CHECKS: dict[str, Callable[[_Object], None]] = {
     "jobs.batch": _check_job,
     "customresourcedefinitions.apiextensions.k8s.io": _check_definition,
     "priorityclasses.scheduling.k8s.io": _check_priority_class,
+    webhooks.MUTATING: lambda seen: webhooks.check(seen.resource.kind, seen.body),
+    webhooks.VALIDATING: lambda seen: webhooks.check(seen.resource.kind, seen.body),
 }
 
 _FROZEN: dict[str, Callable[[_Object, Object], None]] = {

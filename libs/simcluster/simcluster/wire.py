@@ -1,13 +1,14 @@
 """Requests and responses as `ApiServer` sees them: no sockets, so that a whole world can be driven in-process."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 import yaml
 
 from simcluster import protobuf
+from simcluster.admission import Caller
 from simcluster.errors import ApiError, bad_request, unsupported_media_type
 from simcluster.resources import Object
 
@@ -23,6 +24,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    caller: Caller | None = None
 
     @property
     def content_type(self) -> str:
@@ -102,6 +104,15 @@ class Response:
 def to_response(body: Any, status: int = 200) -> Response:
     """Answer with data as JSON."""
     return Response(status, orjson.dumps(body))
+
+
+def with_warnings(response: Response, warnings: Iterable[str]) -> Response:
+    """Add warnings for the person at the client, in the one header clients read them from."""
+    quoted = [" ".join(each.split()).replace("\\", "\\\\").replace('"', '\\"') for each in dict.fromkeys(warnings)]
+    if not quoted:
+        return response
+    header = ", ".join(f'299 - "{each}"' for each in quoted)
+    return replace(response, headers={**response.headers, "Warning": header})
 
 
 def to_failure(error: ApiError) -> Response:

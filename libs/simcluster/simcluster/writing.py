@@ -1,7 +1,7 @@
 """Create, replace, patch, apply, delete, and the subresources that write."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simcluster import apply, defaults, patches, structure, subresources
@@ -35,13 +35,13 @@ class Writer:
     def create(self, namespace: str | None, request: Request) -> Response:
         """Create the object in the body."""
         body = self._body(namespace, None, request)
-        stored = self.registry.create(self._key, body, _write(request))
+        stored = self.registry.create(self._key, body, self._write(request))
         return self._reader.show(stored, request, 201)
 
     def replace(self, namespace: str | None, name: str, subresource: str | None, request: Request) -> Response:
         """Put the object in the body in place of the current one."""
         body = self._body(namespace, name, request)
-        stored = self.registry.replace(self._key, body, _write(request), subresource)
+        stored = self.registry.replace(self._key, body, self._write(request), subresource)
         return self._reader.show(stored, request)
 
     def patch(self, namespace: str | None, name: str, subresource: str | None, request: Request) -> Response:
@@ -49,20 +49,20 @@ class Writer:
         if request.content_type in _APPLY:
             return self._apply(namespace, name, subresource, request)
         change = self._change(request)
-        stored = self.registry.modify(self._key, namespace, name, change, _write(request), subresource)
+        stored = self.registry.modify(self._key, namespace, name, change, self._write(request), subresource)
         return self._reader.show(stored, request)
 
     def delete(self, namespace: str | None, name: str, request: Request) -> Response:
         """Delete an object; the answer is the object when it only begins to go."""
         before = self.registry.existing(self._key, namespace, name)
-        going = self.registry.delete(self._key, namespace, name, _delete_options(request))
+        going = self.registry.delete(self._key, namespace, name, self._delete_options(request))
         if going is not None or self._key == "pods":
             return self._reader.show(going or before, request)
         return to_response(self._success(before))
 
     def delete_collection(self, namespace: str | None, request: Request) -> Response:
         """Delete what the selectors choose."""
-        options = _delete_options(request)
+        options = self._delete_options(request)
         chosen = self._reader.select(namespace, request)
         for stored in chosen:
             self.registry.delete(self._key, stored.namespace, stored.name, options)
@@ -79,7 +79,7 @@ class Writer:
         """Bind a pod, by its own subresource or (without a name) by a Binding posted to the namespace."""
         binding = request.parse_object()
         structure.check_message("Binding", binding)
-        self.registry.bind(namespace or "", name or object_name(binding), binding, _write(request))
+        self.registry.bind(namespace or "", name or object_name(binding), binding, self._write(request))
         return to_response(_status_success(), 201)
 
     def evict(self, namespace: str | None, name: str, request: Request) -> Response:
@@ -87,7 +87,7 @@ class Writer:
         eviction = request.parse_object()
         structure.check_message("Eviction", eviction)
         structure.check_message("DeleteOptions", eviction.get("deleteOptions") or {})
-        self.registry.evict(namespace or "", name, eviction, _write(request))
+        self.registry.evict(namespace or "", name, eviction, self._write(request))
         return to_response(_status_success(), 201)
 
     def get_scale(self, namespace: str | None, name: str) -> Response:
@@ -110,14 +110,18 @@ class Writer:
     def _scale(
         self, namespace: str | None, name: str, change: Callable[[Object], Object], request: Request
     ) -> Response:
+        write = self._write(request)
+
         def scaled(body: Object) -> Object:
-            current = subresources.read_scale(self.resource, self.registry.existing(self._key, namespace, name))
-            wanted = change(current)
+            old = self.registry.existing(self._key, namespace, name)
+            current = subresources.read_scale(self.resource, old)
+            wanted = change(subresources.read_scale(self.resource, old))
             structure.check_message("Scale", wanted)
+            wanted = self.registry.review_part(old, "scale", wanted, current, write)
             body["metadata"]["resourceVersion"] = (wanted.get("metadata") or {}).get("resourceVersion")
             return subresources.scaled(self.resource, body, wanted)
 
-        stored = self.registry.modify(self._key, namespace, name, scaled, _write(request))
+        stored = self.registry.modify(self._key, namespace, name, scaled, replace(write, caller=None))
         return to_response(subresources.read_scale(self.resource, stored))
 
     def _body(self, namespace: str | None, name: str | None, request: Request) -> Object:
@@ -173,7 +177,7 @@ class Writer:
         if stored is None and subresource is None:
             return self._create_applied(config, manager, request)
         change = self._applied(config, manager, subresource, request)
-        write = _write(request, applied=True)
+        write = self._write(request, applied=True)
         stored = self.registry.modify(self._key, namespace, name, change, write, subresource)
         return self._reader.show(stored, request)
 
@@ -183,7 +187,7 @@ class Writer:
             raise conflict(self._key, name, "uid mismatch: the provided object specified a uid and none exists")
         empty: Object = {"metadata": {}}
         body = self._applied(config, manager, None, request)(empty)
-        stored = self.registry.create(self._key, body, _write(request, applied=True))
+        stored = self.registry.create(self._key, body, self._write(request, applied=True))
         return self._reader.show(stored, request, 201)
 
     def _applied(
@@ -202,6 +206,29 @@ class Writer:
 
         return change
 
+    def _write(self, request: Request, *, applied: bool = False) -> Write:
+        return Write(
+            manager=request.manager,
+            dry_run=request.dry_run,
+            owned=True,
+            applied=applied,
+            version=self.version,
+            caller=request.caller,
+        )
+
+    def _delete_options(self, request: Request) -> DeleteOptions:
+        body: Any = request.parse() if request.body else {}
+        structure.check_message("DeleteOptions", body)
+        given = {
+            "gracePeriodSeconds": request.number("gracePeriodSeconds"),
+            "propagationPolicy": request.query.get("propagationPolicy"),
+        }
+        if "orphanDependents" in request.query:
+            given["orphanDependents"] = request.flag("orphanDependents")
+        asked = {name: value for name, value in given.items() if value is not None} | body
+        options = delete_options(asked, dry_run=request.dry_run)
+        return replace(options, api_version=self.version, caller=request.caller)
+
     def _success(self, stored: Stored) -> Object:
         details: Object = {"name": stored.name, "kind": self.resource.plural, "uid": stored.uid}
         if self.resource.group:
@@ -211,21 +238,3 @@ class Writer:
 
 def _status_success() -> Object:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-
-
-def _write(request: Request, *, applied: bool = False) -> Write:
-    return Write(manager=request.manager, dry_run=request.dry_run, owned=True, applied=applied)
-
-
-def _delete_options(request: Request) -> DeleteOptions:
-    body: Any = request.parse() if request.body else {}
-    structure.check_message("DeleteOptions", body)
-    given = {
-        "gracePeriodSeconds": request.number("gracePeriodSeconds"),
-        "propagationPolicy": request.query.get("propagationPolicy"),
-    }
-    if "orphanDependents" in request.query:
-        given["orphanDependents"] = request.flag("orphanDependents")
-    return delete_options(
-        {name: value for name, value in given.items() if value is not None} | body, dry_run=request.dry_run
-    )
