@@ -15,8 +15,8 @@ from muster_contracts.values import Caller, WorkloadSpec
 from muster_integrations.core.decide import decide_node
 from muster_integrations.core.fold import Fold
 from muster_integrations.handlers import missing_events
+from muster_integrations.recognition.kinds import Known
 from muster_integrations.recognition.mirror import Mirror
-from muster_integrations.recognition.owners import Known
 from muster_integrations.recognition.table import TABLE
 
 ROOT = UUID("11111111-2222-3333-4444-555555555555")
@@ -92,8 +92,8 @@ def known(written: dict[str, Any] | None) -> Known | None:
         return None
     group = written["apiVersion"].rpartition("/")[0]
     kind = TABLE[group, written["kind"]]
-    assert kind.resource is not None
-    return Known(kind, written["apiVersion"], read(kind.resource, written))
+    assert kind.watch is not None
+    return Known(kind, written["apiVersion"], msgspec.json.decode(json.dumps(written), type=kind.watch.model))
 
 
 def project(name: str = "demo", *, removed: bool = False) -> ProjectChanged:

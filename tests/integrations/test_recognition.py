@@ -26,8 +26,8 @@ from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import ContainerState, Outcome, ParentRef
 from muster_integrations.core.seen import SeenWorkload
 from muster_integrations.recognition.mirror import Aside
-from muster_integrations.recognition.owners import Known, walk
-from muster_integrations.recognition.pod_facts import facts_of
+from muster_integrations.recognition.pod_facts import Membership, facts_of
+from muster_integrations.recognition.resolution import Resolution
 
 CRON_JOBS: Resource[Any] = Resource("batch", "v1", "cronjobs", "CronJob", dict)
 DAEMON_SETS: Resource[Any] = Resource("apps", "v1", "daemonsets", "DaemonSet", dict)
@@ -242,24 +242,26 @@ def test_without_a_controller_the_kind_that_stands_first_in_the_table_is_followe
     assert place(world, claimed) == UUID(owner["metadata"]["uid"])
 
 
+def resolved(start: dict[str, Any], *others: dict[str, Any]) -> Resolution:
+    world = World(project())
+    world.show(*others, start)
+    return world.mirror.explain(start["metadata"]["uid"])[0]
+
+
 def test_owners_in_a_circle_end_the_walk() -> None:
     first = manifest(REPLICA_SETS, "first", references=[])
     second = manifest(REPLICA_SETS, "second", owner=first)
     first["metadata"]["ownerReferences"] = [owned_by(second)]
-    objects = {m["metadata"]["uid"]: known(m) for m in (first, second)}
-    start = known(pod("a", owner=first))
-    assert start is not None
-    assert walk(start, objects.get).root.name == "second"
+    start = pod("a", owner=first)
+    assert resolved(start, first, second).root.name == "second"
 
 
 def test_a_chain_without_end_ends_the_walk() -> None:
     chain = [manifest(REPLICA_SETS, "0")]
     for depth in range(1, 30):
         chain.append(manifest(REPLICA_SETS, str(depth), owner=chain[-1]))
-    objects: dict[str, Known | None] = {m["metadata"]["uid"]: known(m) for m in chain}
-    start = known(pod("a", owner=chain[-1]))
-    assert start is not None
-    assert walk(start, objects.get).root.name == "20"
+    start = pod("a", owner=chain[-1])
+    assert resolved(start, *chain).root.name == "20"
 
 
 def test_pods_of_daemon_sets_and_static_pods_belong_to_no_workload() -> None:
@@ -341,7 +343,7 @@ def test_pods_of_a_native_job_that_is_gone_still_belong_to_its_workload() -> Non
 def facts(**parts: Any) -> Any:
     found = known(pod("a", **parts))
     assert found is not None
-    return facts_of(found.item, pod_group_id=UUID(uid("group")), role="pod")
+    return facts_of(found.item, Membership(UUID(uid("group")), "pod"))
 
 
 def test_a_running_pod_shows_its_containers() -> None:

@@ -27,8 +27,8 @@ from muster_contracts.events import (
     WorkloadGone,
 )
 from muster_contracts.subjects import Writer
-from muster_integrations.app import KINDS
 from muster_integrations.handlers import Recorder
+from muster_integrations.recognition.table import written_resources
 from muster_journal.memory import MemoryJournal, MemoryLog
 from muster_journal.port import ANYTHING
 
@@ -36,6 +36,7 @@ Manifest = dict[str, Any]
 Step = tuple[Manifest | None, Manifest | None]
 NATIVE = UUID(uid("a submission"))
 OWN_LABEL = {names.WORKLOAD_ID: str(NATIVE)}
+KINDS = (NODES, *written_resources())
 RESOURCES = {resource.kind: resource for resource in KINDS}
 
 
@@ -74,7 +75,8 @@ class Life:
     def __init__(self, log: MemoryLog, journal: MortalJournal, present: dict[str, Manifest]) -> None:
         self._log = log
         self.journal = journal
-        self.recorder = Recorder(journal, KINDS, random=Random(1), owner_wait_seconds=0, append_concurrency=4)
+        self.recorder = Recorder(journal, random=Random(1), owner_wait_seconds=0, append_concurrency=4)
+        self.recorder.must_list(KINDS)
         fold = follow_into(journal, self.recorder.follow, self.recorder.progress, Health("integrations"), "fold")
         self._tasks = [asyncio.create_task(fold), asyncio.create_task(self.recorder.write())]
         for resource in KINDS:
@@ -262,7 +264,8 @@ async def test_nothing_is_written_before_every_kind_was_listed_and_the_journal_w
     _, before = await play(-1, stored=False)
     assert before.recorder.fold.workloads
     journal = MemoryJournal(log, Writer.INTEGRATIONS, at_noon)
-    recorder = Recorder(journal, KINDS, random=Random(1), owner_wait_seconds=0, append_concurrency=4)
+    recorder = Recorder(journal, random=Random(1), owner_wait_seconds=0, append_concurrency=4)
+    recorder.must_list(KINDS)
     fold = follow_into(journal, recorder.follow, recorder.progress, Health("integrations"), "fold")
     tasks = [asyncio.create_task(fold), asyncio.create_task(recorder.write())]
     recorder.take(PODS, Batch([Delta(None, read(PODS, pod("lonely")))], synced=True))

@@ -39,10 +39,10 @@ class Health:
         """Return the entry of a loop, made when it is first asked for."""
         return self.loops.setdefault(loop, LoopHealth())
 
-    def runs(self, loop: str) -> None:
-        """Say that a loop does its work."""
+    def runs(self, loop: str, remark: str = "") -> None:
+        """Say that a loop does its work, with a remark where it is less than one would expect."""
         entry = self.of(loop)
-        entry.condition, entry.reason = Condition.RUNNING, ""
+        entry.condition, entry.reason = Condition.RUNNING, remark
 
     def waits(self, loop: str, reason: str) -> None:
         """Say that a loop waits for the world and will try again."""

@@ -7,7 +7,7 @@ Pitfall: an `Unavailable` write may have been done all the same. Whoever repeats
 name, or `apply`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, Final, TypeVar
@@ -30,6 +30,8 @@ from muster_cluster.port import (
     PatchType,
     Rejected,
     Resource,
+    ServedKind,
+    Unreadable,
     WatchEvent,
 )
 from muster_cluster.transport import Answer, ClientTransport, Request, Transport
@@ -62,6 +64,28 @@ class KubernetesCluster:
     async def cluster_id(self) -> str:
         """Return the UID of the namespace `kube-system`, by which a cluster is known."""
         return (await self.get(NAMESPACES, "", "kube-system")).metadata.uid
+
+    async def served_kinds(self) -> Sequence[ServedKind]:
+        """Return every kind that can be listed and watched, once per group, in the version the server prefers.
+
+        A group that cannot be asked (its own API server is down) is left out: what it serves is found later.
+        """
+        core = await self._ask(Request("GET", "/api/v1"), _ResourceList)
+        found = list(_served("", "v1", core))
+        for group in (await self._ask(Request("GET", "/apis"), _GroupList)).groups:
+            found += await self._served_in(group)
+        return found
+
+    async def _served_in(self, group: "_Group") -> list[ServedKind]:
+        found: dict[str, ServedKind] = {}
+        for version in group.by_preference:
+            try:
+                served = await self._ask(Request("GET", f"/apis/{group.name}/{version}"), _ResourceList)
+            except (Unavailable, NotFound):
+                continue
+            for kind in _served(group.name, version, served):
+                found.setdefault(kind.kind, kind)
+        return list(found.values())
 
     async def list_page(
         self,
@@ -235,6 +259,44 @@ class _Status(Partial, frozen=True, gc=False):
     details: _Details | None = None
 
 
+class _GroupVersion(Partial, frozen=True, gc=False):
+    version: str = ""
+
+
+class _Group(Partial, frozen=True, gc=False):
+    name: str = ""
+    versions: tuple[_GroupVersion, ...] = ()
+    preferred_version: _GroupVersion = _GroupVersion()
+
+    @property
+    def by_preference(self) -> Sequence[str]:
+        """Its versions, the preferred one first."""
+        names = [self.preferred_version.version, *(version.version for version in self.versions)]
+        return [name for name in dict.fromkeys(names) if name]
+
+
+class _GroupList(Partial, frozen=True, gc=False):
+    groups: tuple[_Group, ...] = ()
+
+
+class _ServedResource(Partial, frozen=True, gc=False):
+    name: str = ""
+    kind: str = ""
+    namespaced: bool = False
+    verbs: tuple[str, ...] = ()
+
+
+class _ResourceList(Partial, frozen=True, gc=False):
+    resources: tuple[_ServedResource, ...] = ()
+
+
+def _served(group: str, version: str, served: _ResourceList) -> Iterator[ServedKind]:
+    """Yield the kinds that can be mirrored; a name with a slash is a subresource."""
+    for resource in served.resources:
+        if "/" not in resource.name and {"list", "watch"} <= set(resource.verbs):
+            yield ServedKind(group, version, resource.name, resource.kind, resource.namespaced)
+
+
 class _ListMetadata(Partial, frozen=True, gc=False):
     resource_version: str = ""
     next: str = msgspec.field(default="", name="continue")
@@ -346,7 +408,7 @@ def _error_of_read(status: int, body: bytes) -> ClusterError | Unavailable:
     A log is another matter: somebody waits for the answer, and is to hear why there is none.
     """
     error = error_of(status, body)
-    return Unavailable(error.message) if isinstance(error, Forbidden) else error
+    return Unreadable(error.message) if isinstance(error, Forbidden) else error
 
 
 _ERRORS: Final[Mapping[int, type[ClusterError] | type[Unavailable]]] = {

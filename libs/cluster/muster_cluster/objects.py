@@ -329,6 +329,12 @@ class PodDisruptionBudget(Partial, frozen=True, gc=False):
     status: DisruptionBudgetStatus = DisruptionBudgetStatus()
 
 
+class Described(Partial, frozen=True, gc=False):
+    """An object of which only the metadata are read."""
+
+    metadata: Metadata = Metadata()
+
+
 class AnyObject(Partial, frozen=True, gc=False):
     """An object of any kind, read no further than its metadata: for custom resources.
 

@@ -7,7 +7,7 @@ judge the adapter against the simulated cluster over HTTP, and against a real on
 Errors: `NotFound` (404), `Conflicted` (409: it exists, it is bound, the resource version is another), `Rejected`
 (Kubernetes will not take this as it is: 400, 422; not from us: `Forbidden`, 403) and `Expired` (410) are for the caller
 to decide anew. 401 (credentials are renewed), 408, 429, what the server does wrong (5xx) and every failure of the
-network are `Unavailable`; so is a get, a list or a watch that is not allowed, for the rights may be mended.
+network are `Unavailable`; so is a get, a list or a watch that is not allowed (`Unreadable`): rights may be mended.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -49,6 +49,10 @@ class Expired(ClusterError):
     """The resource version, or the continue token, is too old (410): list anew."""
 
 
+class Unreadable(Unavailable):
+    """We may not get, list or watch this kind (403). The rights may be mended, so it is worth asking again."""
+
+
 class EvictionBlocked(Unavailable):
     """A disruption budget does not allow this eviction now (429)."""
 
@@ -84,6 +88,17 @@ def _segment(name: str) -> str:
     if name in {".", ".."} or "/" in name or "%" in name:
         raise Rejected(f"{name!r} cannot be the name of an object.")
     return quote(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedKind:
+    """A kind of object that the API server serves, in the version it prefers."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,10 @@ class Cluster(Protocol):
 
     async def cluster_id(self) -> str:
         """Return the UID of the namespace `kube-system`, by which a cluster is known."""
+        ...
+
+    async def served_kinds(self) -> Sequence[ServedKind]:
+        """Return every kind that can be listed and watched, once per group."""
         ...
 
     async def list_page(

@@ -31,7 +31,7 @@ from typing import Generic, TypeVar
 from muster_contracts.errors import Unavailable
 
 from muster_cluster.metadata import HasMetadata, Key
-from muster_cluster.port import Change, Cluster, Expired, Page, Rejected, Resource, WatchEvent
+from muster_cluster.port import Change, Cluster, Expired, Page, Rejected, Resource, Unreadable, WatchEvent
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,14 @@ class Delta(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[Item]):
-    """Deltas that were found together. After one that is `synced` the mirror holds everything a list has shown."""
+    """Deltas that were found together. After one that is `synced` the mirror holds everything a list has shown.
+
+    `unreadable`: we may not read this kind now; what is in the mirror may be out of date, and a synced batch ends that.
+    """
 
     deltas: Sequence[Delta[Item]]
     synced: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,10 @@ class Reflector(Generic[Item]):
                         yield batch
             except (Expired, Rejected) as error:
                 self._version = ""
+                await self._pause(error)
+            except Unreadable as error:
+                self._version = ""
+                yield Batch((), unreadable=True)
                 await self._pause(error)
             except Unavailable as error:
                 await self._pause(error)

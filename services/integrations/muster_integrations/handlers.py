@@ -40,9 +40,10 @@ from muster_journal.port import Batch, Conflict, Journal
 
 from muster_integrations.core.decide import decide_node, decide_workload
 from muster_integrations.core.fold import Fold, FoldedWorkload
+from muster_integrations.recognition.kinds import KindName, Known
 from muster_integrations.recognition.mirror import Mirror
-from muster_integrations.recognition.owners import Known
-from muster_integrations.recognition.table import TABLE
+from muster_integrations.recognition.resolution import Reading
+from muster_integrations.recognition.table import kind_of
 
 log = structlog.get_logger()
 
@@ -77,17 +78,19 @@ class Recorder:
     def __init__(
         self,
         journal: Journal,
-        kinds: Collection[Resource[Any]],
         *,
         random: Random,
         owner_wait_seconds: float,
         append_concurrency: int,
     ) -> None:
         self.fold = Fold()
-        self.mirror = Mirror(self.fold)
+        self.mirror = Mirror(self.fold, discovers=True)
         self.progress = Progress()
+        self.unknown_kinds: dict[KindName, None] = {}
+        """Owners' kinds that are not in the table, for whoever watches."""
+        self.unknown_kind_met = asyncio.Event()
         self._journal = journal
-        self._unlisted = {kind.plural for kind in kinds}
+        self._unlisted: set[KindName] | None = None
         self._listed = asyncio.Event()
         self._owner_wait_seconds = owner_wait_seconds
         self._deeds: Deeds[Due] = Deeds(self._look_at, random=random, concurrency=append_concurrency)
@@ -101,12 +104,24 @@ class Recorder:
             self._heed(recorded.event)
         self._pass_on()
 
+    def must_list(self, kinds: Collection[Resource[Any]]) -> None:
+        """Wait, before anything is compared, until these kinds were listed once, or cannot be."""
+        self._unlisted = {(kind.group, kind.kind) for kind in kinds}
+
     def take(self, resource: Resource[Any], batch: SeenBatch[Any]) -> None:
         """Take what a reflector found together."""
         for delta in batch.deltas:
             self._take(resource, delta)
         if batch.synced:
-            self._unlisted.discard(resource.plural)
+            self.reads((resource.group, resource.kind), Reading.READ)
+        else:
+            self._pass_on()
+
+    def reads(self, kind: KindName, reading: Reading) -> None:
+        """Note whether objects of a kind are seen."""
+        self.mirror.reads(kind, reading)
+        if self._unlisted is not None:
+            self._unlisted.discard(kind)
             if not self._unlisted:
                 self._listed.set()
         self._pass_on()
@@ -160,6 +175,9 @@ class Recorder:
             self._deeds.want(NodeDue(name))
         for workload_id in changes.doubts:
             self._deeds.want(LabelDue(workload_id))
+        for kind in changes.kinds:
+            self.unknown_kinds[kind] = None
+            self.unknown_kind_met.set()
         for uid in changes.orphans:
             asyncio.get_running_loop().call_later(self._owner_wait_seconds, self._give_up_owner, uid)
 
@@ -211,9 +229,13 @@ def missing_events(fold: Fold, mirror: Mirror, workload_id: UUID) -> Sequence[An
     """Return what is seen of a workload and not written; nothing once its end is written."""
     if workload_id in fold.gone:
         return []
+    folded = fold.workload(workload_id) or FoldedWorkload(workload_id)
+    seen = mirror.seen_workload(workload_id)
+    if seen is None and folded.discovered is not None and mirror.is_hidden(folded.discovered):
+        return []
     return decide_workload(
-        fold.workload(workload_id) or FoldedWorkload(workload_id),
-        mirror.seen_workload(workload_id),
+        folded,
+        seen,
         mirror.departures_of(workload_id),
     )
 
@@ -221,4 +243,4 @@ def missing_events(fold: Fold, mirror: Mirror, workload_id: UUID) -> Sequence[An
 def _known(resource: Resource[Any], item: HasMetadata | None) -> Known | None:
     if item is None:
         return None
-    return Known(TABLE[resource.group, resource.kind], resource.api_version, item)
+    return Known(kind_of(resource.group, resource.kind), resource.api_version, item)

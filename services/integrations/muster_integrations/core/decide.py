@@ -82,6 +82,7 @@ def _discovery(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]
             namespace=seen.namespace,
             project=seen.project,
             object_id=seen.object_id,
+            identity=seen.identity,
             identity_source=seen.identity_source,
             parent=seen.parent,
             attributes=dict(seen.attributes),
@@ -168,7 +169,8 @@ def _owner(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
     controls = _newer_controls(folded, known.controls, seen.controls)
     attributes = None if known.attributes == seen.attributes else dict(seen.attributes)
     requests = None if known.requests == seen.requests else seen.requests
-    if known.owner == seen.owner and (controls, attributes, requests) == (None, None, None):
+    parent = None if known.parent == seen.parent else seen.parent
+    if known.owner == seen.owner and (controls, attributes, requests, parent) == (None, None, None, None):
         return
     yield OwnerObserved(
         workload_id=seen.workload_id,
@@ -176,6 +178,7 @@ def _owner(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
         controls=controls,
         attributes=attributes,
         requests=requests,
+        parent=parent,
     )
 
 
@@ -194,7 +197,7 @@ def _unversioned(controls: Controls) -> tuple[object, ...]:
     def plain(patches: Sequence[Patch]) -> list[Patch]:
         return [patch.model_copy(update={"resource_version": ""}) for patch in patches]
 
-    return plain(controls.stop), plain(controls.activate), controls.delete, controls.reason
+    return plain(controls.stop), plain(controls.activate), controls.delete, controls.reason, controls.warning
 
 
 def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
@@ -204,6 +207,8 @@ def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
     if folded.discovered is None:
         return
     yield from _pods_left(folded, (), departures)
+    if departures.lingers and not folded.closed and not folded.asked_to_delete:
+        return
     owner = folded.discovered.owner
     seen = departures.end_seen or owner.deleting or owner.outcome is not Outcome.NONE
     yield WorkloadGone(workload_id=folded.workload_id, end_seen=seen, reason="" if seen else _UNSEEN)

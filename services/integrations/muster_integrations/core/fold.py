@@ -65,7 +65,7 @@ class FoldedWorkload:
     """What we wrote of one workload. `discovered` carries the latest of what may change in it.
 
     `asked_to_suspend` is what the last request or limit wants of the object, until it has followed; `refused`:
-    Kubernetes will never take it.
+    Kubernetes will never take it; `closed`: a limit has completed it, so what comes now is another attempt.
     """
 
     workload_id: UUID
@@ -75,6 +75,7 @@ class FoldedWorkload:
     asked_to_suspend: bool | None = None
     asked_to_delete: bool = False
     refused: bool = False
+    closed: bool = False
 
     @property
     def request_is_open(self) -> bool:
@@ -121,12 +122,23 @@ class Fold:
         self.nodes: dict[str, NodeObserved] = {}
         self.projects: dict[str, str] = {}
         """The name of the project of each namespace that is one's."""
+        self.airflow_units: dict[str, str] = {}
+        """What of Airflow is one workload, by namespace, where it is not the DAG run."""
         self.submissions: dict[UUID, Submission] = {}
         self._versions: dict[UUID, int] = {}
 
     def workload(self, workload_id: UUID) -> FoldedWorkload | None:
         """Return what we wrote of a workload that is not gone."""
         return self.workloads.get(workload_id)
+
+    def airflow_unit_of(self, namespace: str) -> str:
+        """Return what of Airflow is one workload there: `dag-run` or `task`."""
+        return self.airflow_units.get(namespace, "dag-run")
+
+    def is_over(self, workload_id: UUID) -> bool:
+        """Say whether a workload is gone, or was closed by a limit."""
+        workload = self.workloads.get(workload_id)
+        return workload_id in self.gone or (workload is not None and workload.closed)
 
     def project_of(self, namespace: str) -> str | None:
         """Return the project whose namespace this is."""
@@ -222,7 +234,8 @@ class Fold:
         assert workload.discovered is not None, "an owner is observed after its workload was discovered"
         if event.owner.suspended != workload.discovered.owner.suspended:
             workload.forget_what_was_done(event.owner.suspended)
-        changed = {"controls": event.controls, "attributes": event.attributes, "requests": event.requests}
+        names = ("controls", "attributes", "requests", "parent")
+        changed = {name: getattr(event, name) for name in names}
         workload.discovered = workload.discovered.model_copy(
             update={"owner": event.owner} | {name: value for name, value in changed.items() if value is not None}
         )
@@ -271,8 +284,10 @@ class Fold:
     def _fold_project(self, event: ProjectChanged) -> None:
         if event.removed:
             self.projects.pop(event.namespace, None)
+            self.airflow_units.pop(event.namespace, None)
         else:
             self.projects[event.namespace] = event.name
+            self.airflow_units[event.namespace] = event.airflow_unit
 
     def _fold_request(self, event: Request) -> None:
         if event.workload_id in self.gone:
@@ -288,7 +303,7 @@ class Fold:
             case ObjectsRefused():
                 workload.refused = True
             case LimitReached():
-                pass  # it completes, and nothing is done to its object
+                workload.closed = True
             case _:
                 assert_never(event)
 

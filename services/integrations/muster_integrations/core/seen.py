@@ -30,7 +30,10 @@ class SeenGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenWorkload:
-    """A workload as its objects show it. `object_id` is None for what has no object of its own."""
+    """A workload as its objects show it. `object_id` is None for what has no object of its own.
+
+    `identity` is the UID of the object, else `namespace/key`.
+    """
 
     workload_id: UUID
     kind: str
@@ -41,6 +44,7 @@ class SeenWorkload:
     project: str
     object_id: UUID | None
     created_at: datetime
+    identity: str = ""
     identity_source: IdentitySource = "owner"
     parent: ParentRef | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -57,12 +61,14 @@ class Departures:
     """What is known of that which is no longer there.
 
     `moved` says to which workload a pod belongs now, `last_words` how a pod stood in the end if that is known better
-    than the journal does. `end_seen`: the object's deletion was told to us, not found out after a gap.
+    than the journal does. `end_seen`: the object's deletion was told to us, not found out after a gap. `lingers`: the
+    workload has no object whose end could be seen, so that only somebody else's word ends it (a DAG run between tasks).
     """
 
     moved: Mapping[UUID, UUID] = field(default_factory=dict)
     last_words: Mapping[UUID, PodMark] = field(default_factory=dict)
     end_seen: bool = False
+    lingers: bool = False
 
 
 NOTHING_KNOWN = Departures()

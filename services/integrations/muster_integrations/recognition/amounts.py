@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from muster_cluster.objects import PodSpec
-from muster_cluster.requests import spec_requests
+from muster_cluster.requests import Amounts, spec_requests
 from muster_contracts import names
 from muster_contracts.values import WHOLE_GPU, Resources
 
@@ -21,9 +21,17 @@ def to_resources(amounts: Mapping[str, int]) -> Resources:
     )
 
 
+def amounts_of(spec: PodSpec) -> Amounts:
+    """Return what a pod of this template takes; nothing when a quantity cannot be read, as before admission."""
+    try:
+        return spec_requests(spec)
+    except ValueError:
+        return {}
+
+
 def template_resources(spec: PodSpec, pods: int) -> Resources:
     """Return what so many pods of a template ask for."""
-    return to_resources({name: amount * pods for name, amount in spec_requests(spec).items()})
+    return to_resources({name: amount * pods for name, amount in amounts_of(spec).items()})
 
 
 def total(parts: Iterable[Resources]) -> Resources:

@@ -6,12 +6,22 @@ handful of pods that start one by one. Muster's own trainings and workspaces are
 
 from collections.abc import Sequence
 
-from muster_cluster.objects import JOBS, Condition, Job, Pod, PodSpec
+from muster_cluster.objects import JOBS, Condition, Job, Pod
 from muster_contracts import names
+from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import Outcome, OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import by_switch
-from muster_integrations.recognition.kinds import Grouping, Kind, Standing, each_alone
+from muster_integrations.recognition.kinds import (
+    Grouping,
+    Kind,
+    Members,
+    Sight,
+    Standing,
+    System,
+    Watch,
+    each_alone,
+)
 
 GANG = "gang"
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
@@ -30,41 +40,44 @@ def min_members(job: Job) -> int | None:
     return max(1, int(written)) if written.isascii() and written.isdigit() and len(written) < 10 else None
 
 
-def owner(job: Job, _pods: Sequence[Pod]) -> OwnerFacts:
-    """Return what a Job says of itself; its end is in a condition that never becomes untrue again."""
-    ended = next((c for c in job.status.conditions if c.type in _OUTCOMES and c.status == "True"), None)
+def members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return the workers of a Job, as many as run at once."""
+    job: Job | None = sight.item
+    if job is None:
+        return None
     desired = desired_pods(job)
+    return (Members("worker", desired, min(min_members(job) or desired, desired), job.spec.template.spec),)
+
+
+def owner(sight: Sight) -> OwnerFacts:
+    """Return what a Job says of itself; its end is in a condition that never becomes untrue again."""
+    job: Job | None = sight.item
+    if job is None:
+        return OwnerFacts()
+    ended = next((c for c in job.status.conditions if c.type in _OUTCOMES and c.status == "True"), None)
     return OwnerFacts(
         suspended=job.spec.suspend,
         deleting=job.metadata.deletion_timestamp is not None,
         outcome=_OUTCOMES[ended.type] if ended else Outcome.NONE,
-        reason=sentence(ended) if ended else "",
-        desired_pods=desired,
-        min_pods=min(min_members(job) or desired, desired),
+        reason=_sentence(ended) if ended else "",
         finished_at=ended.last_transition_time if ended else None,
     )
 
 
-def groups(job: Job | None, name: str, pods: Sequence[Pod]) -> Sequence[Grouping]:
+def groups(sight: Sight) -> Sequence[Grouping]:
     """Return one gang, there from the beginning and whatever its pods do; or every pod alone."""
-    members = min_members(job) if job else None
-    return each_alone(job, name, pods) if members is None else [Grouping(GANG, name, members, pods)]
+    size = min_members(sight.item) if sight.item is not None else None
+    return each_alone(sight) if size is None else [Grouping(GANG, sight.name, size, sight.pods)]
 
 
-def role(pod: Pod) -> str:
+def role(pod: Pod, _sight: Sight) -> str:
     """Call a pod a worker, with its index where the Job counts them."""
     labelled = {**pod.metadata.annotations, **pod.metadata.labels}
     index = labelled.get(COMPLETION_INDEX)
     return f"worker-{index}" if index else "worker"
 
 
-def template(job: Job) -> PodSpec:
-    """Return what each pod asks for."""
-    return job.spec.template.spec
-
-
-def sentence(condition: Condition) -> str:
-    """Return what a condition says, as a sentence."""
+def _sentence(condition: Condition) -> str:
     text = condition.message or condition.reason
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
@@ -72,13 +85,17 @@ def sentence(condition: Condition) -> str:
 JOB = Kind(
     group="batch",
     name="Job",
-    resource=JOBS,
+    workload_class=WorkloadClass.KUBERNETES,
+    generic=True,
+    watch=Watch(JOBS.plural, JOBS.model),
     supports=Supports(stop=True, activate=True, delete=True),
     owner=owner,
-    controls=by_switch("spec", "suspend"),
-    template=template,
+    members=members,
     groups=groups,
     role=role,
+    controls=by_switch("spec", "suspend"),
 )
 
-CRON_JOB = Kind(group="batch", name="CronJob", standing=Standing.PARENT)
+CRON_JOB = Kind(group="batch", name="CronJob", standing=Standing.PARENT, watch=Watch("cronjobs"))
+
+SYSTEM = System(kinds=(JOB, CRON_JOB))

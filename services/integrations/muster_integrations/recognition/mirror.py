@@ -6,7 +6,8 @@ what it waits for. A change of owners, labels, projects or submissions settles t
 anew; any other change only makes their workload due for comparison. `changes` says who is due since it was last asked.
 
 A pod whose owner is not there stays where it was, or where the journal has it, for owners are deleted before their
-pods. If it was nowhere yet it waits until somebody gives the owner up; then what its reference says has to do.
+pods. If it was nowhere yet it waits until somebody gives the owner up; then what its reference or its labels say has
+to do. A kind that nobody reads (it is not served, or we may not) is never waited for.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,17 +19,20 @@ from uuid import UUID
 from muster_cluster.metadata import Metadata
 from muster_cluster.objects import Node, Pod
 from muster_contracts import names
-from muster_contracts.events import NodeObserved
+from muster_contracts.events import NodeObserved, WorkloadDiscovered
+from muster_contracts.subjects import derived_id
 from muster_contracts.values import PodFacts, PodMark
 
 from muster_integrations.core.decide import same_pod
 from muster_integrations.core.fold import FoldedWorkload, Submission
 from muster_integrations.core.seen import Departures, SeenWorkload
 from muster_integrations.recognition import nodes
-from muster_integrations.recognition.owners import Known, Root, walk
-from muster_integrations.recognition.pod_facts import facts_of, mark_of, to_uuid
+from muster_integrations.recognition.kinds import KindName, Known, Standing, group_of
+from muster_integrations.recognition.pod_facts import Membership, facts_of, mark_of, to_uuid
 from muster_integrations.recognition.pods import POD
+from muster_integrations.recognition.resolution import Name, Reading, Resolution, Root, Trail, resolve
 from muster_integrations.recognition.sighting import Subject, describe
+from muster_integrations.recognition.table import TABLE, kind_of
 
 
 class Knowledge(Protocol):
@@ -36,6 +40,14 @@ class Knowledge(Protocol):
 
     def project_of(self, namespace: str) -> str | None:
         """Return the project whose namespace this is."""
+        ...
+
+    def airflow_unit_of(self, namespace: str) -> str:
+        """Return what of Airflow is one workload there: `dag-run` or `task`."""
+        ...
+
+    def is_over(self, workload_id: UUID) -> bool:
+        """Say whether a workload is gone or closed, so that what comes now is another attempt."""
         ...
 
     def submission_of(self, workload_id: UUID) -> Submission | None:
@@ -65,20 +77,30 @@ Key = TypeVar("Key")
 
 @dataclass(slots=True)
 class Changes:
-    """Who is due: workloads and nodes (by name) to compare, labels to verify, objects that wait for an owner."""
+    """Who is due: workloads and nodes (by name) to compare, labels to verify, objects that wait for an owner.
+
+    `kinds` are owners' kinds that nobody reads yet.
+    """
 
     workloads: dict[UUID, None] = field(default_factory=dict)
     nodes: dict[str, None] = field(default_factory=dict)
     doubts: dict[UUID, None] = field(default_factory=dict)
     orphans: dict[str, None] = field(default_factory=dict)
+    kinds: dict[KindName, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Members:
-    """The objects of one workload. `anchor` is the UID of the object that it is, while that is there."""
+    """The objects of one workload, by UID. `anchor` is the object that it is, while that is there."""
 
     anchor: str = ""
     pods: dict[str, None] = field(default_factory=dict)
+    parts: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def anybody(self) -> str:
+        """Return an object that leads to the workload; empty when none is left."""
+        return self.anchor or next(iter((*self.pods, *self.parts)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +108,24 @@ class _Made:
     """Facts that were made from a pod, and from what; made again only when that changed."""
 
     pod: Pod
-    pod_group_id: UUID
-    role: str
+    membership: Membership
     facts: PodFacts
 
 
 class Mirror:
-    """All of it; pure, and without a clock."""
+    """All of it; pure, and without a clock. It is the `World` that objects are resolved in.
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    `discovers`: whoever feeds it reads the kinds it asks for, so an owner of a kind nobody knows may still come.
+    """
+
+    def __init__(self, knowledge: Knowledge, *, discovers: bool = False) -> None:
         self._knowledge = knowledge
+        self._discovers = discovers
+        self._readings: dict[KindName, Reading] = {}
+        self._names: dict[Name, str] = {}
+        self._asked: dict[str, tuple[Name, ...]] = {}
+        self._askers: dict[Name, dict[str, None]] = {}
+        self._resolved: dict[str, Resolution] = {}
         self._objects: dict[str, Known] = {}
         self._nodes: dict[str, Node] = {}
         self._owned: dict[str, dict[str, None]] = {}
@@ -119,8 +149,10 @@ class Mirror:
             self._put(new)
         elif old is not None:
             self._remove(old, seen=seen)
-        if old is None or new is None or _moves(old.metadata, new.metadata):
-            self._settle_with_owned([_uid(old, new)])
+        if old is None or new is None or _moves(old, new):
+            either = new or old
+            assert either is not None, "a step has an object"
+            self._settle_with_owned([either.metadata.uid, *self._askers.get(_name_of(either), ())])
         else:
             self._touch(new, old)
 
@@ -133,6 +165,14 @@ class Mirror:
         for node in (old, new):
             if node is not None:
                 self._changes.nodes[node.metadata.name] = None
+
+    def reads(self, kind: KindName, reading: Reading) -> None:
+        """Note whether objects of a kind are seen; from now on nobody waits for those that are not."""
+        if self._readings.get(kind) is reading:
+            return
+        self._readings[kind] = reading
+        waiting = [uid for uid, place in self._places.items() if place is Aside.WAITING]
+        self._settle_with_owned(waiting)
 
     def namespace_changed(self, namespace: str) -> None:
         """Settle everything in a namespace anew: it became, or is no longer, a project's."""
@@ -183,6 +223,30 @@ class Mirror:
         """Every node that is there."""
         return iter(self._nodes)
 
+    def by_uid(self, uid: str) -> Known | None:
+        """Return a live object."""
+        return self._objects.get(uid)
+
+    def by_name(self, name: Name) -> Known | None:
+        """Return a live object."""
+        return self._objects.get(self._names.get(name, ""))
+
+    def finer(self, namespace: str) -> bool:
+        """Say whether the project of a namespace wants smaller workloads than usual."""
+        return self._knowledge.airflow_unit_of(namespace) == "task"
+
+    def may_come(self, kind: KindName) -> bool:
+        """Say whether objects of this kind are read, or will be."""
+        reading = self._readings.get(kind)
+        if reading is None:
+            return self._discovers or (kind in TABLE and TABLE[kind].watch is not None)
+        return reading is Reading.READ
+
+    def explain(self, uid: str) -> tuple[Resolution, Trail]:
+        """Return where an object belongs and how that was found."""
+        trail = Trail()
+        return resolve(self._objects[uid], self, trail), trail
+
     def place_of(self, uid: str) -> Place | None:
         """Return where an object belongs; None for one that is only a step on the way, or is not known."""
         return self._places.get(uid)
@@ -192,14 +256,37 @@ class Mirror:
         members = self._members.get(workload_id)
         if members is None:
             return None
-        root = self._root(members)
+        found = self._resolved[members.anybody]
+        root = self._current(found.root)
         folded = self._knowledge.workload(workload_id)
         project = self._knowledge.project_of(root.namespace)
         if project is None and folded is not None and folded.discovered is not None:
             project = folded.discovered.project
-        pods = sorted((self._objects[uid].item for uid in members.pods), key=lambda pod: pod.metadata.key)
-        submission = self._believed(workload_id, root)
-        return describe(Subject(workload_id, root, pods, project or "", submission, folded), self._facts)
+        subject = Subject(
+            workload_id,
+            root,
+            pods=self._sorted_items(members.pods),
+            parts=sorted((self._objects[uid] for uid in members.parts), key=_kind_and_name),
+            project=project or "",
+            submission=self._believed(workload_id, root),
+            folded=folded,
+            reads=self.may_come(root.kind.key),
+            conflict=found.conflict,
+            attempt=self._attempt(workload_id, root),
+        )
+        return describe(subject, self._facts)
+
+    def _current(self, root: Root) -> Root:
+        """Return the root with its object as it is now: what was resolved was an earlier state of it."""
+        live = self._objects.get(root.uid)
+        return replace(root, item=live.item if live is not None else None)
+
+    def _sorted_items(self, uids: Iterable[str]) -> list[Pod]:
+        return sorted((self._objects[uid].item for uid in uids), key=lambda pod: pod.metadata.key)
+
+    def is_hidden(self, discovered: WorkloadDiscovered) -> bool:
+        """Say whether we may not look at objects of its kind, so that not to see it means nothing."""
+        return self._readings.get(_kind_name(discovered)) is Reading.FORBIDDEN
 
     def departures_of(self, workload_id: UUID) -> Departures:
         """Return what is known of the pods that left a workload, and of its end."""
@@ -209,6 +296,7 @@ class Mirror:
             moved={pod_id: home for pod_id, home in homes if isinstance(home, UUID) and home != workload_id},
             last_words=dict(self._last_words.get(workload_id, {})),
             end_seen=self._end_seen.get(workload_id, False),
+            lingers=folded is not None and folded.discovered is not None and _lingers(folded.discovered),
         )
 
     def seen_node(self, name: str) -> NodeObserved | None:
@@ -226,6 +314,7 @@ class Mirror:
         if old is not None:
             self._unlink(old)
         self._objects[metadata.uid] = new
+        self._names[_name_of(new)] = metadata.uid
         self._in_namespace.setdefault(metadata.namespace, {})[metadata.uid] = None
         for reference in metadata.owner_references:
             self._owned.setdefault(reference.uid, {})[metadata.uid] = None
@@ -243,8 +332,11 @@ class Mirror:
             return
         self._unlink(old)
         del self._objects[uid]
+        if self._names.get(_name_of(old)) == uid:
+            del self._names[_name_of(old)]
         self._given_up.discard(uid)
         self._made.pop(uid, None)
+        self._forget_resolution(uid)
         if (claimed := _claimed(old.metadata)) is not None:
             _discard(self._claimants, claimed, uid)
         place = self._places.get(uid)
@@ -285,9 +377,10 @@ class Mirror:
         self._changes.workloads[place] = None
         members = self._members[place]
         members.pods.pop(uid, None)
+        members.parts.pop(uid, None)
         if members.anchor == uid:
             members.anchor = ""
-        if not members.anchor and not members.pods:
+        if not members.anybody:
             del self._members[place]
 
     def _enter(self, known: Known, place: Place | None) -> None:
@@ -301,8 +394,10 @@ class Mirror:
         members = self._members.setdefault(place, _Members())
         if known.kind is POD:
             members.pods[uid] = None
-        if walk(known, self._objects.get).root.uid == uid:
+        if self._resolved[uid].root.uid == uid:
             members.anchor = uid
+        elif known.kind is not POD:
+            members.parts[uid] = None
 
     def _touch(self, new: Known, old: Known) -> None:
         """Note a change that moves nothing."""
@@ -319,7 +414,7 @@ class Mirror:
         made = self._made.get(new.metadata.uid)
         if new.kind is not POD or made is None or made.pod is not old.item or _described(new) != _described(old):
             return False
-        if not same_pod(made.facts, facts_of(new.item, pod_group_id=made.pod_group_id, role=made.role)):
+        if not same_pod(made.facts, facts_of(new.item, made.membership)):
             return False
         self._made[new.metadata.uid] = replace(made, pod=new.item)
         return True
@@ -338,8 +433,10 @@ class Mirror:
             self._changes.nodes[node] = None
 
     def _place(self, known: Known, before: Place | None) -> Place | None:
-        found = walk(known, self._objects.get)
-        if known.kind is not POD and found.root.uid != known.metadata.uid:
+        if not _has_place(known):
+            return None
+        found = self._resolve(known)
+        if found is None:
             return None
         home = self._home(known, before)
         if found.apart or (self._knowledge.project_of(known.metadata.namespace) is None and home is None):
@@ -349,6 +446,31 @@ class Mirror:
         if found.missing and known.metadata.uid not in self._given_up:
             return Aside.WAITING
         return self._identity(known, found.root, home)
+
+    def _resolve(self, known: Known) -> Resolution | None:
+        """Resolve an object, and remember for whose coming it has to be done again; None: it is shown with nobody."""
+        uid = known.metadata.uid
+        refers = known.kind.refers(known.item)
+        if refers is None:
+            found: Resolution | None = resolve(known, self)
+            asked = found.names if found is not None else ()
+        else:
+            asked = ((refers[0], known.metadata.namespace, refers[1]),)
+            owner = self.by_name(asked[0])
+            found = resolve(owner, self) if owner is not None else None
+        self._forget_resolution(uid)
+        self._asked[uid] = asked
+        for name in asked:
+            self._askers.setdefault(name, {})[uid] = None
+        if found is not None:
+            self._resolved[uid] = found
+            self._changes.kinds.update(dict.fromkeys(kind for kind in found.kinds if kind not in self._readings))
+        return found
+
+    def _forget_resolution(self, uid: str) -> None:
+        self._resolved.pop(uid, None)
+        for name in self._asked.pop(uid, ()):
+            _discard(self._askers, name, uid)
 
     def _home(self, known: Known, before: Place | None) -> UUID | None:
         """Return where an object belongs as far as we know without its owners."""
@@ -361,6 +483,8 @@ class Mirror:
 
     def _identity(self, known: Known, root: Root, home: UUID | None) -> Place:
         """Return the id on the object if it is believed, else the object's own."""
+        if not root.uid:
+            return self._keyed_identity(root, home)
         claimed = _claimed(root.item.metadata if root.item is not None else known.metadata)
         if claimed is None or claimed == to_uuid(root.uid):
             return to_uuid(root.uid)
@@ -372,49 +496,84 @@ class Mirror:
             return home or Aside.DOUBTFUL
         return to_uuid(root.uid)
 
+    def _keyed_identity(self, root: Root, home: UUID | None) -> UUID:
+        """Return the id of a workload without an object: the attempt that is open, or the one the pod is in already."""
+        number = 1
+        while (identity := _keyed_id(root, number)) != home and self._knowledge.is_over(identity):
+            number += 1
+        return identity
+
+    def _attempt(self, workload_id: UUID, root: Root) -> int:
+        """Return which attempt this is of a workload without an object, 1 of any other; 0 if the root is another's."""
+        if root.uid:
+            return int(to_uuid(root.uid) == workload_id or self._believed(workload_id, root) is not None)
+        number = 1
+        while (identity := _keyed_id(root, number)) != workload_id and self._knowledge.is_over(identity):
+            number += 1
+        return number if identity == workload_id else 0
+
     def _believed(self, workload_id: UUID, root: Root) -> Submission | None:
         submission = self._knowledge.submission_of(workload_id)
         if submission is None or not submission.names(root.kind.name, root.namespace, root.name):
             return None
         return submission
 
-    def _root(self, members: _Members) -> Root:
-        uid = members.anchor or next(iter(members.pods))
-        return walk(self._objects[uid], self._objects.get).root
-
     # ------------------------------------------------------------ facts
 
-    def _facts(self, pod: Pod, pod_group_id: UUID, role: str) -> PodFacts:
+    def _facts(self, pod: Pod, membership: Membership) -> PodFacts:
         """Return the facts of a pod; the very object that is written already, while nothing that matters changed."""
         uid = pod.metadata.uid
         made = self._made.get(uid)
-        if made is not None and made.pod is pod and (made.pod_group_id, made.role) == (pod_group_id, role):
+        if made is not None and made.pod is pod and made.membership == membership:
             return made.facts
-        facts = facts_of(pod, pod_group_id=pod_group_id, role=role)
+        facts = facts_of(pod, membership)
         home = self._knowledge.home_of(facts.pod_id)
         folded = self._knowledge.workload(home) if home is not None else None
         known = folded.pods.get(facts.pod_id) if folded is not None else None
         if known is not None and same_pod(known, facts):
             facts = known
-        self._made[uid] = _Made(pod, pod_group_id, role, facts)
+        self._made[uid] = _Made(pod, membership, facts)
         return facts
-
-
-def _uid(old: Known | None, new: Known | None) -> str:
-    known = new or old
-    assert known is not None, "a step has an object"
-    return known.metadata.uid
 
 
 def _described(known: Known) -> tuple[object, ...]:
     return known.metadata.labels, known.metadata.annotations, known.item.status.container_statuses
 
 
-def _moves(old: Metadata, new: Metadata) -> bool:
+def _name_of(known: Known) -> Name:
+    return known.kind.key, known.metadata.namespace, known.metadata.name
+
+
+def _kind_and_name(known: Known) -> tuple[KindName, str]:
+    return known.kind.key, known.metadata.name
+
+
+def _has_place(known: Known) -> bool:
+    """Say whether an object can belong to a workload by itself: a pod, and what is a workload or a part of one.
+
+    Steps lead to workloads and say nothing of their own; of a kind nobody knows only pods make a workload.
+    """
+    return known.kind is POD or (known.kind.standing is Standing.WORKLOAD and known.kind.key in TABLE)
+
+
+def _lingers(discovered: WorkloadDiscovered) -> bool:
+    return kind_of(*_kind_name(discovered)).lingers
+
+
+def _kind_name(discovered: WorkloadDiscovered) -> KindName:
+    return group_of(discovered.api_version), discovered.kind
+
+
+def _keyed_id(root: Root, attempt: int) -> UUID:
+    return derived_id("keyed", root.kind.name, root.namespace, root.key, str(attempt))
+
+
+def _moves(old: Known, new: Known) -> bool:
     """Say whether a change may move an object, or what belongs to it, to another workload."""
-    return old.owner_references != new.owner_references or old.labels.get(names.WORKLOAD_ID) != new.labels.get(
-        names.WORKLOAD_ID
-    )
+    before, after = old.metadata, new.metadata
+    if (before.owner_references, before.labels) != (after.owner_references, after.labels):
+        return True
+    return new.kind.refers(old.item) != new.kind.refers(new.item)
 
 
 def _claimed(metadata: Metadata) -> UUID | None:

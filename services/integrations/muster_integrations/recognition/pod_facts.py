@@ -5,12 +5,13 @@ refusing it is the business of admission, not of recognition.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 from uuid import UUID
 
 from muster_cluster.objects import Container, ContainerStatus, Pod, Toleration
-from muster_cluster.requests import Amounts, pod_requests
+from muster_cluster.requests import Amounts
 from muster_contracts import names, values
 from muster_contracts.subjects import derived_id
 from muster_contracts.values import (
@@ -24,7 +25,7 @@ from muster_contracts.values import (
     Resources,
 )
 
-from muster_integrations.recognition.amounts import to_resources
+from muster_integrations.recognition.amounts import amounts_of, to_resources
 
 UNKNOWN_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When something was created that does not say so: a manifest that was never admitted."""
@@ -34,17 +35,28 @@ _MEBIBYTE: Final = 1024 * 1024
 _PORTION: Final = re.compile(r"0?\.([0-9]{1,12})")
 
 
-def facts_of(pod: Pod, *, pod_group_id: UUID, role: str) -> PodFacts:
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a pod is in its workload: its group, the part of that, its role, and which containers decide (None: all)."""
+
+    pod_group_id: UUID
+    role: str
+    sub_group: str = ""
+    mains: frozenset[str] | None = None
+
+
+def facts_of(pod: Pod, membership: Membership) -> PodFacts:
     """Return all facts of a pod, as a member of its workload."""
-    amounts = pod_requests(pod)
+    amounts = amounts_of(pod.spec)
     gpu = gpu_request(pod, amounts)
     metadata, spec, status = pod.metadata, pod.spec, pod.status
     return PodFacts(
         pod_id=to_uuid(metadata.uid),
         name=metadata.name,
         namespace=metadata.namespace,
-        pod_group_id=pod_group_id,
-        role=role,
+        pod_group_id=membership.pod_group_id,
+        role=membership.role,
+        sub_group=membership.sub_group,
         scheduler_name=spec.scheduler_name,
         resource_version=metadata.resource_version,
         created_at=metadata.creation_timestamp or UNKNOWN_MOMENT,
@@ -55,7 +67,7 @@ def facts_of(pod: Pod, *, pod_group_id: UUID, role: str) -> PodFacts:
         ready=_is_true(pod, "Ready"),
         initialized=_is_true(pod, "Initialized"),
         terminating=metadata.deletion_timestamp is not None,
-        containers=_containers(pod),
+        containers=_containers(pod, membership.mains),
         requests=_with_portions(to_resources(amounts), gpu),
         gpu=gpu,
         gpus=metadata.annotations.get(names.GPUS, ""),
@@ -91,7 +103,7 @@ def has_ended(pod: Pod) -> bool:
 
 def requests_of(pod: Pod) -> Resources:
     """Return what a pod takes of its node, GPUs in millionths: parts of devices by annotation, else whole ones."""
-    amounts = pod_requests(pod)
+    amounts = amounts_of(pod.spec)
     return _with_portions(to_resources(amounts), gpu_request(pod, amounts))
 
 
@@ -128,13 +140,17 @@ def _is_true(pod: Pod, condition: str) -> bool:
     return any(c.type == condition and c.status == "True" for c in pod.status.conditions)
 
 
-def _containers(pod: Pod) -> tuple[ContainerFacts, ...]:
+def _containers(pod: Pod, mains: frozenset[str] | None) -> tuple[ContainerFacts, ...]:
     main = {status.name: status for status in pod.status.container_statuses}
     first = {status.name: status for status in pod.status.init_container_statuses}
     return (
         *(_container(c, first.get(c.name), "sidecar" if c.is_sidecar else "init") for c in pod.spec.init_containers),
-        *(_container(c, main.get(c.name), "main") for c in pod.spec.containers),
+        *(_container(c, main.get(c.name), _role(c.name, mains)) for c in pod.spec.containers),
     )
+
+
+def _role(name: str, mains: frozenset[str] | None) -> Literal["main", "sidecar"]:
+    return "main" if mains is None or name in mains else "sidecar"
 
 
 def _container(

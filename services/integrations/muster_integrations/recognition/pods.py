@@ -5,20 +5,25 @@ Also what is said of the pods of a controller we do not know: its pods are all t
 
 from collections.abc import Sequence
 
-from muster_cluster.objects import PODS, Pod, PodSpec
+from muster_cluster.objects import PODS, Pod
+from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import Outcome, OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import delete_only
-from muster_integrations.recognition.kinds import Kind, Standing
+from muster_integrations.recognition.kinds import Kind, Members, Sight, Standing, System, Watch, together
 
 ENDED = frozenset({"Succeeded", "Failed"})
+_STATIC = "kubernetes.io/config.mirror"
 
 
-def bare_owner(pod: Pod, _pods: Sequence[Pod]) -> OwnerFacts:
+def bare_owner(sight: Sight) -> OwnerFacts:
     """Return what a pod says of itself, in the words for owners."""
+    pod: Pod | None = sight.item
+    if pod is None:
+        return OwnerFacts(outcome=outcome_of(sight.pods))
     ended = [finished for state in pod.status.container_statuses if (finished := state.state.terminated)]
     moments = [state.finished_at for state in ended if state.finished_at]
-    outcome = _outcome([pod])
+    outcome = outcome_of([pod])
     return OwnerFacts(
         deleting=pod.metadata.deletion_timestamp is not None,
         outcome=outcome,
@@ -27,35 +32,52 @@ def bare_owner(pod: Pod, _pods: Sequence[Pod]) -> OwnerFacts:
     )
 
 
-def unknown_owner(_item: None, pods: Sequence[Pod]) -> OwnerFacts:
+def bare_members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return the one pod there is."""
+    return (Members("pod", 1, 1, sight.item.spec),) if sight.item is not None else None
+
+
+def unknown_owner(sight: Sight) -> OwnerFacts:
     """Return what the pods say together: it has ended when all of them have."""
-    return OwnerFacts(outcome=_outcome(pods), desired_pods=len(pods), min_pods=min(1, len(pods)))
+    return OwnerFacts(outcome=outcome_of(sight.pods))
 
 
-def template(pod: Pod) -> PodSpec:
-    """Return what the pod asks for."""
-    return pod.spec
-
-
-def _outcome(pods: Sequence[Pod]) -> Outcome:
+def outcome_of(pods: Sequence[Pod]) -> Outcome:
+    """Return how pods ended together: not before the last has, and well only if all have."""
     phases = {pod.status.phase for pod in pods}
     if not phases or not phases <= ENDED:
         return Outcome.NONE
     return Outcome.FAILED if "Failed" in phases else Outcome.SUCCEEDED
 
 
+def is_static(pod: Pod) -> str:
+    """Say of the mirror of a static pod that it is the node's."""
+    return "It is a static pod of its node." if _STATIC in pod.metadata.annotations else ""
+
+
 POD = Kind(
     group="",
     name="Pod",
     standing=Standing.STEP,
-    resource=PODS,
+    workload_class=WorkloadClass.KUBERNETES,
+    watch=Watch(PODS.plural, PODS.model),
     supports=Supports(stop=False, activate=False, delete=True),
     owner=bare_owner,
+    members=bare_members,
     controls=delete_only("A pod without a controller cannot be suspended; it can only be deleted."),
-    template=template,
 )
+
+NODE = Kind(group="", name="Node", standing=Standing.APART)  # owns the mirrors of its static pods
+
+SYSTEM = System(kinds=(POD, NODE), apart=(is_static,))
 
 
 def unknown(group: str, name: str) -> Kind:
     """Return what can be said of a kind that is not in the table."""
-    return Kind(group=group, name=name, owner=unknown_owner)
+    return Kind(
+        group=group,
+        name=name,
+        workload_class=WorkloadClass.KUBERNETES,
+        owner=unknown_owner,
+        groups=together,
+    )

@@ -1,70 +1,75 @@
 """apps/v1 Deployment, StatefulSet and ReplicaSet: pods that are kept alive, as many as `replicas` says.
 
 They serve and never complete. Zero replicas is how they are stopped. A ReplicaSet is a step on the way to whatever
-owns it, and a workload of its own when nobody does.
+owns it, and a workload of its own when nobody does. A DaemonSet belongs to the nodes, not to anybody's workloads.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-from muster_cluster.objects import (
-    DEPLOYMENTS,
-    REPLICA_SETS,
-    STATEFUL_SETS,
-    Deployment,
-    Pod,
-    PodSpec,
-    ReplicaSet,
-    StatefulSet,
-)
+from muster_cluster.objects import DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, Deployment, Pod, ReplicaSet, StatefulSet
 from muster_cluster.port import Resource
+from muster_contracts.phases import PriorityClass, WorkloadClass
 from muster_contracts.values import OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import by_replicas
-from muster_integrations.recognition.kinds import Kind, KindName, Standing
+from muster_integrations.recognition.kinds import Kind, KindName, Members, Sight, Standing, System, Watch
 
 Replicated = Deployment | ReplicaSet | StatefulSet
 
 
-def owner(item: Replicated, _pods: Sequence[Pod]) -> OwnerFacts:
+def owner(sight: Sight) -> OwnerFacts:
     """Return what it says of itself."""
-    replicas = item.spec.replicas
-    return OwnerFacts(
-        suspended=replicas == 0,
-        deleting=item.metadata.deletion_timestamp is not None,
-        desired_pods=replicas,
-        min_pods=replicas,
-        serving=True,
-    )
+    item: Replicated | None = sight.item
+    if item is None:
+        return OwnerFacts(serving=True)
+    deleting = item.metadata.deletion_timestamp is not None
+    return OwnerFacts(suspended=item.spec.replicas == 0, deleting=deleting, serving=True)
 
 
-def template(item: Replicated) -> PodSpec:
-    """Return what each pod asks for."""
-    return item.spec.template.spec
+def members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return its replicas."""
+    item: Replicated | None = sight.item
+    if item is None:
+        return None
+    return (Members("replica", item.spec.replicas, item.spec.replicas, item.spec.template.spec),)
 
 
-def role(_pod: Pod) -> str:
+def role(_pod: Pod, _sight: Sight) -> str:
     """Call a pod a replica."""
     return "replica"
 
 
+def _replicas(item: Replicated) -> int:
+    return item.spec.replicas
+
+
 def _replicated(
-    resource: Resource[Any], standing: Standing = Standing.WORKLOAD, absorbs: frozenset[KindName] = frozenset()
+    resource: Resource[Any],
+    *,
+    standing: Standing = Standing.WORKLOAD,
+    absorbs: frozenset[KindName] = frozenset(),
+    priority: PriorityClass = PriorityClass.TRAIN,
 ) -> Kind:
     return Kind(
         group="apps",
         name=resource.kind,
         standing=standing,
-        resource=resource,
+        workload_class=WorkloadClass.KUBERNETES,
+        generic=True,
+        watch=Watch(resource.plural, resource.model),
         absorbs=absorbs,
+        priority=priority,
         supports=Supports(stop=True, activate=True, delete=True),
         owner=owner,
-        controls=by_replicas,
-        template=template,
+        members=members,
         role=role,
+        controls=by_replicas(_replicas),
     )
 
 
 REPLICA_SET = _replicated(REPLICA_SETS, standing=Standing.STEP)
-DEPLOYMENT = _replicated(DEPLOYMENTS, absorbs=frozenset({REPLICA_SET.key}))
+DEPLOYMENT = _replicated(DEPLOYMENTS, absorbs=frozenset({REPLICA_SET.key}), priority=PriorityClass.INFERENCE)
 STATEFUL_SET = _replicated(STATEFUL_SETS)
+DAEMON_SET = Kind(group="apps", name="DaemonSet", standing=Standing.APART)
+
+SYSTEM = System(kinds=(DEPLOYMENT, STATEFUL_SET, REPLICA_SET, DAEMON_SET))

@@ -1,4 +1,4 @@
-"""What is said of one workload, put together from its object and its pods.
+"""What is said of one workload, put together from its object, its parts and its pods.
 
 Once the object itself is gone and pods of it remain, the journal remembers what it was; then all that is new is that
 it is being deleted.
@@ -16,47 +16,59 @@ from muster_cluster.objects import Pod
 from muster_contracts import names
 from muster_contracts.phases import PriorityClass, WorkloadClass
 from muster_contracts.subjects import derived_id
-from muster_contracts.values import Controls, ObjectRef, OwnerFacts, PodFacts, Resources
+from muster_contracts.values import Controls, ObjectRef, OwnerFacts, ParentRef, PodFacts, Resources
 
 from muster_integrations.core.fold import FoldedWorkload, Submission
 from muster_integrations.core.seen import IdentitySource, SeenGroup, SeenWorkload
 from muster_integrations.recognition.amounts import template_resources, total
-from muster_integrations.recognition.jobs import GANG
-from muster_integrations.recognition.kinds import Grouping, Handle, Kind, each_alone
-from muster_integrations.recognition.owners import Root
-from muster_integrations.recognition.pod_facts import UNKNOWN_MOMENT, requests_of, to_uuid
-from muster_integrations.recognition.pods import POD, unknown
+from muster_integrations.recognition.kinds import Grouping, Handle, Kind, Known, Members, Sight, each_alone
+from muster_integrations.recognition.pod_facts import UNKNOWN_MOMENT, Membership, has_ended, requests_of, to_uuid
+from muster_integrations.recognition.pods import unknown
+from muster_integrations.recognition.resolution import Root
+from muster_integrations.recognition.table import ATTRIBUTES, PARENTS, VARIANTS
 
-MakeFacts = Callable[[Pod, UUID, str], PodFacts]
-"""Gives the facts of a pod, as a member of a group in a role. The mirror keeps those it made."""
+MakeFacts = Callable[[Pod, Membership], PodFacts]
+"""Gives the facts of a pod. The mirror keeps those it made."""
 
 _PRIORITIES: Final = frozenset(PriorityClass)
 
 OBJECT: Final = "object"
-"""The attribute that says that a workload is known from its pods' references alone: `unread`."""
+"""The attribute that says that the object of a workload was not read, only its pods. Its value: `unread`."""
+
+CONFLICT: Final = "conflict"
+"""The attribute that names the controllers of an object that has more than one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a workload is made of. `submission` is there when Muster's own label on the object is believed."""
+    """What a workload is made of. `submission` is there when Muster's own label on the object is believed.
+
+    `reads`: objects of the root's kind are read, so that one that is not there is late, or gone. `attempt` is 0 when
+    the root is not this workload: its own object is gone, and what is left of it leads elsewhere.
+    """
 
     workload_id: UUID
     root: Root
     pods: Sequence[Pod]
+    parts: Sequence[Known]
     project: str
     submission: Submission | None
     folded: FoldedWorkload | None
+    reads: bool = True
+    conflict: str = ""
+    attempt: int = 1
 
 
 def describe(subject: Subject, make_facts: MakeFacts) -> SeenWorkload:
     """Return all that is seen of a workload."""
     root, folded = subject.root, subject.folded
-    if root.item is None and root.kind.resource is not None:
-        if folded is not None and folded.discovered is not None and OBJECT not in folded.discovered.attributes:
-            return _remnant(subject, folded, make_facts)
-        # Its watch may lag behind that of its pods: what was never seen cannot be said to be going away.
-        return _describe(subject, unknown(root.kind.group, root.kind.name), make_facts, {OBJECT: "unread"})
-    return _describe(subject, root.kind, make_facts, {})
+    was_read = folded is not None and folded.discovered is not None and OBJECT not in folded.discovered.attributes
+    if subject.attempt and (root.item is not None or root.key or (not subject.reads and not was_read)):
+        return _describe(subject, root.kind, make_facts)
+    if folded is not None and was_read:
+        return _remnant(subject, folded, make_facts)
+    # Its watch may lag behind that of its pods: what was never seen cannot be said to be going away.
+    return _describe(subject, unknown(root.kind.group, root.kind.name), make_facts)
 
 
 @lru_cache(maxsize=100_000)
@@ -65,59 +77,102 @@ def group_id(workload_id: UUID, key: str) -> UUID:
     return derived_id("pod-group", str(workload_id), key)
 
 
-def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts, attributes: Mapping[str, str]) -> SeenWorkload:
+def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorkload:
     root, submission = subject.root, subject.submission
-    owner = kind.owner(root.item, subject.pods)
-    groupings = kind.groups(root.item, root.name, subject.pods)
+    sight = Sight(root.item, root.name, root.namespace, subject.pods, subject.parts)
+    varied = next((found for rule in VARIANTS if (found := rule(kind, sight)) is not None), None)
+    kind = varied or kind
+    members = kind.members(sight)
+    groupings = kind.groups(sight)
     return SeenWorkload(
         workload_id=subject.workload_id,
-        kind=root.kind.name,
+        kind=kind.name,
         api_version=root.api_version,
-        workload_class=WorkloadClass.NATIVE if submission else WorkloadClass.KUBERNETES,
+        workload_class=WorkloadClass.NATIVE if submission else kind.workload_class,
         name=submission.name if submission else root.name,
         namespace=root.namespace,
         project=subject.project,
-        object_id=to_uuid(root.uid),
-        identity_source=_source(subject),
-        parent=root.parent,
-        attributes=attributes,
-        owner=owner,
-        controls=_controls(subject, kind),
-        supports=root.kind.supports,
-        requests=_requests(subject, kind, owner),
+        object_id=to_uuid(root.uid) if root.uid else None,
+        identity=root.identity,
+        identity_source=_source(subject, varied is not None),
+        parent=_parent(root, subject.pods),
+        attributes=_attributes(subject, kind, sight),
+        owner=_sized(kind.owner(sight), members, subject.pods),
+        controls=_controls(subject, kind, sight),
+        supports=(varied or root.kind).supports,
+        requests=_requests(members, subject.pods),
         created_at=_created_at(subject),
-        groups={seen.pod_group_id: seen for seen in (_group(subject, grouping) for grouping in groupings)},
-        pods=_pods(subject, kind, groupings, make_facts),
+        groups={seen.pod_group_id: seen for seen in (_group(subject, kind, grouping) for grouping in groupings)},
+        pods=_pods(subject, kind, sight, groupings, make_facts),
     )
 
 
-def _source(subject: Subject) -> IdentitySource:
+def _source(subject: Subject, varied: bool) -> IdentitySource:
     if subject.submission:
         return "label"
-    return "pod" if subject.root.kind is POD else "owner"
+    return "env" if varied else subject.root.source
 
 
-def _controls(subject: Subject, kind: Kind) -> Controls:
+def _parent(root: Root, pods: Sequence[Pod]) -> ParentRef | None:
+    """Return the parent that owns the object, else the one that labels name: of the object, then of its pods."""
+    if root.parent is not None:
+        return root.parent
+    described = [*([root.item.metadata] if root.item is not None else []), *(pod.metadata for pod in pods)]
+    named = (rule(metadata) for metadata in described for rule in PARENTS)
+    return next(
+        (parent for parent in named if parent and (parent.kind, parent.name) != (root.kind.name, root.name)), None
+    )
+
+
+def _attributes(subject: Subject, kind: Kind, sight: Sight) -> Mapping[str, str]:
+    found = {name: value for rule in ATTRIBUTES for name, value in rule(sight).items()} | dict(kind.attributes(sight))
+    if subject.root.item is None and subject.root.uid:
+        found[OBJECT] = "unread"
+    if subject.conflict:
+        found[CONFLICT] = subject.conflict
+    if subject.attempt > 1:
+        found["attempt"] = str(subject.attempt)
+    return dict(sorted(found.items()))
+
+
+def _sized(owner: OwnerFacts, members: tuple[Members, ...] | None, pods: Sequence[Pod]) -> OwnerFacts:
+    """Add how many pods there should be; as many as there are when the object does not say."""
+    if members is None:
+        desired = sum(1 for pod in pods if not has_ended(pod)) or len(pods)
+        return owner.model_copy(update={"desired_pods": desired, "min_pods": min(1, desired)})
+    desired, enough = sum(m.count for m in members), sum(m.minimum for m in members)
+    return owner.model_copy(update={"desired_pods": desired, "min_pods": min(enough, desired)})
+
+
+def _controls(subject: Subject, kind: Kind, sight: Sight) -> Controls:
     root, folded = subject.root, subject.folded
-    if root.item is None or kind.resource is None:
+    remembered = folded.discovered.controls if folded and folded.discovered else Controls()
+    controls = kind.controls(sight, _handle(subject), remembered)
+    if controls == Controls():
         return Controls(reason=f"Muster does not know how to control a {root.kind.name}.")
+    return controls
+
+
+def _handle(subject: Subject) -> Handle | None:
+    root = subject.root
+    if root.item is None or root.kind.watch is None:
+        return None
     reference = ObjectRef(
         api_version=root.api_version,
-        kind=kind.name,
-        resource=kind.resource.plural,
+        kind=root.kind.name,
+        resource=root.kind.watch.plural,
         namespace=root.namespace,
         name=root.name,
         uid=to_uuid(root.uid),
     )
-    remembered = folded.discovered.controls if folded and folded.discovered else Controls()
-    return kind.controls(root.item, Handle(reference, root.item.metadata.resource_version), remembered)
+    return Handle(reference, root.item.metadata.resource_version)
 
 
-def _requests(subject: Subject, kind: Kind, owner: OwnerFacts) -> Resources:
-    template = kind.template(subject.root.item)
-    if template is None or kind is POD:
-        return total(requests_of(pod) for pod in subject.pods)
-    return template_resources(template, owner.desired_pods)
+def _requests(members: tuple[Members, ...] | None, pods: Sequence[Pod]) -> Resources:
+    """Return what the templates ask for; what the pods do, where no template is known or nothing fills them in."""
+    if members is None or any(m.spec is None for m in members):
+        return total(requests_of(pod) for pod in pods if not has_ended(pod))
+    return total(template_resources(m.spec, m.count) for m in members if m.spec is not None)
 
 
 def _created_at(subject: Subject) -> datetime:
@@ -126,7 +181,7 @@ def _created_at(subject: Subject) -> datetime:
     return min((m.creation_timestamp for m in moments if m.creation_timestamp), default=UNKNOWN_MOMENT)
 
 
-def _group(subject: Subject, grouping: Grouping) -> SeenGroup:
+def _group(subject: Subject, kind: Kind, grouping: Grouping) -> SeenGroup:
     item = subject.root.item
     described = [*([item.metadata] if item is not None else []), *(pod.metadata for pod in grouping.pods[:1])]
     submission = subject.submission
@@ -135,47 +190,54 @@ def _group(subject: Subject, grouping: Grouping) -> SeenGroup:
         name=grouping.name,
         min_members=grouping.min_members,
         sub_groups=grouping.sub_groups,
-        priority_class=submission.priority_class if submission else _priority(described, grouping.pods[:1]),
+        priority_class=submission.priority_class if submission else _priority(kind, described, grouping.pods[:1]),
         node_pools=submission.node_pools if submission else _node_pools(described),
     )
 
 
-def _priority(described: Sequence[Metadata], pods: Sequence[Pod]) -> str:
+def _priority(kind: Kind, described: Sequence[Metadata], pods: Sequence[Pod]) -> str:
     written = [m.labels[name] for m in described for name in names.PRIORITY_LABELS if name in m.labels]
     written += [pod.spec.priority_class_name for pod in pods]
-    return next((name for name in written if name in _PRIORITIES), PriorityClass.TRAIN)
+    return next((name for name in written if name in _PRIORITIES), kind.priority)
 
 
 def _node_pools(described: Sequence[Metadata]) -> tuple[str, ...]:
     return tuple(m.labels[names.NODE_POOL] for m in described if names.NODE_POOL in m.labels)[:1]
 
 
-def _pods(subject: Subject, kind: Kind, groupings: Sequence[Grouping], make_facts: MakeFacts) -> dict[UUID, PodFacts]:
+def _pods(
+    subject: Subject, kind: Kind, sight: Sight, groupings: Sequence[Grouping], make_facts: MakeFacts
+) -> dict[UUID, PodFacts]:
     facts = [
-        make_facts(pod, identity, kind.role(pod))
+        make_facts(pod, _membership(kind, sight, grouping, group_id(subject.workload_id, grouping.key), pod))
         for grouping in groupings
-        for identity in [group_id(subject.workload_id, grouping.key)]
         for pod in grouping.pods
     ]
     return {one.pod_id: one for one in facts}
 
 
+def _membership(kind: Kind, sight: Sight, grouping: Grouping, identity: UUID, pod: Pod) -> Membership:
+    role = kind.role(pod, sight)
+    parts = {part.name for part in grouping.sub_groups}
+    return Membership(identity, role, role if role in parts else "", kind.main_containers(pod))
+
+
 def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) -> SeenWorkload:
-    """Say of a workload whose object is gone what the journal says, and of its pods what they show."""
+    """Say of a workload whose object is gone, or hidden, what the journal says, and of its pods what they show."""
     known = folded.discovered
     assert known is not None, "only what was discovered is remembered"
+    kind = subject.root.kind
+    sight = Sight(None, subject.root.name, subject.root.namespace, subject.pods)
     pods: dict[UUID, PodFacts] = {}
-    groups: dict[UUID, SeenGroup] = {}
+    groups = {identity: _folded_group(folded, identity) for identity in folded.groups}
     for pod in subject.pods:
         before = folded.pods.get(to_uuid(pod.metadata.uid))
-        group = _group(subject, each_alone(None, "", [pod])[0])
+        group = _group(subject, kind, each_alone(Sight(None, "", "", [pod]))[0])
         home = (before and before.pod_group_id) or group.pod_group_id
-        facts = make_facts(pod, home, before.role if before else subject.root.kind.role(pod))
+        role, part = (before.role, before.sub_group) if before else (kind.role(pod, sight), "")
+        facts = make_facts(pod, Membership(home, role, part, kind.main_containers(pod)))
         pods[facts.pod_id] = facts
-        groups[home] = _folded_group(folded, home) or group
-    gang = _folded_group(folded, group_id(subject.workload_id, GANG))
-    if gang is not None:
-        groups[gang.pod_group_id] = gang
+        groups.setdefault(home, group)
     return SeenWorkload(
         workload_id=known.workload_id,
         kind=known.kind,
@@ -185,10 +247,11 @@ def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) ->
         namespace=known.namespace,
         project=known.project,
         object_id=known.object_id,
+        identity=known.identity,
         identity_source=known.identity_source,
         parent=known.parent,
         attributes=known.attributes,
-        owner=known.owner.model_copy(update={"deleting": True}),
+        owner=known.owner.model_copy(update={"deleting": True}) if subject.reads else known.owner,
         controls=known.controls,
         supports=known.supports,
         requests=known.requests,
@@ -198,10 +261,8 @@ def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) ->
     )
 
 
-def _folded_group(folded: FoldedWorkload, pod_group_id: UUID) -> SeenGroup | None:
-    known = folded.groups.get(pod_group_id)
-    if known is None:
-        return None
+def _folded_group(folded: FoldedWorkload, pod_group_id: UUID) -> SeenGroup:
+    known = folded.groups[pod_group_id]
     return SeenGroup(
         pod_group_id=pod_group_id,
         name=known.name,

@@ -1,31 +1,45 @@
-"""The table of kinds: one line each. Whatever is not here is recognised from references, kind as it is."""
+"""The table of systems: one line each. Its order is the order of their rules, and the rank of their kinds.
+
+Kinds of custom resources come before those that anybody builds upon; Airflow's labels after theirs, for the innermost
+workload wins; MLflow, which only looks into Jobs, at the end.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from muster_cluster.port import Resource
 
-from muster_integrations.recognition.jobs import CRON_JOB, JOB
-from muster_integrations.recognition.kinds import Kind, KindName, Standing
-from muster_integrations.recognition.pods import POD, unknown
-from muster_integrations.recognition.replicas import DEPLOYMENT, REPLICA_SET, STATEFUL_SET
+from muster_integrations.recognition import jobs, pods, replicas
+from muster_integrations.recognition.kinds import Kind, KindName, System
 
-KINDS: Final = (
-    JOB,
-    DEPLOYMENT,
-    STATEFUL_SET,
-    REPLICA_SET,
-    POD,
-    CRON_JOB,
-    Kind(group="apps", name="DaemonSet", standing=Standing.APART),
-    Kind(group="", name="Node", standing=Standing.APART),  # owns the mirrors of its static pods
+SYSTEMS: Final[tuple[System, ...]] = (
+    jobs.SYSTEM,
+    replicas.SYSTEM,
+    pods.SYSTEM,
 )
 
+KINDS: Final = tuple(kind for system in SYSTEMS for kind in system.kinds)
 TABLE: Final[Mapping[KindName, Kind]] = {kind.key: kind for kind in KINDS}
 RANKS: Final[Mapping[KindName, int]] = {kind.key: rank for rank, kind in enumerate(KINDS)}
-WATCHED: Final[tuple[Resource[Any], ...]] = tuple(kind.resource for kind in KINDS if kind.resource is not None)
+BEFORE_WALK: Final = tuple(rule for system in SYSTEMS for rule in system.before_walk)
+BY_LABEL: Final = tuple(rule for system in SYSTEMS for rule in system.by_label)
+PARENTS: Final = tuple(rule for system in SYSTEMS for rule in system.parents)
+APART: Final = tuple(rule for system in SYSTEMS for rule in system.apart)
+VARIANTS: Final = tuple(rule for system in SYSTEMS for rule in system.variants)
+ATTRIBUTES: Final = tuple(rule for system in SYSTEMS for rule in system.attributes)
 
 
 def kind_of(group: str, name: str) -> Kind:
     """Return what is known of a kind; for one that is not in the table, what can be said of any."""
-    return TABLE.get((group, name)) or unknown(group, name)
+    return TABLE.get((group, name)) or pods.unknown(group, name)
+
+
+def written_resources() -> tuple[Resource[Any], ...]:
+    """Return how the kinds of the table are read when no API server says it, in the first version we know."""
+    return tuple(
+        Resource(
+            kind.group, kind.watch.versions[0], kind.watch.plural, kind.name, kind.watch.model, kind.watch.namespaced
+        )
+        for kind in KINDS
+        if kind.watch is not None
+    )

@@ -1,0 +1,274 @@
+"""Which workload an object belongs to: the rules by label, and the walk up its owners.
+
+1. A pod that a rule knows before anything else (a Spark executor, whose owner may be a notebook) is claimed by it.
+2. Owners are followed: the controller, else the only one, else the one whose kind stands first in the table. An owner
+   is who has the UID the reference names, in the same namespace or in none; a namesake is not. The innermost workload
+   wins: a walk ends below an owner that does not absorb what it has reached, and names that owner as the parent.
+3. A pod that nobody owns, or whose owners cannot be read as far as a workload, is claimed by the labels it carries.
+4. What is left is the topmost object that could be read, or what the last reference says.
+
+An owner that is not there but may still come makes the result `missing`: it holds if nobody comes. Everything that was
+looked up by name is in `names`, for whoever has to ask again when such an object appears.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from muster_cluster.metadata import Metadata, OwnerReference
+from muster_contracts.values import ParentRef
+
+from muster_integrations.core.seen import IdentitySource
+from muster_integrations.recognition.kinds import Claim, Kind, KindName, Known, Standing, group_of
+from muster_integrations.recognition.pods import POD
+from muster_integrations.recognition.table import APART, BEFORE_WALK, BY_LABEL, RANKS, TABLE, kind_of
+
+MAXIMUM_DEPTH: Final = 10
+"""Owners above a pod; the deepest chain we know of has six. What is deeper is a mistake, or a trick."""
+
+Name = tuple[KindName, str, str]
+"""Kind, namespace and name of an object."""
+
+
+class Reading(StrEnum):
+    """Whether objects of a kind are seen: they are, we may not look, or the API server has none of it."""
+
+    READ = "read"
+    FORBIDDEN = "forbidden"
+    ABSENT = "absent"
+
+
+class World(Protocol):
+    """The objects that are there, and those that may come."""
+
+    def by_uid(self, uid: str) -> Known | None:
+        """Return a live object."""
+        ...
+
+    def by_name(self, name: Name) -> Known | None:
+        """Return a live object."""
+        ...
+
+    def finer(self, namespace: str) -> bool:
+        """Say whether the project of a namespace wants smaller workloads than usual."""
+        ...
+
+    def may_come(self, kind: KindName) -> bool:
+        """Say whether objects of this kind are read, so that one that is not there may only be late."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The thing that is the workload. `item` is None when only a reference or a label tells of it.
+
+    It has a `uid`, or else a `key` that is unique among its kind in the namespace.
+    """
+
+    kind: Kind
+    api_version: str
+    namespace: str
+    name: str
+    uid: str = ""
+    key: str = ""
+    item: Any | None = None
+    parent: ParentRef | None = None
+    source: IdentitySource = "owner"
+
+    @property
+    def identity(self) -> str:
+        """Return the UID, else `namespace/key`."""
+        return self.uid or f"{self.namespace}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where an object belongs. `apart` is a reason in one sentence when it belongs to no workload.
+
+    `conflict` tells of two controllers; `kinds` are those on the way that nobody knows.
+    """
+
+    root: Root
+    missing: bool = False
+    apart: str = ""
+    conflict: str = ""
+    kinds: tuple[KindName, ...] = ()
+    names: tuple[Name, ...] = ()
+
+
+@dataclass(slots=True)
+class Trail:
+    """What was tried, in order, a sentence each, and the rule that won. For those who ask why."""
+
+    tried: list[str] = field(default_factory=list)
+    rule: str = ""
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence."""
+        self.tried.append(sentence)
+
+
+def resolve(start: Known, world: World, trail: Trail | None = None) -> Resolution:
+    """Return the workload an object belongs to."""
+    trail = trail or Trail()
+    if start.kind is POD and (reason := next((said for rule in APART if (said := rule(start.item))), "")):
+        return Resolution(_root(start), apart=reason)
+    if (claim := _first_claim(start, BEFORE_WALK, trail)) is not None:
+        return _claimed(start, claim, world, trail)
+    found = _Walk(start, world, trail).go()
+    if _may_be_claimed(start, found) and (claim := _first_claim(start, BY_LABEL, trail)) is not None:
+        claimed = _claimed(start, claim, world, trail)
+        return replace(claimed, missing=claimed.missing or found.missing, kinds=found.kinds)
+    trail.rule = trail.rule or f"owner: {found.root.kind.name}"
+    return found
+
+
+def followed(metadata: Metadata) -> OwnerReference | None:
+    """Return the owner to follow, if there is any."""
+    references = metadata.owner_references
+    controllers = [reference for reference in references if reference.controller]
+    return min(controllers or references, key=_rank) if references else None
+
+
+def conflict_of(metadata: Metadata) -> str:
+    """Return the names of the controllers of an object that has several; empty for any other."""
+    controllers = [f"{owner.kind}/{owner.name}" for owner in metadata.owner_references if owner.controller]
+    return ", ".join(controllers) if len(controllers) > 1 else ""
+
+
+def _rank(reference: OwnerReference) -> int:
+    return RANKS.get((group_of(reference.api_version), reference.kind), len(RANKS))
+
+
+def _first_claim(start: Known, rules: Sequence[Any], trail: Trail) -> Claim | None:
+    if start.kind is not POD:
+        return None
+    for rule in rules:
+        claim: Claim | None = rule(start.item)
+        if claim is not None:
+            trail.rule = f"{claim.source}: {claim.kind.name}"
+            return claim
+        trail.note(f"Rule {rule.__module__.rpartition('.')[2]}.{rule.__name__} does not know the pod.")
+    return None
+
+
+def _may_be_claimed(start: Known, found: Resolution) -> bool:
+    """Say whether labels may speak: for a pod that nobody owns, or whose owners end, unread, below any workload.
+
+    A reference to a workload of a system is worth more than labels; one to a step or a generic kind is not.
+    """
+    if start.kind is not POD or found.apart:
+        return False
+    root = found.root
+    unread = root.item is None
+    return root.uid == start.metadata.uid or (unread and (root.kind.generic or root.kind.standing is Standing.STEP))
+
+
+def _claimed(start: Known, claim: Claim, world: World, trail: Trail) -> Resolution:
+    """Return the workload a pod is known by: the object of that name, and what absorbs it, if it can be read."""
+    namespace = start.metadata.namespace
+    if claim.finer is not None and world.finer(namespace):
+        claim = claim.finer
+    if not claim.object_name:
+        return Resolution(_keyed(claim, namespace))
+    name = (claim.kind.key, namespace, claim.object_name)
+    live = world.by_name(name)
+    if live is None:
+        trail.note(f"{claim.kind.name} {claim.object_name} is not there; its name is the key.")
+        return Resolution(_keyed(claim, namespace), missing=world.may_come(claim.kind.key), names=(name,))
+    found = _Walk(live, world, trail).go()
+    return replace(found, root=replace(found.root, source=claim.source), names=(name,))
+
+
+def _keyed(claim: Claim, namespace: str) -> Root:
+    name = claim.name or claim.object_name or claim.key
+    return Root(claim.kind, claim.api_version, namespace, name, key=claim.key, source=claim.source)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk up from an object, and what was met on the way."""
+
+    current: Known
+    world: World
+    trail: Trail
+    conflict: str = ""
+    kinds: list[KindName] = field(default_factory=list)
+
+    def go(self) -> Resolution:
+        passed = {self.current.metadata.uid}
+        while len(passed) <= MAXIMUM_DEPTH:
+            self.conflict = self.conflict or conflict_of(self.current.metadata)
+            reference = followed(self.current.metadata)
+            if reference is None or reference.uid in passed:
+                return self._end(_root(self.current))
+            ended = self._step(reference)
+            if ended is not None:
+                return ended
+            passed.add(reference.uid)
+        self.trail.note(f"The walk stopped after {MAXIMUM_DEPTH} owners.")
+        return self._end(_root(self.current))
+
+    def _step(self, reference: OwnerReference) -> Resolution | None:
+        """Go up to an owner, or end here."""
+        kind = kind_of(group_of(reference.api_version), reference.kind)
+        self.trail.note(f"{self.current.kind.name} {self.current.metadata.name} is owned by {_words(reference)}.")
+        if kind.standing is Standing.APART:
+            return self._end(_root(self.current), apart=f"It belongs to the {reference.kind} {reference.name}.")
+        owner = self._live(reference)
+        if kind.key not in TABLE:
+            self.kinds.append(kind.key)
+        if not _takes(kind, self.current.kind, live=owner is not None):
+            late = owner is None and _takes(kind, self.current.kind, live=True)
+            parent = self._parent(reference)
+            return self._end(_root(self.current, parent), missing=late and self.world.may_come(kind.key))
+        if owner is None:
+            self.trail.note(f"{_words(reference)} is not there, or may not be read.")
+            return self._end(_named(reference, kind, self.current), missing=self.world.may_come(kind.key))
+        self.current = owner
+        return None
+
+    def _live(self, reference: OwnerReference) -> Known | None:
+        owner = self.world.by_uid(reference.uid)
+        if owner is None or owner.kind.name != reference.kind:
+            return None
+        return owner if owner.metadata.namespace in {"", self.current.metadata.namespace} else None
+
+    def _parent(self, reference: OwnerReference) -> ParentRef:
+        """Return the thing to show as the parent: of parents that own each other (Experiment, Trial) the topmost."""
+        for _ in range(MAXIMUM_DEPTH):
+            owner = self._live(reference)
+            above = followed(owner.metadata) if owner is not None else None
+            if above is None or kind_of(group_of(above.api_version), above.kind).standing is not Standing.PARENT:
+                break
+            reference = above
+        return ParentRef(kind=reference.kind, name=reference.name)
+
+    def _end(self, root: Root, *, missing: bool = False, apart: str = "") -> Resolution:
+        return Resolution(root, missing, apart, self.conflict, tuple(self.kinds))
+
+
+def _takes(owner: Kind, owned: Kind, *, live: bool) -> bool:
+    """Say whether an owner takes an object into its workload. One that nobody knows does so only if it can be read."""
+    if owner.standing is Standing.PARENT:
+        return False
+    if owned.standing is Standing.STEP or owned.key in owner.absorbs:
+        return True
+    return live and owner.key not in TABLE and (owned.generic or owned.key not in TABLE)
+
+
+def _root(known: Known, parent: ParentRef | None = None) -> Root:
+    metadata = known.metadata
+    source: IdentitySource = "pod" if known.kind is POD else "owner"
+    return Root(
+        known.kind, known.api_version, metadata.namespace, metadata.name, metadata.uid, "", known.item, parent, source
+    )
+
+
+def _named(reference: OwnerReference, kind: Kind, owned: Known) -> Root:
+    return Root(kind, reference.api_version, owned.metadata.namespace, reference.name, reference.uid)
+
+
+def _words(reference: OwnerReference) -> str:
+    return f"{reference.kind} {reference.name} ({reference.uid})"
