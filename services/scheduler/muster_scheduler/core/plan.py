@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from muster_contracts.phases import PriorityClass
-from muster_contracts.values import Placement, PodFacts
+from muster_contracts.values import Placement, PodFacts, Victim
 
 from muster_scheduler.core.reasons import Blocked, why_blocked
 from muster_scheduler.core.room import Need, Room, need_of
@@ -36,6 +36,16 @@ class Plan:
     placements: tuple[Placement, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     steps: int = 0
+    victims: tuple[Victim, ...] = ()
+    nominations: tuple[Placement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a plan may go: steps in all, and for how long a gang may lack members it had."""
+
+    step_limit: int = 100_000
+    stale_gang_seconds: int = 60
 
 
 @dataclass(slots=True)

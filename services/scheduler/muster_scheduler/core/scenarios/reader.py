@@ -1,0 +1,322 @@
+"""From a file of scenarios to cases. The structure is that of `docs/simulate.md`; defaults are filled in here.
+
+Pitfall: the published cases count the processors of nodes and tasks in thousands of what the queues' limits and the
+expected totals count (a task of "5" is expected to show 5000). `CPU_SCALE` brings them together, so that the files are
+read as they are. Fields nobody knows are passed over with a remark, except under `expect`: an expectation that cannot
+be checked must not pass.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from muster_contracts.values import WHOLE_GPU
+
+from muster_scheduler.core.scenarios.cases import (
+    Case,
+    Expectation,
+    Expected,
+    ExpectedNode,
+    JobCase,
+    Mode,
+    NearnessCase,
+    NodeCase,
+    QueueCase,
+    Step,
+    SubGroupCase,
+    TaskCase,
+    TaskState,
+    TopologyCase,
+)
+from muster_scheduler.core.scenarios.document import Part, Place
+
+CPU_SCALE = 1000
+WEIGHT_SCALE = 1000
+"""Weights may have decimals; only their proportions matter, so all are multiplied alike."""
+
+MEBIBYTE = 1024**2
+MINUTE_SECONDS = 60
+NODE_CPU_MILLI = 20_000 * CPU_SCALE
+NODE_MEMORY_BYTES = 20 * 10**9
+NODE_GPU_MEMORY_MIB = 100
+NODE_MAX_PODS = 110
+PREEMPTIBLE_BELOW = 100
+PRIORITIES = {"train": 50, "interactive-preemptible": 75, "build": 100, "inference": 125}
+PRIORITY = PRIORITIES["train"]
+DEPARTMENT = "default"
+MILLION = 1_000_000
+PER_SUB_GROUP = "per sub_group"
+FOR_PEOPLE = ("source", "tags", "portable", "name", "description", "read_as", "title")
+STATES = {
+    **{state.value: state for state in (TaskState.PENDING, TaskState.RUNNING, TaskState.RELEASING)},
+    "Pipelined": TaskState.PENDING,
+    "Binding": TaskState.RUNNING,
+    "Bound": TaskState.RUNNING,
+}
+"""A task that waits for victims begins anew; one that is being bound will run."""
+
+
+def read_cases(document: Part) -> list[Case]:
+    """Return the cases of a file. Raises Unreadable with file, case and field."""
+    document.skip("meta")
+    parts = document.parts("scenarios")
+    if not parts:
+        document.refuse("scenarios", "It is missing, or empty.")
+    cases = [_case(part, number) for number, part in enumerate(parts)]
+    _refuse_doubles([case.id for case in cases], document, "scenarios", "cases")
+    return cases
+
+
+def _case(part: Part, number: int) -> Case:
+    case_id = part.text("id", f"number {number + 1}")
+    part.place = Place(part.place.file, case_id)
+    part.skip(*FOR_PEOPLE)
+    queues = _queues(part)
+    case = Case(
+        id=case_id,
+        mode=Mode(part.one_of("mode", [mode.value for mode in Mode], Mode.SETTLED)),
+        action=part.text("action", ""),
+        seconds_between_rounds=part.amount("delay_between_rounds_s", MILLION, unit=MILLION) / MILLION,
+        nodes=tuple(_node(one) for one in part.parts("nodes")),
+        queues=queues,
+        topologies=tuple(_topology(one) for one in part.parts("topologies")),
+        steps=tuple(_steps(part, {queue.name for queue in queues})),
+    )
+    _refuse_doubles([node.name for node in case.nodes], part, "nodes", "nodes")
+    return replace(case, remarks=tuple(f"{path} is not known and was passed over." for path in part.take_unread()))
+
+
+def _refuse_doubles(names: list[str], part: Part, field: str, what: str) -> None:
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        part.refuse(field, f"Two {what} have the name {doubles[0]}.")
+
+
+def _node(part: Part) -> NodeCase:
+    return NodeCase(
+        name=part.text("name"),
+        gpus=part.whole("gpus", 0),
+        cpu_milli=part.amount("cpu_milli", NODE_CPU_MILLI, unit=CPU_SCALE),
+        memory_bytes=part.whole("memory", NODE_MEMORY_BYTES),
+        max_pods=part.whole("max_pods", NODE_MAX_PODS),
+        gpu_memory_bytes=part.whole("gpu_memory_mib", NODE_GPU_MEMORY_MIB) * MEBIBYTE,
+        labels=part.labels("labels"),
+    )
+
+
+def _topology(part: Part) -> TopologyCase:
+    return TopologyCase(part.text("name"), part.texts("levels"))
+
+
+# ---------------------------------------------------------------- queues
+
+
+def _queues(part: Part) -> tuple[QueueCase, ...]:
+    """Read departments and queues, older first. Where no departments are given, there is one without bounds."""
+    departments = [_queue(one, is_department=True, home="") for one in part.parts("departments")]
+    home = "" if departments else DEPARTMENT
+    queues = [_queue(one, is_department=False, home=home) for one in part.parts("queues")]
+    named = {queue.name for queue in (*departments, *queues)}
+    if DEPARTMENT not in named and any(queue.parent == DEPARTMENT for queue in queues):
+        departments.insert(0, QueueCase(DEPARTMENT, "", gpu_weight=WEIGHT_SCALE))
+    everyone = (*departments, *queues)
+    _refuse_doubles([queue.name for queue in everyone], part, "queues", "queues")
+    _check_parents(everyone, part)
+    return everyone
+
+
+def _queue(part: Part, *, is_department: bool, home: str) -> QueueCase:
+    deserved = part.limit("deserved_gpus", unit=WHOLE_GPU, default=0)
+    return QueueCase(
+        name=part.text("name"),
+        parent=part.text("parent", home),
+        priority=part.whole("priority", 0),
+        deserved_gpu_millionths=deserved,
+        max_gpu_millionths=part.limit("max_allowed_gpus", unit=WHOLE_GPU) or None,
+        gpu_weight=_weight(part, deserved if is_department else WHOLE_GPU),
+        deserved_cpu_milli=part.limit("deserved_cpu_milli"),
+        max_cpu_milli=part.limit("max_allowed_cpu_milli") or None,
+        deserved_memory_bytes=part.limit("deserved_memory"),
+        max_memory_bytes=part.limit("max_allowed_memory") or None,
+    )
+
+
+def _weight(part: Part, otherwise_gpu_millionths: int | None) -> int:
+    """Read the weight; a department without one weighs what it deserves."""
+    usual = WEIGHT_SCALE if otherwise_gpu_millionths is None else otherwise_gpu_millionths * WEIGHT_SCALE // WHOLE_GPU
+    weight = part.limit("over_quota_weight", unit=WEIGHT_SCALE, default=usual)
+    return usual if weight is None else weight
+
+
+def _check_parents(queues: Iterable[QueueCase], part: Part) -> None:
+    parents = {queue.name: queue.parent for queue in queues}
+    for name, parent in parents.items():
+        if parent and parent not in parents:
+            part.refuse("queues", f"The parent of {name}, {parent}, is no queue and no department.")
+    for name in parents:
+        if name in _above(name, parents):
+            part.refuse("queues", f"{name} is below itself.")
+
+
+def _above(name: str, parents: dict[str, str]) -> list[str]:
+    above: list[str] = []
+    while (name := parents[name]) and name not in above:
+        above.append(name)
+    return above
+
+
+# ---------------------------------------------------------------- steps and jobs
+
+
+def _steps(part: Part, queues: set[str]) -> Iterable[Step]:
+    """Read the case as its first step, then the steps that follow it."""
+    names: set[str] = set()
+    for step in (part, *part.parts("steps")):
+        jobs = _jobs(step, queues)
+        leaving = step.texts("delete") if step is not part else ()
+        _check_jobs(step, jobs, leaving, names)
+        yield Step(
+            jobs=jobs,
+            leaving=leaving,
+            expectation=_expectation(step.part("expect"), names),
+            rounds_until_match=step.whole("rounds_until_match", 1),
+            rounds_after_match=step.whole("rounds_after_match", 0),
+        )
+
+
+def _check_jobs(step: Part, jobs: Iterable[JobCase], leaving: Iterable[str], names: set[str]) -> None:
+    """Follow which jobs there are, and refuse what leaves or comes at the wrong time."""
+    for name in leaving:
+        if name not in names:
+            step.refuse("delete", f"There is no job {name}.")
+        names.remove(name)
+    for job in jobs:
+        if job.name in names:
+            step.refuse("jobs", f"Two jobs have the name {job.name}.")
+        names.add(job.name)
+
+
+def _jobs(step: Part, queues: set[str]) -> tuple[JobCase, ...]:
+    """Read the jobs, higher priority first; the earlier of them is a minute older than the next."""
+    parts = sorted(step.parts("jobs"), key=lambda part: -_priority(part))
+    return tuple(_job(part, queues, (len(parts) - index) * MINUTE_SECONDS) for index, part in enumerate(parts))
+
+
+def _priority(part: Part) -> int:
+    named = part.text("priority_class", "")
+    return part.whole("priority", PRIORITIES.get(named, PRIORITY))
+
+
+def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
+    part.skip("action")
+    queue = part.text("queue")
+    if queue not in queues:
+        part.refuse("queue", f"There is no queue {queue}.")
+    priority = _priority(part)
+    tasks = tuple(task for one in part.parts("tasks") for task in _tasks(one))
+    root = _sub_group(part.part("sub_groups")) if part.has("sub_groups") else None
+    memory_mib = part.whole("gpu_memory_per_task", 0)
+    return JobCase(
+        name=part.text("name"),
+        queue=queue,
+        namespace=part.text("namespace", ""),
+        priority=priority,
+        preemptible=part.flag("preemptible", default=priority < PREEMPTIBLE_BELOW),
+        min_members=_min_members(part, root, len(tasks)),
+        gpu_millionths=_gpus_per_task(part),
+        gpu_memory_bytes=memory_mib * MEBIBYTE if memory_mib else None,
+        cpu_milli=part.amount("cpu_per_task_milli", 0, unit=CPU_SCALE),
+        memory_bytes=part.whole("memory_per_task", 0),
+        tasks=tasks,
+        age_seconds=part.amount("age_minutes", usual_age_seconds, unit=MINUTE_SECONDS),
+        root=root,
+        deleted=part.flag("deleted_in_test", default=False),
+    )
+
+
+def _gpus_per_task(part: Part) -> int:
+    """Read how many devices a task wants; only below one may it be a part of a device."""
+    wanted = part.gpus("gpus_per_task", 0)
+    if wanted > WHOLE_GPU and wanted % WHOLE_GPU:
+        part.refuse("gpus_per_task", "It should be a fraction below 1, or a whole number.")
+    return wanted
+
+
+def _min_members(part: Part, root: SubGroupCase | None, tasks: int) -> int:
+    if part.content.get("min_available") == PER_SUB_GROUP:
+        part.skip("min_available")
+        return root.fewest if root else tasks
+    return part.whole("min_available", tasks)
+
+
+def _sub_group(part: Part) -> SubGroupCase:
+    constraint = part.part("topology_constraint")
+    sets = [_sub_group(one) for one in part.parts("pod_sets")]
+    groups = [_sub_group(one) for one in part.parts("sub_groups")]
+    return SubGroupCase(
+        name=part.text("name", "root"),
+        min_members=part.whole("min_available", 0),
+        parts=(*sets, *groups),
+        min_parts=part.whole("min_sub_groups") if part.has("min_sub_groups") else None,
+        topology=NearnessCase(
+            constraint.text("topology", ""),
+            constraint.text("required_level", ""),
+            constraint.text("preferred_level", ""),
+        ),
+    )
+
+
+def _tasks(part: Part) -> list[TaskCase]:
+    """Read a task, which may stand for `count` equal ones."""
+    state = STATES[part.one_of("state", list(STATES), TaskState.PENDING)]
+    task = TaskCase(
+        state=state,
+        node=part.text("node", "") if state is TaskState.PENDING else part.text("node"),
+        gpu_groups=part.texts("gpu_groups"),
+        sub_group=part.text("sub_group", ""),
+        order=part.whole("order_priority", 0),
+    )
+    return [task] * part.whole("count", 1)
+
+
+# ---------------------------------------------------------------- expectations
+
+
+def _expectation(part: Part, jobs: set[str]) -> Expectation:
+    at_most = part.part("at_most")
+    expectation = Expectation(
+        jobs={name: _expected(one) for name, one in part.named_parts("jobs").items()},
+        tasks={name: _expected(one) for name, one in part.named_parts("tasks").items()},
+        nodes={name: _expected_node(one) for name, one in part.named_parts("nodes").items()},
+        most_binds=_count(at_most, "binds"),
+        most_evictions=_count(at_most, "evictions"),
+        most_pipelines=_count(at_most, "pipelines"),
+        quiet_after_rounds=_count(part, "no_evictions_after_rounds"),
+    )
+    for name in expectation.jobs:
+        if name not in jobs:
+            part.refuse("jobs", f"There is no job {name}.")
+    return replace(expectation, unknown=tuple(part.take_unread()))
+
+
+def _expected(part: Part) -> Expected:
+    checks_groups = part.flag("check_gpu_group", default=False)
+    groups = part.texts("gpu_groups")
+    status = part.one_of("status", [state.value for state in TaskState]) if part.has("status") else None
+    return Expected(
+        status=TaskState(status) if status else None,
+        node=part.text("node") if part.has("node") else None,
+        gpu_millionths=part.gpus("gpus_requested_total") if part.has("gpus_requested_total") else None,
+        cpu_milli=_count(part, "cpu_milli_total"),
+        memory_bytes=_count(part, "memory_total"),
+        gpu_groups=groups if checks_groups else None,
+        running_at_least=_count(part, "running_at_least"),
+        running_at_most=_count(part, "running_at_most"),
+    )
+
+
+def _expected_node(part: Part) -> ExpectedNode:
+    return ExpectedNode(_count(part, "idle_gpus"), _count(part, "releasing_gpus"))
+
+
+def _count(part: Part, name: str) -> int | None:
+    return part.whole(name) if part.has(name) else None

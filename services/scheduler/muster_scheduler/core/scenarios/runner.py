@@ -1,0 +1,101 @@
+"""Plays one case against a planner and says what differs from its expectation.
+
+A step ends well when its expectation holds at the latest after `rounds_until_match` rounds and after each of the
+`rounds_after_match` rounds that follow. Evictions that never end are found by `no_evictions_after_rounds`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from muster_scheduler.core.plan import Limits, Plan, plan
+from muster_scheduler.core.scenarios.cases import Case, Mode, Step
+from muster_scheduler.core.scenarios.expectations import differences
+from muster_scheduler.core.scenarios.world import World
+from muster_scheduler.core.snapshot import Snapshot, take_snapshot
+
+Planner = Callable[[Snapshot], Plan]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a case went; it passed when nothing differs."""
+
+    id: str
+    differences: tuple[str, ...]
+    rounds: int
+    binds: int
+    evictions: int
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether all held."""
+        return not self.differences
+
+
+def without_grace(snapshot: Snapshot) -> Plan:
+    """Plan as the service does, but let no time pass before a gang that lost members is stale."""
+    return plan(snapshot, step_limit=Limits().step_limit)
+
+
+def play(case: Case, planner: Planner = without_grace) -> Outcome:
+    """Play all steps of a case, or as many as hold."""
+    game = _Game(case, planner)
+    for number, step in enumerate(case.steps):
+        found = game.play(step)
+        if found:
+            where = f"Step {number}: " if number else ""
+            game.found = [f"{where}{difference}" for difference in found]
+            break
+    deeds = game.world.deeds
+    return Outcome(case.id, tuple(game.found), game.rounds, deeds.binds, deeds.evictions, case.remarks)
+
+
+@dataclass(slots=True)
+class _Game:
+    case: Case
+    planner: Planner
+    world: World = field(init=False)
+    rounds: int = 0
+    found: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.world = World(self.case)
+
+    def play(self, step: Step) -> list[str]:
+        """Play one step and return what differs."""
+        self.world.leave(step.leaving)
+        self.world.arrive(step.jobs)
+        before, last_eviction, held = self.world.deeds.copy(), 0, False
+        found: list[str] = []
+        for number in range(1, self._rounds(step) + 1):
+            evictions = self.world.deeds.evictions
+            self._round()
+            if self.world.deeds.evictions > evictions:
+                last_eviction = number
+            if number < step.rounds_until_match:
+                continue
+            found = differences(step.expectation, self.world, self.world.deeds.since(before))
+            if found:
+                return [f"{difference[:-1]} (after round {number})." for difference in found] if held else found
+            held = True
+        return found + _unrest(step, last_eviction)
+
+    def _rounds(self, step: Step) -> int:
+        return 1 if self.case.mode is Mode.SINGLE else step.rounds_until_match + step.rounds_after_match
+
+    def _round(self) -> None:
+        made = self.planner(take_snapshot(self.world.state))
+        self.rounds += 1
+        if self.rounds == 1:
+            self.world.delete_jobs()
+        self.world.carry_out(made)
+        if self.case.mode is Mode.SETTLED:
+            self.world.settle()
+
+
+def _unrest(step: Step, last_eviction: int) -> list[str]:
+    quiet = step.expectation.quiet_after_rounds
+    if quiet is None or last_eviction <= quiet:
+        return []
+    return [f"Evictions should have stopped after round {quiet}; the last was in round {last_eviction}."]
