@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 
 from simcluster.client import Client
 from simcluster.controllers import OperatorFactory
-from simcluster.operators import mpi, training
+from simcluster.operators import jobset, mpi, trainer, training
 from simcluster.operators.kinds import install
 from simcluster.operators.system import System
 
 SYSTEMS: dict[str, System] = {
+    "jobset": jobset.SYSTEM,
     "mpi": mpi.SYSTEM,
     "mpi-v1": training.MPI_SYSTEM,
+    "trainer": trainer.SYSTEM,
     "training": training.SYSTEM,
 }
 _OLDER = ("mpi-v1",)  # only on demand: another system serves the same kind in the way people use today
@@ -29,9 +31,12 @@ def conflict_among(names: Iterable[str]) -> str:
 
 
 def install_kinds(client: Client, names: Iterable[str]) -> None:
-    """Serve the custom kinds of some systems."""
-    for name in names:
-        install(client, SYSTEMS[name].kinds)
+    """Serve the custom kinds of some systems, and put there what their installation would."""
+    for system in (SYSTEMS[name] for name in names):
+        install(client, system.kinds)
+        for kind, obj in system.objects:
+            if client.get(kind.key, None, obj["metadata"]["name"]) is None:
+                client.create(kind.key, obj)
 
 
 def operators_of(names: Iterable[str]) -> Sequence[OperatorFactory]:

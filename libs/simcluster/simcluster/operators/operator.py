@@ -86,12 +86,12 @@ class Operator(ABC):
         self.tell(owner, "Normal", f"SuccessfulCreate{child['kind']}", f"Created {_described(created)}")
         return created
 
-    def delete(self, owner: Object, kind: str, child: Object) -> None:
-        """Ask for a deletion, once; it may be gone already. What the child owns goes after it."""
+    def delete(self, owner: Object, kind: str, child: Object, propagation: str = "Background") -> None:
+        """Ask for a deletion, once; it may be gone already. `Foreground`: what the child owns goes before it."""
         if is_terminating(child):
             return
         try:
-            self.client.delete(kind, namespace_of(child), name_of(child), uid=uid_of(child), propagation="Background")
+            self.client.delete(kind, namespace_of(child), name_of(child), uid=uid_of(child), propagation=propagation)
         except ApiError as error:
             if error.code not in {404, 409}:
                 raise
