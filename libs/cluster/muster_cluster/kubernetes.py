@@ -30,6 +30,7 @@ from muster_cluster.port import (
     PatchType,
     Rejected,
     Resource,
+    Served,
     ServedKind,
     Unreadable,
     WatchEvent,
@@ -65,24 +66,22 @@ class KubernetesCluster:
         """Return the UID of the namespace `kube-system`, by which a cluster is known."""
         return (await self.get(NAMESPACES, "", "kube-system")).metadata.uid
 
-    async def served_kinds(self) -> Sequence[ServedKind]:
-        """Return every kind that can be listed and watched, once per group, in the version the server prefers.
-
-        A group that cannot be asked (its own API server is down) is left out: what it serves is found later.
-        """
+    async def served_kinds(self) -> Served:
+        """Return every kind that can be listed and watched, once per group, in the version the server prefers."""
         core = await self._ask(Request("GET", "/api/v1"), _ResourceList)
         found = list(_served("", "v1", core))
+        silent: set[str] = set()
         for group in (await self._ask(Request("GET", "/apis"), _GroupList)).groups:
-            found += await self._served_in(group)
-        return found
+            try:
+                found += await self._served_in(group)
+            except (Unavailable, NotFound):  # its own API server is down, or it was taken away this moment
+                silent.add(group.name)
+        return Served(found, frozenset(silent))
 
     async def _served_in(self, group: "_Group") -> list[ServedKind]:
         found: dict[str, ServedKind] = {}
         for version in group.by_preference:
-            try:
-                served = await self._ask(Request("GET", f"/apis/{group.name}/{version}"), _ResourceList)
-            except (Unavailable, NotFound):
-                continue
+            served = await self._ask(Request("GET", f"/apis/{group.name}/{version}"), _ResourceList)
             for kind in _served(group.name, version, served):
                 found.setdefault(kind.kind, kind)
         return list(found.values())

@@ -102,6 +102,14 @@ class ServedKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What the API server serves. Of the `silent` groups nobody knows: whoever answers for them did not answer."""
+
+    kinds: Sequence[ServedKind]
+    silent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """A part of a list. `resource_version` is that of the whole list; `next` continues it, empty at the end."""
 
@@ -160,7 +168,7 @@ class Cluster(Protocol):
         """Return the UID of the namespace `kube-system`, by which a cluster is known."""
         ...
 
-    async def served_kinds(self) -> Sequence[ServedKind]:
+    async def served_kinds(self) -> Served:
         """Return every kind that can be listed and watched, once per group."""
         ...
 

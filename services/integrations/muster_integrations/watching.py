@@ -17,7 +17,7 @@ from muster_chassis.backoff import Backoff
 from muster_chassis.health import Health
 from muster_chassis.service import supervise
 from muster_cluster.objects import NODES, PODS, Described
-from muster_cluster.port import Cluster, NotFound, Resource, ServedKind
+from muster_cluster.port import Cluster, NotFound, Resource, Served, ServedKind
 from muster_cluster.reflector import Batch, Delta, Reflector
 from muster_contracts.errors import Unavailable
 
@@ -35,6 +35,7 @@ ESSENTIAL: Final = (NODES, PODS)
 HEALTH_SECONDS = 5.0  # between looks at how the reflectors fare
 FAILURES_TO_TELL = 3  # in a row; one broken watch is everyday life
 DISCOVERY_SECONDS = 300.0
+SILENCE_SECONDS = 10.0  # while somebody did not answer for a group
 
 
 def loop_of(resource: Resource[Any]) -> str:
@@ -52,7 +53,9 @@ class Watches:
         self._random = random
         self._page_size = page_size
         self._running: dict[KindName, Resource[Any]] = {}
+        self._hidden: set[str] = set()
         self._ask_again = recorder.unknown_kind_met
+        self._patience_seconds = DISCOVERY_SECONDS
 
     async def run(self) -> None:
         """Watch for ever."""
@@ -66,7 +69,7 @@ class Watches:
 
     async def _wait_for_news(self) -> None:
         try:
-            async with asyncio.timeout(DISCOVERY_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 await self._ask_again.wait()
         except TimeoutError:
             pass
@@ -74,7 +77,9 @@ class Watches:
 
     async def _discover(self, tasks: asyncio.TaskGroup) -> None:
         """Ask what is served, and begin to watch what concerns us and is not watched yet."""
-        served = {(kind.group, kind.kind): kind for kind in await self._served_kinds()}
+        answer = await self._ask_what_is_served()
+        self._patience_seconds = SILENCE_SECONDS if answer.silent else DISCOVERY_SECONDS
+        served = {(kind.group, kind.kind): kind for kind in answer.kinds}
         wanted = [NODES, *(resource for name in self._wanted() if (resource := _resource(name, served)) is not None)]
         for resource in wanted:
             if (resource.group, resource.kind) not in self._running:
@@ -83,17 +88,17 @@ class Watches:
                 tasks.create_task(supervise(loop_of(resource), loop, self._health, self._random))
         for name in self._wanted():
             if name not in self._running:
-                self._recorder.reads(name, Reading.ABSENT)
+                self._recorder.reads(name, Reading.FORBIDDEN if name[0] in answer.silent else Reading.ABSENT)
 
     def _wanted(self) -> list[KindName]:
         table = [name for name, kind in TABLE.items() if kind.watch is not None]
         return list(dict.fromkeys((*table, *self._recorder.unknown_kinds)))
 
-    async def _served_kinds(self) -> list[ServedKind]:
+    async def _ask_what_is_served(self) -> Served:
         backoff = Backoff(self._random)
         while True:
             try:
-                return list(await self._cluster.served_kinds())
+                return await self._cluster.served_kinds()
             except Unavailable as error:
                 log.warning("Nobody says which kinds are served; asking again.", reason=str(error))
                 await asyncio.sleep(backoff.next_pause_seconds())
@@ -115,10 +120,12 @@ class Watches:
         if not batch.unreadable:
             self._recorder.take(resource, batch)
             if batch.synced:
+                self._hidden.discard(loop)
                 self._health.runs(loop)
         elif resource not in ESSENTIAL:
             self._recorder.reads((resource.group, resource.kind), Reading.FORBIDDEN)
-            self._health.runs(loop, f"It may not be read: {reflector.trouble}")
+            self._hidden.add(loop)
+            self._health.runs(loop, "We may not read this kind.")
 
     def _end(self, resource: Resource[Any], reflector: Reflector[Any]) -> None:
         """Stop watching a kind that is not served any more; whatever it had is gone."""
@@ -143,8 +150,8 @@ class Watches:
     async def _report(self, reflector: Reflector[Any], loop: str) -> None:
         """Say of a reflector's loop that it waits, while it has not listed its kind or cannot reach the API server."""
         while True:
-            if self._health.of(loop).reason.startswith("It may not be read"):
-                pass
+            if loop in self._hidden:
+                pass  # said already, and no trouble
             elif reflector.failures >= FAILURES_TO_TELL:
                 failed = f"It failed {reflector.failures} times in a row, the last time with: {reflector.trouble}"
                 self._health.waits(loop, failed)

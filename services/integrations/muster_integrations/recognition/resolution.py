@@ -32,7 +32,7 @@ Name = tuple[KindName, str, str]
 
 
 class Reading(StrEnum):
-    """Whether objects of a kind are seen: they are, we may not look, or the API server has none of it."""
+    """Whether objects of a kind are seen: they are, we cannot look (no rights, no answer), or there is no such kind."""
 
     READ = "read"
     FORBIDDEN = "forbidden"
