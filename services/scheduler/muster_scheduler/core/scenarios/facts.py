@@ -167,16 +167,20 @@ def _topology(wanted: NearnessCase, levels: Levels) -> TopologyConstraint | None
     )
 
 
-def pending_pod(job: JobCase, index: int, generation: int, moment: datetime) -> PodFacts:
-    """Return the pod of a task that waits for a place. Each generation is another pod of the same name."""
-    task = job.tasks[index]
-    whole = max(1, job.gpu_millionths // WHOLE_GPU)
-    wants_device = job.gpu_millionths > 0 or job.gpu_memory_bytes is not None
-    gpu = GpuRequest(
-        devices=whole if wants_device else 0,
+def gpu_request(job: JobCase) -> GpuRequest:
+    """Return what each task of a job asks of devices."""
+    if job.gpu_millionths == 0 and job.gpu_memory_bytes is None:
+        return GpuRequest()
+    return GpuRequest(
+        devices=max(1, job.gpu_millionths // WHOLE_GPU),
         portion_millionths=min(job.gpu_millionths, WHOLE_GPU) or WHOLE_GPU,
         memory_bytes=job.gpu_memory_bytes,
     )
+
+
+def pending_pod(job: JobCase, index: int, generation: int, moment: datetime) -> PodFacts:
+    """Return the pod of a task that waits for a place. Each generation is another pod of the same name."""
+    task = job.tasks[index]
     return PodFacts(
         pod_id=id_of("pod", job.name, str(index), str(generation)),
         name=f"{job.name}-{index}",
@@ -186,7 +190,7 @@ def pending_pod(job: JobCase, index: int, generation: int, moment: datetime) -> 
         resource_version=str(generation + 1),
         created_at=moment,
         requests=Resources(cpu_milli=job.cpu_milli, memory_bytes=job.memory_bytes, gpu_millionths=job.gpu_millionths),
-        gpu=gpu,
+        gpu=gpu_request(job),
         sub_group=task.sub_group,
         order_priority=task.order,
     )

@@ -27,7 +27,9 @@ from muster_scheduler.core.scenarios.cases import (
     TaskState,
     TopologyCase,
 )
+from muster_scheduler.core.scenarios.devices import Devices
 from muster_scheduler.core.scenarios.document import Part, Place
+from muster_scheduler.core.scenarios.facts import gpu_request
 
 CPU_SCALE = 1000
 WEIGHT_SCALE = 1000
@@ -82,6 +84,7 @@ def _case(part: Part, number: int) -> Case:
         steps=tuple(_steps(part, {queue.name for queue in queues})),
     )
     _refuse_doubles([node.name for node in case.nodes], part, "nodes", "nodes")
+    _check_places(case, part)
     return replace(case, remarks=tuple(f"{path} is not known and was passed over." for path in part.take_unread()))
 
 
@@ -89,6 +92,21 @@ def _refuse_doubles(names: list[str], part: Part, field: str, what: str) -> None
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         part.refuse(field, f"Two {what} have the name {doubles[0]}.")
+
+
+def _check_places(case: Case, part: Part) -> None:
+    """Refuse pods that run where there is no node, or on devices that are not there."""
+    nodes = {node.name: Devices(node.gpus, node.gpu_memory_bytes) for node in case.nodes}
+    for job in (job for step in case.steps for job in step.jobs):
+        for task in (task for task in job.tasks if task.state is not TaskState.PENDING):
+            if task.node not in nodes:
+                part.refuse("jobs", f"A task of {job.name} runs on {task.node}, which is no node.")
+            try:
+                nodes[task.node].take(gpu_request(job), task.gpu_groups)
+            except ValueError as error:
+                part.refuse("jobs", f"A task of {job.name} runs on {task.node}, which {error}.")
+    for name in (name for step in case.steps for name in step.expectation.nodes if name not in nodes):
+        part.refuse("expect", f"There is no node {name}.")
 
 
 def _node(part: Part) -> NodeCase:
