@@ -109,13 +109,13 @@ class Watches:
         try:
             async with aclosing(reflector.run()) as batches:
                 async for batch in batches:
-                    self._take(resource, batch, reflector)
+                    self._take(resource, batch)
         except NotFound:
             self._end(resource, reflector)
         finally:
             report.cancel()
 
-    def _take(self, resource: Resource[Any], batch: Batch[Any], reflector: Reflector[Any]) -> None:
+    def _take(self, resource: Resource[Any], batch: Batch[Any]) -> None:
         loop = loop_of(resource)
         if not batch.unreadable:
             self._recorder.take(resource, batch)
