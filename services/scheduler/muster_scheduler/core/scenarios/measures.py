@@ -1,4 +1,4 @@
-"""Figures that compare schedulers: how much work is thrown away, how scattered is what is free, how even are the shares.
+"""Figures that compare schedulers: how much work is thrown away, how scattered free devices are, how even the shares.
 
 Pure functions of integers; each returns a plain number for a table.
 """
