@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 
@@ -187,3 +188,32 @@ async def test_a_watch_over_all_namespaces_sees_them_all(api, make_config_map):
                     break
     assert api.namespace.encode() in found[0]
     assert b'"namespace":"default"' in found[1]
+
+
+async def test_a_watch_over_a_websocket_sends_each_event_as_a_message(api, make_config_map):
+    version = (await api.find("configmaps")).version
+    url = f"{api.url}{api.path('configmaps')}"
+    query = {"watch": "true", "resourceVersion": version}
+    async with asyncio.timeout(20), api.session.ws_connect(url, params=query) as socket:
+        for name in ("a", "b"):
+            await api.create("configmaps", make_config_map(name))
+        events = [await socket.receive_json() for _ in range(2)]
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [
+        ("ADDED", "a"),
+        ("ADDED", "b"),
+    ]
+
+
+async def test_a_watch_over_a_websocket_is_closed_when_its_time_is_over(api):
+    url = f"{api.url}{api.path('configmaps')}"
+    query = {"watch": "true", "timeoutSeconds": "1", "resourceVersion": "0"}
+    async with asyncio.timeout(20), api.session.ws_connect(url, params=query) as socket:
+        assert [message async for message in socket] == []
+        assert socket.close_code == 1000
+
+
+async def test_what_cannot_be_watched_is_refused_before_a_websocket_is_opened(api):
+    url = f"{api.url}{api.path('configmaps')}"
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await api.session.ws_connect(url, params={"watch": "true", "resourceVersion": "nonsense"})
+    assert refused.value.status == 400

@@ -1,6 +1,7 @@
 """A thin layer of HTTP over `ApiServer`: no routes, no rules, only sockets."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from simcluster.api import ApiServer
 from simcluster.errors import ApiError
-from simcluster.wire import Request, Response, to_failure
+from simcluster.wire import JSON, Request, Response, to_failure
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class HttpServer:
                 body=response.body,
                 headers={"Content-Type": response.content_type, **response.headers},
             )
+        if _wants_messages(request, response):
+            return await _send_messages(request, response.body)
         return await _stream(request, response, response.body)
 
     async def _handle(self, request: Request) -> Response:
@@ -93,3 +96,40 @@ async def _stream(request: web.BaseRequest, response: Response, chunks: AsyncIte
     finally:
         await chunks.aclose()  # type: ignore[attr-defined]
     return stream
+
+
+def _wants_messages(request: web.BaseRequest, response: Response) -> bool:
+    """Whether a watch is asked for over a WebSocket, as the clients for Java ask first."""
+    upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+    return upgrade and response.status == 200 and response.content_type == JSON
+
+
+async def _send_messages(request: web.BaseRequest, lines: AsyncIterator[bytes]) -> web.WebSocketResponse:
+    """Send each event of a watch as a message of its own, until the watch ends or the client closes."""
+    socket = web.WebSocketResponse(compress=False)
+    await socket.prepare(request)
+    sending = asyncio.create_task(_send_each(socket, lines))
+    listening = asyncio.create_task(_until_closed(socket))
+    try:
+        await asyncio.wait((sending, listening), return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
+    finally:
+        sending.cancel()
+        listening.cancel()
+        await asyncio.gather(sending, listening, return_exceptions=True)
+        await lines.aclose()  # type: ignore[attr-defined]
+    await socket.close()
+    return socket
+
+
+async def _send_each(socket: web.WebSocketResponse, lines: AsyncIterator[bytes]) -> None:
+    with contextlib.suppress(ConnectionError):  # the client has gone
+        async for chunk in lines:
+            for line in chunk.splitlines():
+                await socket.send_str(line.decode())
+
+
+async def _until_closed(socket: web.WebSocketResponse) -> None:
+    async for _ in socket:
+        pass  # a watch listens for the close alone
