@@ -76,6 +76,21 @@ class Sight:
     pods: Sequence[Pod] = ()
     parts: Sequence[Known] = ()
 
+    @property
+    def spec(self) -> Any:
+        """What is wanted of the object, as it is written; None when the object cannot be read."""
+        return self.item.spec if self.item is not None else None
+
+    @property
+    def status(self) -> Any:
+        """What its controller says of the object, as it is written; None when the object cannot be read."""
+        return self.item.status if self.item is not None else None
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the object is there, and on its way out."""
+        return self.item is not None and self.item.metadata.deletion_timestamp is not None
+
     def parts_of(self, name: str) -> Sequence[Any]:
         """Return the parts of one kind, by its name."""
         return [part.item for part in self.parts if part.kind.name == name]
