@@ -217,7 +217,7 @@ async def test_a_smaller_parallelism_takes_surplus_pods_without_counting_them_as
 async def test_a_job_managed_by_somebody_else_is_left_alone(world):
     world.create_job("foreign", managedBy="example.com/other")
     await world.advance(30)
-    assert "status" not in world.job("foreign")
+    assert world.job("foreign")["status"] == {}
     assert pods_of(world, "foreign") == []
 
 

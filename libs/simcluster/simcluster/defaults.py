@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
 _QUANTITIES = ("limits", "requests")
 _SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+_FIRST_STATUS: dict[str, Object] = {
+    "deployments.apps": {},
+    "replicasets.apps": {"replicas": 0},
+    "statefulsets.apps": {"replicas": 0, "availableReplicas": 0},
+    "jobs.batch": {},
+    "cronjobs.batch": {},
+}
+"""What Kubernetes writes before any controller has seen the object: clients read fields of it without a look first."""
 
 
 def fill(resource: Resource, body: Object, registry: "Registry", *, creating: bool = False) -> None:
@@ -28,6 +36,8 @@ def fill(resource: Resource, body: Object, registry: "Registry", *, creating: bo
     admit = _ADMISSION.get(resource.key) if creating else None
     if admit is not None:
         admit(body, registry)
+    if creating and resource.key in _FIRST_STATUS:
+        body["status"] = dict(_FIRST_STATUS[resource.key])
 
 
 def canonicalise(body: Any) -> None:
