@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from simcluster.client import Client
 from simcluster.controllers import OperatorFactory
-from simcluster.operators import jobset, mpi, notebook, ray, trainer, training
+from simcluster.operators import jobset, mpi, notebook, ray, spark, trainer, training
 from simcluster.operators.kinds import install
 from simcluster.operators.system import System
 
@@ -19,6 +19,7 @@ SYSTEMS: dict[str, System] = {
     "mpi-v1": training.MPI_SYSTEM,
     "notebook": notebook.SYSTEM,
     "ray": ray.SYSTEM,
+    "spark": spark.SYSTEM,
     "trainer": trainer.SYSTEM,
     "training": training.SYSTEM,
 }
