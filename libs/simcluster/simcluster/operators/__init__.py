@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 
 from simcluster.client import Client
 from simcluster.controllers import OperatorFactory
-from simcluster.operators import jobset, mpi, notebook, ray, spark, trainer, training
+from simcluster.operators import argo, jobset, mpi, notebook, ray, spark, trainer, training
 from simcluster.operators.kinds import install
 from simcluster.operators.system import System
 
 SYSTEMS: dict[str, System] = {
+    "argo": argo.SYSTEM,
     "jobset": jobset.SYSTEM,
     "mpi": mpi.SYSTEM,
     "mpi-v1": training.MPI_SYSTEM,
