@@ -96,12 +96,12 @@ def known(written: dict[str, Any] | None) -> Known | None:
     return Known(kind, written["apiVersion"], msgspec.json.decode(json.dumps(written), type=kind.watch.model))
 
 
-def project(name: str = "demo", *, removed: bool = False) -> ProjectChanged:
+def project(name: str = "demo", *, namespace: str = "", removed: bool = False) -> ProjectChanged:
     """A project was created, or removed."""
     return ProjectChanged(
         project_id=derived_id("project", name),
         name=name,
-        namespace=f"muster-{name}",
+        namespace=namespace or f"muster-{name}",
         removed=removed,
         changed_by=SOMEBODY,
     )
