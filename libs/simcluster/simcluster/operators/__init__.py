@@ -9,17 +9,19 @@ from collections.abc import Iterable, Sequence
 
 from simcluster.client import Client
 from simcluster.controllers import OperatorFactory
-from simcluster.operators import argo, jobset, mpi, notebook, ray, spark, trainer, training
+from simcluster.operators import argo, jobset, kserve, mpi, notebook, ray, seldon, spark, trainer, training
 from simcluster.operators.kinds import install
 from simcluster.operators.system import System
 
 SYSTEMS: dict[str, System] = {
     "argo": argo.SYSTEM,
     "jobset": jobset.SYSTEM,
+    "kserve": kserve.SYSTEM,
     "mpi": mpi.SYSTEM,
     "mpi-v1": training.MPI_SYSTEM,
     "notebook": notebook.SYSTEM,
     "ray": ray.SYSTEM,
+    "seldon": seldon.SYSTEM,
     "spark": spark.SYSTEM,
     "trainer": trainer.SYSTEM,
     "training": training.SYSTEM,
