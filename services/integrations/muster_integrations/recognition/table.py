@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from muster_cluster.port import Resource
 
-from muster_integrations.recognition import jobs, pods, replicas
+from muster_integrations.recognition import jobs, pods, ray, replicas
 from muster_integrations.recognition.kinds import Kind, KindName, System
 
 SYSTEMS: Final[tuple[System, ...]] = (
+    ray.SYSTEM,
     jobs.SYSTEM,
     replicas.SYSTEM,
     pods.SYSTEM,
