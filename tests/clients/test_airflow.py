@@ -28,8 +28,9 @@ def run(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Any:
         "KUBECONFIG": str(api.kubeconfig),
         "NAMESPACE": api.namespace,
     }
-    airflow.run("airflow", "db", "migrate", home=home, **settings)
-    ran = airflow.run("python", PROGRAM, home=home, **settings)
+    for command in (("airflow", "db", "migrate"), ("python", PROGRAM)):
+        ran = airflow.run(*command, home=home, **settings)
+        assert ran.code == 0, ran.out + ran.err
     return json.loads(ran.out.splitlines()[-1])
 
 
