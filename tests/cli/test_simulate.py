@@ -1,11 +1,16 @@
 """`muster simulate`: what it prints, what programs read, and the exit codes scripts rely on."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid5
 
 import pytest
-from cli.stage import Type
+from cli.stage import Muster, Type
+from muster_contracts.events import AnyEvent, NodeObserved, PodGroupFormed, PodObserved
+from muster_contracts.subjects import NAMESPACE
+from muster_contracts.values import GpuRequest, PodFacts, Resources
 
 SHARES = {
     "cases": [
@@ -92,3 +97,90 @@ def test_a_file_or_a_case_that_is_not_there_ends_with_2(types: Type, file: Path)
     assert types("simulate", "nowhere.json").code == 2
     typed = types("simulate", str(file), "--case", "nobody")
     assert (typed.code, typed.err.splitlines()[0]) == (2, "No case has the id nobody.")
+
+
+# ---------------------------------------------------------------- the recorded history
+
+
+def page(after: int, *events: AnyEvent) -> dict[str, Any]:
+    """Return a page of the journal as the API gives it."""
+    listed = [
+        {
+            "position": position,
+            "id": str(uuid5(NAMESPACE, str(position))),
+            "type": event.type,
+            "time": f"2026-03-01T12:00:0{position}Z",
+            "cause": None,
+            "data": event.model_dump(mode="json", exclude={"type"}),
+        }
+        for position, event in enumerate(events, start=after + 1)
+    ]
+    return {"events": listed, "next": listed[-1]["position"] if listed else None}
+
+
+@pytest.fixture
+def recorded(muster: Muster) -> Muster:
+    """A journal of two nodes without GPUs, and a pod that waits for one."""
+    pod = PodFacts(
+        pod_id=uuid5(NAMESPACE, "pod"),
+        name="hello-0",
+        namespace="muster-demo",
+        pod_group_id=uuid5(NAMESPACE, "group"),
+        scheduler_name="muster-scheduler",
+        created_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+        gpu=GpuRequest(devices=1),
+    )
+    workload_id = uuid5(NAMESPACE, "workload")
+    formed = PodGroupFormed(
+        workload_id=workload_id, pod_group_id=uuid5(NAMESPACE, "group"), name="hello", min_members=1
+    )
+    nodes = [
+        NodeObserved(node_id=uuid5(NAMESPACE, name), name=name, ready=True, allocatable=Resources(cpu_milli=1000))
+        for name in ("a", "b")
+    ]
+    first = page(0, nodes[0], formed)
+    second = page(2, PodObserved(workload_id=workload_id, pods=(pod,)), nodes[1])
+    pages = {0: first, 2: second, 4: page(4)}
+    muster.answers["GET", "/api/v1/journal"] = lambda asked: pages[int(asked.query["after"][0])]
+    return muster
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_history_is_read_and_scheduled_again_with_what_the_file_changes(types: Type, tmp_path: Path) -> None:
+    assert "not started" in types("simulate", "--from-journal").out
+    changes = tmp_path / "more.yaml"
+    changes.write_text("nodes: {a: {gpus: 1}}\n")
+    (workload,) = json.loads(types("simulate", "--from-journal", "--with", str(changes), "-o", "json").out)["workloads"]
+    assert (workload["waited_seconds_before"], workload["waited_seconds_after"]) == (None, 0)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_history_ends_at_the_position_asked_for(types: Type) -> None:
+    answer = json.loads(types("simulate", "--from-journal", "--at", "2", "-o", "json").out)
+    assert answer == {"position": 2, "workloads": []}
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(
+    ("text", "code", "complaint"),
+    [
+        ("projects: {nobody: {deserved_gpus: 1}}", 3, "The history knows no project nobody."),
+        ("projects: {demo: {deserved: 1}}", 2, "projects.demo.deserved: It is not known."),
+        ("nodes: [", 2, "This is not YAML"),
+        ("- a", 2, "The file should be one object with named fields."),
+    ],
+)
+def test_changes_that_cannot_be_made_are_told(
+    types: Type, tmp_path: Path, text: str, code: int, complaint: str
+) -> None:
+    file = tmp_path / "changes.yaml"
+    file.write_text(text)
+    typed = types("simulate", "--from-journal", "--with", str(file))
+    assert typed.code == code
+    assert complaint in typed.err
+
+
+def test_files_and_the_journal_exclude_each_other(types: Type, file: Path) -> None:
+    assert types("simulate").code == 2
+    assert types("simulate", str(file), "--from-journal").code == 2
+    assert types("simulate", str(file), "--at", "3").code == 2

@@ -1,32 +1,67 @@
-"""`muster simulate`: play scenarios against the planner that schedules the cluster, without a cluster.
+"""`muster simulate`: play scenarios, or the recorded history, against the planner that schedules the cluster.
 
-Offline: the scheduler's core is imported, nothing is asked. Files of scenarios and files of fair-share cases may be
-mixed; which is which shows in their fields.
+Scenarios are played offline: the scheduler's core is imported, nothing is asked. Files of scenarios and files of
+fair-share cases may be mixed; which is which shows in their fields. With `--from-journal` the history is read through
+the HTTP API, and scheduled again here.
 """
 
+import json
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from muster_cli.failure import Exit, Failure
-from muster_cli.output import Format, Output, plain, print_data, print_marked, say
+from muster_cli.output import Format, Output, moment, plain, print_data, print_marked, print_table, progress, say
 
 if TYPE_CHECKING:
+    from muster_scheduler.core.scenarios.changes import Changes
     from muster_scheduler.core.scenarios.reading import Runnable
+    from muster_scheduler.core.scenarios.replay import Waiting
     from muster_scheduler.core.scenarios.runner import Outcome
+
+Files = Annotated[list[Path] | None, typer.Argument(help="Files of scenarios, as JSON.", show_default=False)]
+Case = Annotated[str | None, typer.Option("--case", help="Only the case with this id.", show_default=False)]
+FromJournal = Annotated[bool, typer.Option("--from-journal", help="Schedule the recorded history again.")]
+At = Annotated[
+    int | None, typer.Option("--at", min=1, help="Only the history up to this position.", show_default=False)
+]
+With = Annotated[
+    Path | None, typer.Option("--with", help="Other quotas, weights and nodes, as YAML.", show_default=False)
+]
 
 
 def simulate(
-    files: Annotated[list[Path], typer.Argument(help="Files of scenarios, as JSON.", show_default=False)],
-    case: Annotated[str | None, typer.Option("--case", help="Only the case with this id.")] = None,
+    files: Files = None,
+    case: Case = None,
+    from_journal: FromJournal = False,
+    at: At = None,
+    changed: With = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Play scenarios against the real planner, and say what differs from what they expect.
 
-    Exit code 1 when some differ, 2 when a file cannot be read.
+    Or say what would have happened to the workloads of the past. Exit code 1 when some cases differ, 2 when a file
+    cannot be read.
     """
+    if from_journal == bool(files):
+        raise Failure(Exit.INVALID, "Name files of scenarios, or ask for --from-journal.", "muster simulate --help")
+    if from_journal:
+        if case is not None:
+            raise Failure(Exit.INVALID, "--case chooses among scenarios; the journal has none.")
+        _replay(at, changed, output)
+    else:
+        if at is not None or changed is not None:
+            raise Failure(Exit.INVALID, "--at and --with say something about --from-journal.")
+        _play(files or [], case, output)
+
+
+# ---------------------------------------------------------------- scenarios
+
+
+def _play(files: list[Path], case: str | None, output: Format) -> None:
     chosen = [(name, run) for file in files for name, run in _cases_of(file) if case in {None, name}]
     if not chosen:
         raise Failure(Exit.INVALID, f"No case has the id {case}.", "Without --case all are played.")
@@ -53,13 +88,18 @@ def _cases_of(file: Path) -> "list[Runnable]":
     from muster_scheduler.core.scenarios.reading import runnable_cases
 
     try:
-        return runnable_cases(file.read_text(encoding="utf-8"), str(file))
+        return runnable_cases(_text_of(file), str(file))
+    except Unreadable as error:
+        raise Failure(Exit.INVALID, str(error)) from error
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise Failure(Exit.INVALID, f"{file}: The file cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise Failure(Exit.INVALID, f"{file}: This is not text in UTF-8.") from error
-    except Unreadable as error:
-        raise Failure(Exit.INVALID, str(error)) from error
 
 
 def _result(outcome: "Outcome", seconds: float) -> dict[str, Any]:
@@ -77,3 +117,82 @@ def _result(outcome: "Outcome", seconds: float) -> dict[str, Any]:
 def _print_result(result: dict[str, Any]) -> None:
     mark = "[green]pass[/]" if result["passed"] else "[red]differs[/]"
     print_marked(f"{mark} {plain(result['id'])}", *(f"  · {plain(one)}" for one in result["differences"]))
+
+
+# ---------------------------------------------------------------- the recorded history
+
+
+def _replay(at: int | None, changed: Path | None, output: Format) -> None:
+    from muster_scheduler.core.scenarios.replay import replay
+    from muster_scheduler.core.scenarios.runner import as_the_service
+
+    from muster_cli.client import Client
+    from muster_cli.journal import read_journal
+    from muster_cli.settings import CommandLineSettings
+
+    changes = _changes_in(changed)
+    with Client(CommandLineSettings.read()) as client, progress("Reading the event log …"):
+        history = read_journal(client, until=at)
+    unknown = changes.unknown(history)
+    if unknown:
+        raise Failure(Exit.NOT_FOUND, f"The history knows no {unknown[0]}.")
+    with progress("Scheduling it again …"):
+        waiting = replay(history, changes, as_the_service)
+    position = history[-1].position if history else 0
+    if output is Format.TABLE:
+        _print_waiting(waiting)
+    else:
+        print_data({"position": position, "workloads": [_compared(one) for one in waiting]}, output)
+
+
+def _changes_in(file: Path | None) -> "Changes":
+    from muster_scheduler.core.scenarios.changes import NO_CHANGES, read_changes
+    from muster_scheduler.core.scenarios.document import Unreadable, parse
+
+    if file is None:
+        return NO_CHANGES
+    import yaml
+
+    try:
+        return read_changes(parse(json.dumps(yaml.safe_load(_text_of(file))), str(file)))
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        if isinstance(error, Unreadable):
+            raise Failure(Exit.INVALID, str(error)) from error
+        raise Failure(Exit.INVALID, f"{file}: This is not YAML that can be read: {error}.") from error
+
+
+def _compared(one: "Waiting") -> dict[str, Any]:
+    return {
+        "id": str(one.workload_id),
+        "name": one.name,
+        "project": one.project,
+        "submitted": one.submitted.isoformat(),
+        "started_before": one.started_before.isoformat() if one.started_before else None,
+        "started_after": one.started_after.isoformat() if one.started_after else None,
+        "waited_seconds_before": _waited(one.submitted, one.started_before),
+        "waited_seconds_after": _waited(one.submitted, one.started_after),
+    }
+
+
+def _waited(submitted: datetime, started: datetime | None) -> float | None:
+    return max(0.0, (started - submitted).total_seconds()) if started else None
+
+
+def _print_waiting(waiting: "list[Waiting]") -> None:
+    rows = [
+        [
+            plain(one.name),
+            plain(one.project),
+            moment(one.submitted.isoformat()),
+            _shown(one.submitted, one.started_before),
+            _shown(one.submitted, one.started_after),
+        ]
+        for one in waiting
+    ]
+    columns = ["WORKLOAD", "PROJECT", "SUBMITTED", "WAITED", "WOULD HAVE WAITED"]
+    print_table(columns, rows, empty="The history has no workloads.")
+
+
+def _shown(submitted: datetime, started: datetime | None) -> str:
+    waited = _waited(submitted, started)
+    return "not started" if waited is None else f"{waited:.0f}s"

@@ -30,7 +30,7 @@ def parse(text: str, file: str) -> "Part":
         raise Unreadable(f"{file}: This is not JSON: {error}.") from error
     place = Place(file)
     if not isinstance(content, dict):
-        place.refuse("A file of scenarios is a JSON object.")
+        place.refuse("The file should be one object with named fields.")
     return Part(content, place)
 
 

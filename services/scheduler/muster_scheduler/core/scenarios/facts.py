@@ -26,6 +26,7 @@ from muster_contracts.values import (
 )
 
 from muster_scheduler.core.devices import format_devices
+from muster_scheduler.core.plan import PLANNER_VERSION, Limits, Plan
 from muster_scheduler.core.scenarios.cases import JobCase, NearnessCase, NodeCase, QueueCase, SubGroupCase, TopologyCase
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -206,4 +207,21 @@ def running_pod(waiting: PodFacts, node: str, devices: Iterable[DeviceShare]) ->
             "ready": True,
             "initialized": True,
         }
+    )
+
+
+def plan_made(plan: Plan, plan_id: UUID) -> e.PlanMade:
+    """Return a plan as it is written down before it is carried out."""
+    return e.PlanMade(
+        cluster_id=CLUSTER_ID,
+        plan_id=plan_id,
+        based_on=plan.based_on,
+        epoch=1,
+        planner_version=PLANNER_VERSION,
+        settings_digest="",
+        step_limit=Limits().step_limit,
+        placements=plan.placements,
+        victims=plan.victims,
+        nominations=plan.nominations,
+        steps=plan.steps,
     )

@@ -38,6 +38,11 @@ def without_grace(snapshot: Snapshot) -> Plan:
     return plan(snapshot, step_limit=Limits().step_limit)
 
 
+def as_the_service(snapshot: Snapshot) -> Plan:
+    """Plan exactly as the service does, with its usual settings."""
+    return plan(snapshot, step_limit=Limits().step_limit)
+
+
 def play(case: Case, planner: Planner = without_grace) -> Outcome:
     """Play all steps of a case, or as many as hold."""
     game = _Game(case, planner)

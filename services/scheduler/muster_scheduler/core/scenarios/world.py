@@ -15,7 +15,7 @@ from muster_contracts import events as e
 from muster_contracts.values import BoundPod, DeviceShare, Placement, PodFacts, PodMark, Victim
 from muster_contracts.wire import Envelope, Recorded
 
-from muster_scheduler.core.plan import PLANNER_VERSION, Plan
+from muster_scheduler.core.plan import Plan
 from muster_scheduler.core.scenarios import facts
 from muster_scheduler.core.scenarios.cases import Case, JobCase, TaskCase, TaskState
 from muster_scheduler.core.scenarios.devices import Devices
@@ -126,13 +126,15 @@ class World:
         """Write the plan, evict its victims, bind whom it places."""
         plan_id = uuid5(facts.CLUSTER_ID, f"plan/{self._position}")
         if plan.placements or plan.victims or plan.nominations:
-            self._write(plan, plan_id)
+            self._tell(facts.plan_made(plan, plan_id))
         for victim in plan.victims:
             self._evict(victim, plan_id)
         for placement in plan.placements:
             self._bind(placement, plan_id)
         for nomination in plan.nominations:
-            self.tasks[nomination.pod_id].status = TaskState.PIPELINED
+            task = self.tasks[nomination.pod_id]
+            if task.status is TaskState.PENDING:  # and not a pod that leaves first, to come again elsewhere
+                task.status = TaskState.PIPELINED
         self.deeds.pipelines += len(plan.nominations)
 
     def settle(self) -> None:
@@ -162,23 +164,6 @@ class World:
         task.pod = facts.running_pod(task.pod, task.node, devices)
         if task.status is TaskState.RELEASING:
             task.pod = task.pod.model_copy(update={"terminating": True})
-
-    def _write(self, plan: Plan, plan_id: UUID) -> None:
-        self._tell(
-            e.PlanMade(
-                cluster_id=facts.CLUSTER_ID,
-                plan_id=plan_id,
-                based_on=plan.based_on,
-                epoch=1,
-                planner_version=PLANNER_VERSION,
-                settings_digest="",
-                step_limit=max(1, plan.steps),
-                placements=plan.placements,
-                victims=plan.victims,
-                nominations=plan.nominations,
-                steps=plan.steps,
-            )
-        )
 
     def _bind(self, placement: Placement, plan_id: UUID) -> None:
         task = self.tasks[placement.pod_id]

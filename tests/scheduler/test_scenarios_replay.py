@@ -1,0 +1,133 @@
+"""The recorded history scheduled again: what stays as it was, what a change of quota or nodes makes of it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from muster_contracts import events as e
+from muster_contracts.values import BoundPod, Caller, PodFacts, PodMark, PodPhase, PoolQuota
+from muster_contracts.wire import Envelope, Recorded
+from muster_scheduler.core.scenarios.changes import NO_CHANGES, Changes, NodeChange, QuotaChange
+from muster_scheduler.core.scenarios.replay import Change, replay
+from muster_scheduler.core.scenarios.runner import as_the_service
+from scheduler.worlds import START, group, id_of, node, pod
+
+Moments = dict[str, tuple[datetime, datetime | None, datetime | None]]
+
+
+def at(seconds: int) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def recorded(*timed: tuple[int, e.AnyEvent]) -> list[Recorded]:
+    return [
+        Recorded(position, Envelope(id_of(f"event/{position}"), at(seconds)), event)
+        for position, (seconds, event) in enumerate(timed, start=1)
+    ]
+
+
+def submitted(name: str, seconds: int) -> list[tuple[int, e.AnyEvent]]:
+    """A workload of one pod that wants one GPU."""
+    appears = e.WorkloadDiscovered(
+        workload_id=id_of(f"workload/{name}"),
+        kind="Job",
+        api_version="batch/v1",
+        workload_class="kubernetes",
+        name=name,
+        namespace="muster-demo",
+        project="demo",
+        object_id=None,
+        created_at=at(seconds),
+    )
+    return [(seconds, event) for event in (appears, *group(name, [waiting(name)]))]
+
+
+def waiting(name: str) -> PodFacts:
+    return pod(name, name)
+
+
+def bound(name: str, seconds: int) -> list[tuple[int, e.AnyEvent]]:
+    """The recorded scheduler gave it its place, and it ran."""
+    facts = waiting(name).model_copy(update={"node": "a", "gpus": "0", "phase": PodPhase.RUNNING})
+    scheduled = e.PodScheduled(
+        workload_id=id_of(f"workload/{name}"),
+        pod_group_id=id_of(f"group/{name}"),
+        plan_id=id_of("plan"),
+        pods=(BoundPod(pod_id=facts.pod_id, name=name, node="a"),),
+    )
+    return [(seconds, scheduled), (seconds + 1, e.PodObserved(workload_id=scheduled.workload_id, pods=(facts,)))]
+
+
+def ended(name: str, seconds: int) -> tuple[int, e.AnyEvent]:
+    mark = PodMark(pod_id=id_of(f"pod/{name}"), name=name, last_phase=PodPhase.SUCCEEDED, node="a")
+    return seconds, e.PodGone(workload_id=id_of(f"workload/{name}"), pods=(mark,))
+
+
+def one_after_the_other() -> list[Recorded]:
+    """One GPU: the first runs from 10 to 100, the second waits for it from 20 on and starts at 105."""
+    return recorded(
+        (0, node("a", gpus=1)),
+        *submitted("first", 5),
+        *bound("first", 10),
+        *submitted("second", 20),
+        ended("first", 100),
+        *bound("second", 105),
+        (200, node("a", gpus=1, labels={"touched": "yes"})),
+    )
+
+
+def starts(history: Sequence[Recorded], change: Change = NO_CHANGES) -> Moments:
+    found = replay(history, change, as_the_service)
+    return {one.name: (one.submitted, one.started_before, one.started_after) for one in found}
+
+
+def changes(**nodes: NodeChange) -> Changes:
+    return Changes({}, {}, nodes)
+
+
+def test_the_same_cluster_gives_the_same_order() -> None:
+    assert starts(one_after_the_other()) == {
+        "first": (at(5), at(10), at(5)),
+        "second": (at(20), at(105), at(95)),  # ninety seconds of running after the place at 5
+    }
+
+
+def test_one_node_more_spares_the_wait() -> None:
+    again = starts(one_after_the_other(), changes(b=NodeChange(like="a")))
+    assert again["second"] == (at(20), at(105), at(20))
+
+
+def test_without_the_node_nobody_starts() -> None:
+    again = starts(one_after_the_other(), changes(a=NodeChange(removed=True)))
+    assert [started for _, _, started in again.values()] == [None, None]
+
+
+def test_another_size_holds_for_every_sighting_of_the_node() -> None:
+    again = starts(one_after_the_other(), changes(a=NodeChange(gpus=2)))
+    assert again["second"] == (at(20), at(105), at(20))
+
+
+def test_who_left_before_getting_a_place_leaves_at_the_same_moment() -> None:
+    history = recorded((0, node("a", gpus=0)), *submitted("first", 5), ended("first", 50), (60, node("a", gpus=1)))
+    assert starts(history) == {"first": (at(5), None, None)}
+
+
+def test_a_quota_is_changed_where_the_file_says_and_nowhere_else() -> None:
+    event = e.ProjectChanged(
+        project_id=id_of("project"),
+        name="demo",
+        namespace="muster-demo",
+        quotas=(PoolQuota(node_pool="default", gpu_millionths=1, priority=3), PoolQuota(node_pool="other")),
+        changed_by=Caller(name="ada"),
+    )
+    changed = Changes({"demo": QuotaChange("default", {"gpu_millionths": 7})}, {}, {})
+    (told,) = changed(event)
+    assert isinstance(told, e.ProjectChanged)
+    assert sorted(told.quotas, key=lambda quota: quota.node_pool) == [
+        PoolQuota(node_pool="default", gpu_millionths=7, priority=3),
+        PoolQuota(node_pool="other"),
+    ]
+
+
+def test_names_the_history_does_not_know_are_told() -> None:
+    changed = Changes({"nobody": QuotaChange("default", {})}, {}, {"a": NodeChange(), "b": NodeChange(like="c")})
+    assert changed.unknown(one_after_the_other()) == ["project nobody", "node c"]
