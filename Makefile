@@ -48,7 +48,7 @@ test-compose: $(VENV)/.dev ## build docker-compose.yml and drive it; needs a Doc
 
 generate: $(VENV)/.dev ## write again what is generated: schemas, lifecycle page
 	@$(RUN) muster_contracts.schemas
-	@$(RUN) muster_status.core.lifecycle
+	@$(RUN) muster_status.core.lifecycle > docs/lifecycle.md
 
 clean: ## remove the environment and caches; the data in .muster stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

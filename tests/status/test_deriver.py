@@ -438,3 +438,36 @@ def test_a_gone_workload_takes_no_more_facts_and_little_memory() -> None:
     derivation = derive([*story.life(), story.gone(), story.ready(5), story.discovered()])
     assert derivation.derived[story.id].workload is None
     assert [each.current for each in derivation.open[story.id]] == HAPPY
+
+
+# ---------------------------------------------------------------- what an object says of its own health
+
+
+def test_a_service_without_pods_runs_when_its_object_says_that_it_is_ready() -> None:
+    story = Story()
+    scaled_to_zero = OwnerFacts(serving=True, ready=True, desired_pods=0, min_pods=0)
+    events: list[AnyEvent] = [story.discovered(kind="InferenceService", owner=scaled_to_zero)]
+    assert phases(events, story) == HAPPY[:4]
+    assert message(events, story) == ""
+
+
+def test_between_two_steps_a_workload_runs_on_with_what_its_object_says() -> None:
+    story = Story()
+    between = story.owner(ready=True, reason="Step 2 of 3 is about to start.")
+    events = [*running(story), story.ended(0), between]
+    assert phases(events, story) == HAPPY[:4]
+    assert message(events, story) == "Step 2 of 3 is about to start."
+
+
+def test_what_waits_for_nodes_is_not_running_whatever_its_object_says() -> None:
+    story = Story()
+    events = [story.discovered(owner=OwnerFacts(ready=True)), story.grouped(), story.waiting(0)]
+    assert phases(events, story)[-1] is P
+
+
+def test_an_object_that_says_that_something_is_wrong_degrades_what_runs() -> None:
+    story = Story()
+    wrong = story.owner(ready=False, reason="Task train failed in its last try.")
+    found = transitions([*running(story), wrong], story)
+    assert found[-1].current is D
+    assert found[-1].reason == "1 of 1 pod ready. Task train failed in its last try."

@@ -54,7 +54,8 @@ def message_of(workload: Workload, phase: Phase | None) -> str:
         return _on_the_way_to_rest(workload, phase)
     if phase is Phase.STOPPED and workload.resume_asked_by:
         return f"It is starting again, as {workload.resume_asked_by} asked."
-    return _trouble(workload) or _attempt(workload) or _blocked(workload)
+    said = _said(workload) if workload.says_ready is not None else ""
+    return _trouble(workload) or _attempt(workload) or _blocked(workload) or said
 
 
 def _origin(workload: Workload) -> str:
@@ -87,6 +88,8 @@ def _scheduled(workload: Workload) -> str:
 
 def _ready(workload: Workload) -> str:
     counts, succeeded = workload.counts, workload.succeeded
+    if workload.says_ready and not counts.live:
+        return _said(workload) or f"{workload.kind} {workload.name} says that it runs; it has no pod at the moment."
     done = f", {succeeded} succeeded" if succeeded else ""
     if workload.desired > workload.required:
         return f"{counts.ready} of {pods(workload.desired)} ready{done}; {workload.required} are enough."
@@ -97,8 +100,14 @@ def _degraded(workload: Workload, situation: Situation) -> str:
     if situation is Situation.SHORT:
         why = workload.preemption or workload.last_failure
         return f"{_scheduled(workload)}{f' {why}' if why else ''}"
-    trouble = _trouble(workload)
+    trouble = _said(workload) if workload.says_ready is False else ""
+    trouble = trouble or _trouble(workload)
     return f"{_ready(workload)}{f' {trouble}' if trouble else ''}"
+
+
+def _said(workload: Workload) -> str:
+    """Return the sentence with which its object explains how it fares."""
+    return clean(workload.owner.reason) if workload.owner else ""
 
 
 def _deleting(workload: Workload, situation: Situation) -> str:

@@ -2,6 +2,9 @@
 
 The words are tried in the order of the enumeration: whatever ends a workload comes before what its pods do, and a pod
 is only looked at when nobody has asked for its end.
+
+What the object says of its own health is heard where pods cannot tell: that it is well while it has no living pod
+(scaled to zero, between two steps) or serves; that something is wrong once its pods have started.
 """
 
 from enum import StrEnum
@@ -45,8 +48,8 @@ MEANINGS: dict[Situation, str] = {
     Situation.IDLE: "it had pods and has none that lives: between the end of the last and what comes of it",
     Situation.QUEUED: "none of its pods is scheduled",
     Situation.SHORT: "some of its pods are scheduled, but fewer than it needs",
-    Situation.READY: "as many pods as it needs are ready, or have succeeded",
-    Situation.UNHEALTHY: "every pod it needs has started, but some crashed and have not recovered",
+    Situation.READY: "as many pods as it needs are ready, or have succeeded, or its object says so without them",
+    Situation.UNHEALTHY: "every pod it needs has started, but some crashed for now, or its object says so",
     Situation.NEXT_WAVE: "as many pods as run at once have succeeded, and the next are starting",
     Situation.STARTING: "enough pods are scheduled, and not enough of them are ready",
 }
@@ -78,6 +81,8 @@ def _by_rest(workload: Workload) -> Situation | None:
 
 def _by_pods(workload: Workload) -> Situation:  # noqa: PLR0911  # one way out per situation
     counts, required, succeeded = workload.counts, workload.required, workload.succeeded
+    if workload.says_ready is True and (workload.serving or not counts.live):
+        return Situation.READY
     if not workload.grouped and not workload.seen_pods:
         return Situation.UNGROUPED
     if not counts.live and workload.seen_pods:
@@ -86,6 +91,8 @@ def _by_pods(workload: Workload) -> Situation:  # noqa: PLR0911  # one way out p
         return Situation.QUEUED
     if counts.scheduled + succeeded < required:
         return Situation.SHORT
+    if workload.says_ready is False and counts.started:
+        return Situation.UNHEALTHY
     if counts.ready and counts.ready + succeeded >= required:
         return Situation.READY
     if counts.unhealthy and counts.started + succeeded >= required:

@@ -164,6 +164,11 @@ class Workload:
         return self.owner is not None and self.owner.serving
 
     @property
+    def says_ready(self) -> bool | None:
+        """What its object says of its own health, where it says anything."""
+        return self.owner.ready if self.owner else None
+
+    @property
     def desired(self) -> int:
         """How many pods should exist at once."""
         return self.owner.desired_pods if self.owner else 0
@@ -257,6 +262,7 @@ class Workload:
         self.owner = event.owner
         self.attributes = self.attributes if event.attributes is None else event.attributes
         self.requests = self.requests if event.requests is None else event.requests
+        self.parent = self.parent if event.parent is None else event.parent
 
     # ------------------------------------------------------------ what was asked
 
