@@ -61,6 +61,7 @@ POD = Kind(
     standing=Standing.STEP,
     workload_class=WorkloadClass.KUBERNETES,
     watch=Watch(PODS.plural, PODS.model),
+    absorbs=frozenset({("apps", "StatefulSet")}),  # the workers that the leader of a LeaderWorkerSet's copy owns
     supports=Supports(stop=False, activate=False, delete=True),
     owner=bare_owner,
     members=bare_members,

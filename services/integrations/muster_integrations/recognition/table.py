@@ -9,11 +9,28 @@ from typing import Any, Final
 
 from muster_cluster.port import Resource
 
-from muster_integrations.recognition import jobs, pods, ray, replicas
+from muster_integrations.recognition import (
+    argo,
+    jobs,
+    katib,
+    leaderworkerset,
+    notebooks,
+    pods,
+    ray,
+    replicas,
+    trainer,
+    training,
+)
 from muster_integrations.recognition.kinds import Kind, KindName, System
 
 SYSTEMS: Final[tuple[System, ...]] = (
     ray.SYSTEM,
+    training.SYSTEM,
+    trainer.SYSTEM,
+    notebooks.SYSTEM,
+    argo.SYSTEM,
+    katib.SYSTEM,
+    leaderworkerset.SYSTEM,
     jobs.SYSTEM,
     replicas.SYSTEM,
     pods.SYSTEM,

@@ -1,0 +1,118 @@
+"""LeaderWorkerSet: copies of a small group of pods, one leader and its workers, that serve one model together.
+
+Every copy is a gang of its own, told apart by its index, which also stays when the copy is made anew. The leaders are
+the pods of one StatefulSet; the workers of a copy are those of another, which its leader owns. Where workers wait for
+their leader to be ready, the leader starts alone, for a gang that waited for them would wait for ever.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from muster_cluster.objects import Pod
+from muster_contracts.values import OwnerFacts, SubGroup, Supports
+
+from muster_integrations.recognition.controls import by_replicas
+from muster_integrations.recognition.fields import number, pod_spec, text
+from muster_integrations.recognition.kinds import (
+    Claim,
+    Grouping,
+    Kind,
+    Members,
+    Sight,
+    System,
+    Watch,
+    each_alone,
+)
+from muster_integrations.recognition.replicas import STATEFUL_SET
+
+_LABELS: Final = "leaderworkerset.sigs.k8s.io/"
+_GROUP_INDEX: Final = f"{_LABELS}group-index"
+_WORKER_INDEX: Final = f"{_LABELS}worker-index"
+_MOST_GROUPS: Final = 1000
+"""More copies than this get their group when their pods come: a slip of the pen must not make a million groups."""
+
+
+def owner(sight: Sight) -> OwnerFacts:
+    """Return what a LeaderWorkerSet says of itself."""
+    return OwnerFacts(suspended=number(sight.spec, "replicas") == 0, deleting=sight.deleting, serving=True)
+
+
+def members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return the leaders, one per copy, and the workers of all copies."""
+    if sight.item is None:
+        return None
+    spec, copies = sight.spec, _replicas(sight.item)
+    worker = pod_spec(spec, "leaderWorkerTemplate", "workerTemplate", "spec")
+    leader = pod_spec(spec, "leaderWorkerTemplate", "leaderTemplate", "spec") or worker
+    workers = copies * (_size(sight.item) - 1)
+    leaders = Members("leader", copies, copies, leader)
+    return (leaders, Members("worker", workers, workers, worker)) if workers else (leaders,)
+
+
+def groups(sight: Sight) -> Sequence[Grouping]:
+    """Return a gang per copy; pods that do not say which copy is theirs are alone."""
+    copies: dict[str, list[Pod]] = {str(index): [] for index in _expected(sight.item)}
+    strays: list[Pod] = []
+    for pod in sight.pods:
+        index = pod.metadata.labels.get(_GROUP_INDEX, "")
+        (copies.setdefault(index, []) if index else strays).append(pod)
+    return [
+        *(_copy(sight, index, pods) for index, pods in copies.items()),
+        *each_alone(Sight(None, "", "", strays)),
+    ]
+
+
+def role(pod: Pod, _sight: Sight) -> str:
+    """Call the first pod of a copy its leader."""
+    return "leader" if pod.metadata.labels.get(_WORKER_INDEX, "0") == "0" else "worker"
+
+
+def by_label(pod: Pod) -> Claim | None:
+    """Know a pod by the name of its set."""
+    name = pod.metadata.labels.get(f"{_LABELS}name", "")
+    return Claim(LEADER_WORKER_SET, "leaderworkerset.x-k8s.io/v1", name, object_name=name) if name else None
+
+
+def _copy(sight: Sight, index: str, pods: Sequence[Pod]) -> Grouping:
+    leader, workers = SubGroup(name="leader", min_members=1), _workers_at_once(sight, pods)
+    parts = (leader, SubGroup(name="worker", min_members=workers)) if workers else (leader,)
+    return Grouping(f"group-{index}", f"{sight.name}-{index}", 1 + workers, pods, parts)
+
+
+def _workers_at_once(sight: Sight, pods: Sequence[Pod]) -> int:
+    """Return how many workers start with the leader: none while they still wait for it to be ready."""
+    there = sum(1 for pod in pods if role(pod, sight) == "worker")
+    if sight.item is None:
+        return max(0, len(pods) - 1)
+    waiting = text(sight.spec, "startupPolicy") == "LeaderReady" and not there
+    return 0 if waiting else _size(sight.item) - 1
+
+
+def _expected(item: Any | None) -> range:
+    return range(min(_replicas(item), _MOST_GROUPS)) if item is not None else range(0)
+
+
+def _replicas(item: Any) -> int:
+    written = number(item.spec, "replicas")
+    return 1 if written is None else written
+
+
+def _size(item: Any) -> int:
+    """Return how many pods a copy has: its leader and its workers."""
+    return max(1, number(item.spec, "leaderWorkerTemplate", "size") or 1)
+
+
+LEADER_WORKER_SET = Kind(
+    group="leaderworkerset.x-k8s.io",
+    name="LeaderWorkerSet",
+    watch=Watch("leaderworkersets"),
+    absorbs=frozenset({STATEFUL_SET.key}),
+    supports=Supports(stop=True, activate=True, delete=True),
+    owner=owner,
+    members=members,
+    groups=groups,
+    role=role,
+    controls=by_replicas(_replicas),
+)
+
+SYSTEM = System(kinds=(LEADER_WORKER_SET,), by_label=(by_label,))
