@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from simcluster.client import Client
 from simcluster.controllers import OperatorFactory
-from simcluster.operators import argo, jobset, kserve, mpi, notebook, ray, seldon, spark, trainer, training
+from simcluster.operators import argo, jobset, kserve, kubevirt, mpi, notebook, ray, seldon, spark, trainer, training
 from simcluster.operators.kinds import install
 from simcluster.operators.system import System
 
@@ -17,6 +17,7 @@ SYSTEMS: dict[str, System] = {
     "argo": argo.SYSTEM,
     "jobset": jobset.SYSTEM,
     "kserve": kserve.SYSTEM,
+    "kubevirt": kubevirt.SYSTEM,
     "mpi": mpi.SYSTEM,
     "mpi-v1": training.MPI_SYSTEM,
     "notebook": notebook.SYSTEM,
