@@ -207,10 +207,11 @@ def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
     if folded.discovered is None:
         return
     yield from _pods_left(folded, (), departures)
-    if departures.lingers and not folded.closed and not folded.asked_to_delete:
-        return
     owner = folded.discovered.owner
-    seen = departures.end_seen or owner.deleting or owner.outcome is not Outcome.NONE
+    over = folded.closed or folded.asked_to_delete
+    if owner.quiet_outcome is not Outcome.NONE and not over:
+        return  # its last pod is gone, and the next may come; somebody waits how long it stays quiet
+    seen = departures.end_seen or folded.closed or owner.deleting or owner.outcome is not Outcome.NONE
     yield WorkloadGone(workload_id=folded.workload_id, end_seen=seen, reason="" if seen else _UNSEEN)
 
 

@@ -61,14 +61,12 @@ class Departures:
     """What is known of that which is no longer there.
 
     `moved` says to which workload a pod belongs now, `last_words` how a pod stood in the end if that is known better
-    than the journal does. `end_seen`: the object's deletion was told to us, not found out after a gap. `lingers`: the
-    workload has no object whose end could be seen, so that only somebody else's word ends it (a DAG run between tasks).
+    than the journal does. `end_seen`: the object's deletion was told to us, not found out after a gap.
     """
 
     moved: Mapping[UUID, UUID] = field(default_factory=dict)
     last_words: Mapping[UUID, PodMark] = field(default_factory=dict)
     end_seen: bool = False
-    lingers: bool = False
 
 
 NOTHING_KNOWN = Departures()

@@ -32,7 +32,7 @@ from muster_integrations.recognition.pod_facts import Membership, facts_of, mark
 from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.resolution import Name, Reading, Resolution, Root, Trail, resolve
 from muster_integrations.recognition.sighting import Subject, describe
-from muster_integrations.recognition.table import TABLE, kind_of
+from muster_integrations.recognition.table import TABLE
 
 
 class Knowledge(Protocol):
@@ -273,6 +273,7 @@ class Mirror:
             reads=self.may_come(root.kind.key),
             conflict=found.conflict,
             attempt=self._attempt(workload_id, root),
+            first_attempt_id=None if root.uid else _keyed_id(root, 1),
         )
         return describe(subject, self._facts)
 
@@ -296,7 +297,6 @@ class Mirror:
             moved={pod_id: home for pod_id, home in homes if isinstance(home, UUID) and home != workload_id},
             last_words=dict(self._last_words.get(workload_id, {})),
             end_seen=self._end_seen.get(workload_id, False),
-            lingers=folded is not None and folded.discovered is not None and _lingers(folded.discovered),
         )
 
     def seen_node(self, name: str) -> NodeObserved | None:
@@ -556,12 +556,10 @@ def _has_place(known: Known) -> bool:
     return known.kind is POD or (known.kind.standing is Standing.WORKLOAD and known.kind.key in TABLE)
 
 
-def _lingers(discovered: WorkloadDiscovered) -> bool:
-    return kind_of(*_kind_name(discovered)).lingers
-
-
 def _kind_name(discovered: WorkloadDiscovered) -> KindName:
-    return group_of(discovered.api_version), discovered.kind
+    """Return the kind of the object behind a workload, which may have another name (a Job that is an MLflow run)."""
+    behind = next((ref for ref in discovered.controls.delete if ref.uid == discovered.object_id), discovered)
+    return group_of(behind.api_version), behind.kind
 
 
 def _keyed_id(root: Root, attempt: int) -> UUID:

@@ -1,10 +1,12 @@
 """Which workload an object belongs to: the rules by label, and the walk up its owners.
 
-1. A pod that a rule knows before anything else (a Spark executor, whose owner may be a notebook) is claimed by it.
+1. A pod that a rule knows before anything else (a Spark executor, whose owner may be a notebook) is claimed by it; what
+   its owners lead to is the parent.
 2. Owners are followed: the controller, else the only one, else the one whose kind stands first in the table. An owner
    is who has the UID the reference names, in the same namespace or in none; a namesake is not. The innermost workload
    wins: a walk ends below an owner that does not absorb what it has reached, and names that owner as the parent.
-3. A pod that nobody owns, or whose owners cannot be read as far as a workload, is claimed by the labels it carries.
+3. A pod that nobody owns, or whose owners cannot be read as far as a workload, is claimed by the labels it carries. Of
+   a pod that a pod owns, that one's labels count.
 4. What is left is the topmost object that could be read, or what the last reference says.
 
 An owner that is not there but may still come makes the result `missing`: it holds if nobody comes. Everything that was
@@ -115,13 +117,8 @@ def resolve(start: Known, world: World, trail: Trail | None = None) -> Resolutio
     if start.kind is POD and (reason := next((said for rule in APART if (said := rule(start.item))), "")):
         return Resolution(_root(start), apart=reason)
     if (claim := _first_claim(start, BEFORE_WALK, trail)) is not None:
-        return _claimed(start, claim, world, trail)
-    found = _Walk(start, world, trail).go()
-    if _may_be_claimed(start, found) and (claim := _first_claim(start, BY_LABEL, trail)) is not None:
-        claimed = _claimed(start, claim, world, trail)
-        return replace(claimed, missing=claimed.missing or found.missing, kinds=found.kinds)
-    trail.rule = trail.rule or f"owner: {found.root.kind.name}"
-    return found
+        return _within(_by_owners(start, world, Trail()), _claimed(start, claim, world, trail))
+    return _by_owners(start, world, trail)
 
 
 def followed(metadata: Metadata) -> OwnerReference | None:
@@ -141,6 +138,24 @@ def _rank(reference: OwnerReference) -> int:
     return RANKS.get((group_of(reference.api_version), reference.kind), len(RANKS))
 
 
+def _by_owners(start: Known, world: World, trail: Trail) -> Resolution:
+    found = _Walk(start, world, trail).go()
+    speaker = _speaker(start, found)
+    if speaker is not None and (claim := _first_claim(speaker, BY_LABEL, trail)) is not None:
+        claimed = _claimed(start, claim, world, trail)
+        return replace(claimed, missing=claimed.missing or found.missing, kinds=found.kinds)
+    trail.rule = trail.rule or f"owner: {found.root.kind.name}"
+    return found
+
+
+def _within(outer: Resolution, inner: Resolution) -> Resolution:
+    """Return the inner of two answers, the outer as its parent if that is a workload by itself."""
+    around, root = outer.root, inner.root
+    if root.parent is None and around.kind is not POD and (around.kind, around.identity) != (root.kind, root.identity):
+        root = replace(root, parent=ParentRef(kind=around.kind.name, name=around.name))
+    return replace(inner, root=root, kinds=outer.kinds, names=(*inner.names, *outer.names))
+
+
 def _first_claim(start: Known, rules: Sequence[Any], trail: Trail) -> Claim | None:
     if start.kind is not POD:
         return None
@@ -153,16 +168,17 @@ def _first_claim(start: Known, rules: Sequence[Any], trail: Trail) -> Claim | No
     return None
 
 
-def _may_be_claimed(start: Known, found: Resolution) -> bool:
-    """Say whether labels may speak: for a pod that nobody owns, or whose owners end, unread, below any workload.
+def _speaker(start: Known, found: Resolution) -> Known | None:
+    """Return the pod whose labels may speak: one that nobody owns, or whose owners end, unread, below any workload.
 
     A reference to a workload of a system is worth more than labels; one to a step or a generic kind is not.
     """
-    if start.kind is not POD or found.apart:
-        return False
     root = found.root
-    unread = root.item is None
-    return root.uid == start.metadata.uid or (unread and (root.kind.generic or root.kind.standing is Standing.STEP))
+    if start.kind is not POD or found.apart:
+        return None
+    if root.item is not None:
+        return Known(POD, root.api_version, root.item) if root.kind is POD else None
+    return start if root.kind.generic or root.kind.standing is Standing.STEP else None
 
 
 def _claimed(start: Known, claim: Claim, world: World, trail: Trail) -> Resolution:

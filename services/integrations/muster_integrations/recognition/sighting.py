@@ -44,7 +44,8 @@ class Subject:
     """What a workload is made of. `submission` is there when Muster's own label on the object is believed.
 
     `reads`: objects of the root's kind are read, so that one that is not there is late, or gone. `attempt` is 0 when
-    the root is not this workload: its own object is gone, and what is left of it leads elsewhere.
+    the root is not this workload: its own object is gone, and what is left of it leads elsewhere. Of what has no object
+    at all, `first_attempt_id` is the first attempt.
     """
 
     workload_id: UUID
@@ -57,6 +58,7 @@ class Subject:
     reads: bool = True
     conflict: str = ""
     attempt: int = 1
+    first_attempt_id: UUID | None = None
 
 
 def describe(subject: Subject, make_facts: MakeFacts) -> SeenWorkload:
@@ -78,8 +80,9 @@ def group_id(workload_id: UUID, key: str) -> UUID:
 
 
 def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorkload:
-    root, submission = subject.root, subject.submission
-    sight = Sight(root.item, root.name, root.namespace, subject.pods, subject.parts)
+    root, submission, folded = subject.root, subject.submission, subject.folded
+    remembered = folded.discovered.attributes if folded and folded.discovered else {}
+    sight = Sight(root.item, root.name, root.namespace, subject.pods, subject.parts, remembered)
     varied = next((found for rule in VARIANTS if (found := rule(kind, sight)) is not None), None)
     kind = varied or kind
     members = kind.members(sight)
@@ -132,6 +135,7 @@ def _attributes(subject: Subject, kind: Kind, sight: Sight) -> Mapping[str, str]
         found[CONFLICT] = subject.conflict
     if subject.attempt > 1:
         found["attempt"] = str(subject.attempt)
+        found["first_attempt"] = str(subject.first_attempt_id)
     return dict(sorted(found.items()))
 
 
