@@ -9,11 +9,25 @@ from collections.abc import Iterable, Sequence
 
 from simcluster.client import Client
 from simcluster.controllers import OperatorFactory
-from simcluster.operators import argo, jobset, kserve, kubevirt, mpi, notebook, ray, seldon, spark, trainer, training
+from simcluster.operators import (
+    airflow,
+    argo,
+    jobset,
+    kserve,
+    kubevirt,
+    mpi,
+    notebook,
+    ray,
+    seldon,
+    spark,
+    trainer,
+    training,
+)
 from simcluster.operators.kinds import install
 from simcluster.operators.system import System
 
 SYSTEMS: dict[str, System] = {
+    "airflow": airflow.SYSTEM,
     "argo": argo.SYSTEM,
     "jobset": jobset.SYSTEM,
     "kserve": kserve.SYSTEM,
