@@ -18,6 +18,7 @@ from muster_integrations.recognition import (
     pods,
     ray,
     replicas,
+    seldon,
     trainer,
     training,
 )
@@ -25,6 +26,7 @@ from muster_integrations.recognition.kinds import Kind, KindName, System
 
 SYSTEMS: Final[tuple[System, ...]] = (
     ray.SYSTEM,
+    seldon.SYSTEM,
     training.SYSTEM,
     trainer.SYSTEM,
     notebooks.SYSTEM,
