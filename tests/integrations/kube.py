@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -14,6 +15,7 @@ from muster_contracts.subjects import derived_id
 from muster_contracts.values import Caller, WorkloadSpec
 from muster_integrations.core.decide import decide_node
 from muster_integrations.core.fold import Fold
+from muster_integrations.core.seen import SeenWorkload
 from muster_integrations.handlers import missing_events
 from muster_integrations.recognition.kinds import Known
 from muster_integrations.recognition.mirror import Mirror
@@ -202,3 +204,35 @@ class World:
 def pod(name: str, **parts: Any) -> dict[str, Any]:
     """A pod that waits, unless it says otherwise."""
     return manifest(PODS, name, **({"spec": pod_spec()} | parts))
+
+
+def see(*manifests: dict[str, Any], workload: dict[str, Any] | None = None) -> SeenWorkload:
+    """What is seen of a workload (the first object, unless another is named) when these objects are there."""
+    world = World(project())
+    world.show(*manifests)
+    found = world.mirror.seen_workload(UUID((workload or manifests[0])["metadata"]["uid"]))
+    assert found is not None
+    return found
+
+
+def roles(found: SeenWorkload) -> dict[str, str]:
+    """The role of every pod, by its name."""
+    return {facts.name: facts.role for facts in found.pods.values()}
+
+
+def gangs(found: SeenWorkload) -> dict[str, tuple[int, dict[str, int]]]:
+    """The minimum of every pod group, and of its parts, by their names."""
+    return {
+        group.name: (group.min_members, {part.name: part.min_members for part in group.sub_groups})
+        for group in found.groups.values()
+    }
+
+
+def recorded(path: Path, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    """The objects of a recorded file, moved into a namespace that is a project's."""
+    written = json.loads(path.read_text())
+    items: list[dict[str, Any]] = written["items"] if written["kind"] == "List" else [written]
+    for item in items:
+        item["metadata"]["namespace"] = namespace
+        item["metadata"].setdefault("uid", uid(f"{item['kind']}/{item['metadata']['name']}"))
+    return items
