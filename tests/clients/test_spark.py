@@ -1,7 +1,7 @@
 """`spark-submit` in cluster mode makes a driver in the simulated cluster, follows it and ends as it ends.
 
-The driver is played by the simulated kubelet, so it asks for no executors. Nightly: Spark's jars are some hundred
-megabytes, and a Java (17 or later) must be there.
+The driver is not run: the simulated cluster makes the executors it would ask for, and ends it as its annotations say.
+Nightly: Spark's jars are some hundred megabytes, and a Java (17 or later) must be there.
 """
 
 import re
@@ -35,16 +35,17 @@ def submit(api: Api, home: Path, name: str, **annotations: str) -> Ran:
     return environment("spark").run("spark-submit", *command, home=home, timeout_seconds=120, **variables)
 
 
-def driver_of(api: Api, application: str) -> Any:
-    [driver] = [pod for pod in api.find("pods") if pod["metadata"]["labels"]["spark-app-name"] == application]
-    return driver
+def pods_of(api: Api, application: str, role: str) -> list[Any]:
+    """Return the pods an application has had in a role."""
+    wanted = {"spark-app-name": application, "spark-role": role}
+    return [pod for pod in api.last_seen("pods") if wanted.items() <= pod["metadata"]["labels"].items()]
 
 
 def test_spark_submit_ends_well_when_its_driver_does(api: Api, tmp_path: Path) -> None:
     ran = submit(api, tmp_path, "Daily ETL / Sales_Report (2026)", **{"run-seconds": "1"})
     assert ran.code == 0, ran.err
     assert "phase: Succeeded" in ran.err
-    driver = driver_of(api, "daily-etl-sales-report-2026")["metadata"]
+    [driver] = [pod["metadata"] for pod in pods_of(api, "daily-etl-sales-report-2026", "driver")]
     assert re.fullmatch(r"daily-etl-sales-report-2026-[0-9a-f]{16}-driver", driver["name"])
     assert re.fullmatch(r"spark-[0-9a-f]{32}", driver["labels"].pop("spark-app-selector"))
     assert driver["labels"] == {
@@ -55,12 +56,14 @@ def test_spark_submit_ends_well_when_its_driver_does(api: Api, tmp_path: Path) -
     }
     assert "ownerReferences" not in driver
     owned = [*api.find("services"), *api.find("configmaps")]
-    owners = [each["metadata"]["ownerReferences"] for each in owned]
-    assert [owner["uid"] for [owner] in owners] == [driver["uid"]] * 2
+    owned += pods_of(api, "daily-etl-sales-report-2026", "executor")
+    owners = [each["metadata"]["ownerReferences"][0]["uid"] for each in owned]
+    assert owners.count(driver["uid"]) == 4  # its Service, its ConfigMap and two executors
 
 
 def test_spark_submit_tells_that_its_driver_failed(api: Api, tmp_path: Path) -> None:
     ran = submit(api, tmp_path, "broken", **{"run-seconds": "1", "exit-code": "3"})
-    assert driver_of(api, "broken")["status"]["phase"] == "Failed"
+    [driver] = pods_of(api, "broken", "driver")
+    assert driver["status"]["phase"] == "Failed"
     assert "phase: Failed" in ran.err
     assert "exit code: 3" in ran.err  # of the container: spark-submit itself ends with 0 all the same
