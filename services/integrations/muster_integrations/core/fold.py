@@ -65,7 +65,8 @@ class FoldedWorkload:
     """What we wrote of one workload. `discovered` carries the latest of what may change in it.
 
     `asked_to_suspend` is what the last request or limit wants of the object, until it has followed; `refused`:
-    Kubernetes will never take it; `closed`: it has ended without an object that tells, so what comes now is another attempt.
+    Kubernetes will never take it; `closed`: it has ended without an object that tells, so what comes now is another
+    attempt.
     """
 
     workload_id: UUID

@@ -67,8 +67,8 @@ class Sight:
     """All that is there of one workload: its object (None when it cannot be read), its pods, and its other parts.
 
     A part is an object that would be a workload if nobody had absorbed it: the RayCluster of a RayJob, the JobSet of a
-    TrainJob. Pods and parts come in the order of their names. `remembered` are the attributes as they were last written,
-    for what has to be known of pods that are gone.
+    TrainJob. Pods and parts come in the order of their names. `remembered` are the attributes as they were last
+    written, for what has to be known of pods that are gone.
     """
 
     item: Any | None
@@ -175,11 +175,12 @@ class Kind:
     """One kind of object, and all that is asked about it. Every answer is pure and bears odd or missing fields.
 
     `generic` kinds (a Job, a Deployment) also give way to an owner nobody knows. `owner` says what the object says of
-    itself, without sizes; where that has a `quiet_outcome`, the workload is still there when its last pod is gone, until
-    it has been quiet for long. `members` how many pods of which role it wants (None: as many as there are); `groups` which
-    pods start together; `role` what each does; `main_containers` which of its containers decide how it fares (None:
-    all); `attributes` what else is worth knowing; `controls` how it is stopped, activated and deleted, given what was
-    remembered. `refers` names an object of another kind that this one is shown with (a Model with its Server).
+    itself, without sizes; where that has a `quiet_outcome`, the workload is still there when its last pod is gone,
+    until it has been quiet for long. `members` how many pods of which role it wants (None: as many as there are);
+    `groups` which pods start together; `role` what each does; `main_containers` which of its containers decide how it
+    fares (None: all); `attributes` what else is worth knowing; `controls` how it is stopped, activated and deleted,
+    given what was remembered. `refers` names an object of another kind that this one is shown with (a Model with its
+    Server).
     """
 
     group: str

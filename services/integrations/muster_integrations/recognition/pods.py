@@ -50,6 +50,15 @@ def outcome_of(pods: Sequence[Pod]) -> Outcome:
     return Outcome.FAILED if "Failed" in phases else Outcome.SUCCEEDED
 
 
+def fate_of(pod: Pod, container: str) -> Outcome:
+    """Return how a pod ended, by the container that counts: others may hold it for longer, or fail after it."""
+    states = (status.state for status in pod.status.container_statuses if status.name == container)
+    ended = next((state.terminated for state in states if state.terminated), None)
+    if ended is None:
+        return outcome_of([pod])
+    return Outcome.FAILED if ended.exit_code else Outcome.SUCCEEDED
+
+
 def is_static(pod: Pod) -> str:
     """Say of the mirror of a static pod that it is the node's."""
     return "It is a static pod of its node." if _STATIC in pod.metadata.annotations else ""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from muster_cluster.port import Resource
 
 from muster_integrations.recognition import (
+    airflow,
     argo,
     jobs,
     katib,
@@ -33,6 +34,7 @@ SYSTEMS: Final[tuple[System, ...]] = (
     argo.SYSTEM,
     katib.SYSTEM,
     leaderworkerset.SYSTEM,
+    airflow.SYSTEM,
     jobs.SYSTEM,
     replicas.SYSTEM,
     pods.SYSTEM,
