@@ -21,7 +21,8 @@ from muster_contracts.subjects import Writer
 from muster_contracts.values import GpuRequest, Placement, PodFacts, Resources
 from muster_journal.memory import MemoryJournal, MemoryLog
 from muster_scheduler.app import Ports, build
-from muster_scheduler.planning import PLACEMENTS_PER_PART, Planning, _parts
+from muster_scheduler.core.plan import Plan
+from muster_scheduler.planning import ENTRIES_PER_PART, Planning, _parts
 from muster_scheduler.settings import SchedulerSettings
 from scheduler.worlds import id_of, node
 from simcluster.api import ApiServer
@@ -252,8 +253,8 @@ async def lead(planning: Planning, scene: Scene) -> None:
 
 
 def test_a_large_plan_is_cut_between_gangs() -> None:
-    placements = tuple(_placement(number // 3, number) for number in range(3 * PLACEMENTS_PER_PART))
-    parts = list(_parts(placements))
+    placements = tuple(_placement(number // 3, number) for number in range(3 * ENTRIES_PER_PART))
+    parts = [part.placements for part in _parts(Plan(1, placements))]
     assert len(parts) > 1
     assert tuple(placement for part in parts for placement in part) == placements
     gangs = [{placement.pod_group_id for placement in part} for part in parts]

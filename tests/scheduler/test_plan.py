@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from muster_contracts import events as e
 from muster_contracts.values import DeviceShare, Taint, Toleration
 from muster_scheduler.core.check import faults
-from muster_scheduler.core.plan import Plan, plan
+from muster_scheduler.core.plan import Limits, Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
 from scheduler.worlds import gang, group, id_of, node, pod, state_of
 
 
 def planned(*events: e.AnyEvent, step_limit: int = 1000) -> Plan:
     snapshot = take_snapshot(state_of(*events))
-    made = plan(snapshot, step_limit=step_limit)
-    assert faults(snapshot, made.placements) == []
+    made = plan(snapshot, Limits(step_limit=step_limit))
+    assert faults(snapshot, made) == []
     return made
 
 
@@ -76,12 +76,17 @@ def test_a_gang_with_missing_pods_waits_for_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", [{"ready": False}, {"unschedulable": True}, {"taints": (Taint(key="k", effect="NoSchedule"),)}]
+    ("trouble", "code"),
+    [
+        ({"ready": False}, "NodePoolUnschedulable"),
+        ({"unschedulable": True}, "NodePoolUnschedulable"),
+        ({"taints": (Taint(key="k", effect="NoSchedule"),)}, "NodesUnsuitable"),
+    ],
 )
-def test_nodes_that_take_nobody_are_left_out(trouble: dict[str, object]) -> None:
+def test_nodes_that_take_nobody_are_left_out(trouble: dict[str, object], code: str) -> None:
     made = planned(node("a", **trouble), *gang("train", 1))
     assert made.placements == ()
-    assert made.blocked[0].code == "NodesUnsuitable"
+    assert made.blocked[0].code == code
 
 
 def test_a_tolerated_taint_is_no_hindrance() -> None:
@@ -125,7 +130,7 @@ def test_pods_of_other_schedulers_are_not_ours_to_place_but_hold_what_they_use()
 def test_an_open_promise_counts_as_used_until_it_is_released() -> None:
     waiting = group("first", [pod("first", "first", gpus=8)])
     before = state_of(node("a"), *waiting)
-    made = plan(take_snapshot(before), step_limit=10)
+    made = plan(take_snapshot(before))
     promise = e.PlanMade(
         cluster_id=id_of("cluster"),
         plan_id=id_of("plan"),

@@ -43,14 +43,14 @@ def test_a_pod_that_changes_its_group_is_in_one_group_and_placed_once() -> None:
         e.PodObserved(workload_id=workload_id, pods=(pod("p", "gang"),)),
     ]
     state = state_of(node("a"), *alone, *regrouped)
-    made = plan(take_snapshot(state), step_limit=10)
+    made = plan(take_snapshot(state))
     assert [placement.pod_group_id for placement in made.placements] == [id_of("group/gang")]
 
 
 def test_a_pod_seen_before_its_group_was_formed_is_in_it() -> None:
     formed, observed = gang("g", 2)
     state = state_of(node("a"), observed, formed)
-    assert len(plan(take_snapshot(state), step_limit=10).placements) == 2
+    assert len(plan(take_snapshot(state)).placements) == 2
 
 
 def test_a_late_end_of_a_node_does_not_take_the_one_that_has_its_name_now() -> None:

@@ -49,9 +49,9 @@ def no_device_is_over_committed(events: list[Recorded]) -> None:
         state.apply(recorded)
         if not isinstance(recorded.event, e.PlanMade | e.PodScheduled):
             continue
-        for free in take_snapshot(state).nodes:
-            assert min(free.devices, default=0) >= 0, f"{free.node.name} is over-committed at {recorded.position}"
-            assert min(free.cpu_milli, free.memory_bytes, free.pods) >= 0, f"{free.node.name} at {recorded.position}"
+        free = take_snapshot(state).idle
+        for what in (free.devices, free.cpu, free.memory, free.pods):
+            assert what.min(initial=0) >= 0, f"A node is over-committed at {recorded.position}"
 
 
 def no_promise_is_left_open(events: list[Recorded]) -> None:
@@ -65,7 +65,8 @@ def no_promise_is_left_open(events: list[Recorded]) -> None:
 def _gangs_are_whole(state: State, made: e.PlanMade) -> None:
     placed = Counter(placement.pod_group_id for placement in made.placements)
     for group in take_snapshot(state).groups:
-        assert placed.get(group.id, group.missing) >= group.missing, f"{group.name} is started in part"
+        core = len(group.core or ())
+        assert placed.get(group.id, core) >= core, f"{group.name} is started in part"
 
 
 def no_pod_is_bound_twice(events: list[Recorded]) -> None:

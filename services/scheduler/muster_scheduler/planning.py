@@ -6,13 +6,14 @@ on the plan subject that this scheduler knows, so that a scheduler that lost its
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 import structlog
 from muster_chassis.following import Progress
 from muster_contracts.errors import Unavailable
 from muster_contracts.events import LeadershipTaken, PlanMade, WorkloadBlocked
-from muster_contracts.values import Placement
+from muster_contracts.values import Placement, Victim
 from muster_journal.port import Batch, Conflict, Journal
 
 from muster_scheduler.core.check import faults
@@ -24,7 +25,7 @@ from muster_scheduler.settings import SchedulerSettings
 
 log = structlog.get_logger()
 
-PLACEMENTS_PER_PART = 800
+ENTRIES_PER_PART = 800
 """About 400 bytes each, so that a part stays under 500 kB."""
 
 
@@ -82,10 +83,10 @@ class Planning:
     async def cycle(self) -> Plan:
         """Make one plan; write what it promises and why the others wait."""
         snapshot = take_snapshot(self.state)
-        made = plan(snapshot, step_limit=self._settings.step_limit)
-        wrong = faults(snapshot, made.placements)
+        made = plan(snapshot, self._settings.limits)
+        wrong = faults(snapshot, made)
         assert not wrong, f"The plan based on {snapshot.position} is wrong: {'; '.join(wrong[:5])}"
-        if made.placements:
+        if made.decides:
             await self._write(made)
         for blocked in made.blocked:
             await self._say_why(blocked)
@@ -93,9 +94,9 @@ class Planning:
 
     async def _write(self, made: Plan) -> None:
         plan_id = uuid5(self._cluster_id, f"plan/{made.based_on}/{self.epoch}")
-        parts = list(_parts(made.placements))
+        parts = list(_parts(made))
         version = self.state.plan_version
-        for number, placements in enumerate(parts, start=1):
+        for number, part in enumerate(parts, start=1):
             event = PlanMade(
                 cluster_id=self._cluster_id,
                 plan_id=plan_id,
@@ -106,7 +107,10 @@ class Planning:
                 planner_version=PLANNER_VERSION,
                 settings_digest=self._settings.digest,
                 step_limit=self._settings.step_limit,
-                placements=placements,
+                placements=tuple(part.placements),
+                victims=tuple(part.victims),
+                nominations=tuple(part.nominations),
+                steps=made.steps,
             )
             try:
                 version = await self._journal.append(event, expected=version, event_id=uuid5(plan_id, str(number)))
@@ -130,13 +134,44 @@ class Planning:
         group.blocked = blocked.essence
 
 
-def _parts(placements: tuple[Placement, ...]) -> Iterator[tuple[Placement, ...]]:
-    """Cut a plan into messages, each of whole gangs."""
-    part: list[Placement] = []
-    for placement in placements:
-        starts_gang = not part or part[-1].pod_group_id != placement.pod_group_id
-        if starts_gang and len(part) >= PLACEMENTS_PER_PART:
-            yield tuple(part)
-            part = []
-        part.append(placement)
-    yield tuple(part)
+@dataclass(slots=True)
+class _Part:
+    """What belongs together in one message."""
+
+    placements: list[Placement] = field(default_factory=list)
+    victims: list[Victim] = field(default_factory=list)
+    nominations: list[Placement] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.placements) + len(self.victims) + len(self.nominations)
+
+    def add(self, other: "_Part") -> None:
+        """Add another one's entries."""
+        self.placements += other.placements
+        self.victims += other.victims
+        self.nominations += other.nominations
+
+
+def _parts(made: Plan) -> Iterator[_Part]:
+    """Cut a plan into messages, each of whole gangs with their victims."""
+    part = _Part()
+    for bundle in _bundles(made).values():
+        if part and len(part) + len(bundle) > ENTRIES_PER_PART:
+            yield part
+            part = _Part()
+        part.add(bundle)
+    yield part
+
+
+def _bundles(made: Plan) -> dict[UUID | None, _Part]:
+    """Put together what is done for the same workload: its places, and who moves or goes for its sake."""
+    bundles: dict[UUID | None, _Part] = {}
+    causes = {victim.pod_id: victim.beneficiary_id for victim in made.victims}
+    for placement in made.placements:
+        bundles.setdefault(placement.workload_id, _Part()).placements.append(placement)
+    for nomination in made.nominations:
+        cause = causes.get(nomination.pod_id, nomination.workload_id)
+        bundles.setdefault(cause, _Part()).nominations.append(nomination)
+    for victim in made.victims:
+        bundles.setdefault(victim.beneficiary_id, _Part()).victims.append(victim)
+    return bundles

@@ -5,15 +5,24 @@ import hashlib
 from muster_chassis.settings import ServiceSettings
 from pydantic import Field
 
+from muster_scheduler.core.plan import Limits
+
 
 class SchedulerSettings(ServiceSettings):
     """Settings of the scheduler; those that change its decisions are in `digest`."""
 
     step_limit: int = Field(100_000, ge=1, description="Pods tried in one plan; the rest waits for the next one.")
+    stale_gang_seconds: int = Field(60, ge=0, description="How long a gang may run without being whole.")
+    consolidation_pods: int = Field(64, ge=0, description="Most pods looked at to make room for one group by moving.")
     bind_concurrency: int = Field(32, ge=1, description="Bindings under way at once.")
     cycle_pause_seconds: float = Field(0.02, ge=0, description="Least time between plans, so that changes gather.")
 
     @property
+    def limits(self) -> Limits:
+        """What bounds a plan."""
+        return Limits(self.step_limit, self.stale_gang_seconds, self.consolidation_pods)
+
+    @property
     def digest(self) -> str:
         """A short name for everything in the settings that decides a plan."""
-        return hashlib.sha256(f"step_limit={self.step_limit}".encode()).hexdigest()[:16]
+        return hashlib.sha256(repr(self.limits).encode()).hexdigest()[:16]

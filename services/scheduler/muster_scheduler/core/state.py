@@ -8,16 +8,19 @@ by position: applying an event again changes nothing.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 from uuid import UUID
 
 from muster_contracts import events as e
 from muster_contracts.phases import PriorityClass
-from muster_contracts.values import DeviceShare, Placement, PodFacts, PodPhase, SubGroup
+from muster_contracts.values import DeviceShare, Placement, PodFacts, PodPhase, SubGroup, TopologyConstraint
 from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.devices import parse_devices
 from muster_scheduler.core.essence import essence
+
+if TYPE_CHECKING:
+    from muster_scheduler.core.picture import Picture
 
 FINISHED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 
@@ -55,6 +58,13 @@ class Group:
     sub_groups: tuple[SubGroup, ...]
     priority_class: str
     node_pools: tuple[str, ...]
+    priority: int | None = None
+    preemptible: bool | None = None
+    topology: TopologyConstraint | None = None
+    min_sub_groups: int | None = None
+    oldest_at: datetime | None = None  # creation of its first pod; one that comes in the stead of another is as old
+    started_at: datetime | None = None  # when pods of it were last bound
+    shrunk_at: datetime | None = None  # when it was formed, or last lost a pod
     blocked: str = ""  # the essence of the reason last written
 
 
@@ -82,6 +92,16 @@ class WorkloadEntry:
 
 
 @dataclass(slots=True)
+class Changes:
+    """What changed since the last snapshot, so that the next one looks at nothing else."""
+
+    land: bool = True  # nodes or pools: everything is worked out anew
+    queues: bool = True  # projects or departments
+    nodes: dict[str, None] = field(default_factory=dict)
+    groups: dict[UUID, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class State:
     """The whole fold. `position` is the last event applied, `now` its time, `plan_version` the plan subject's end."""
 
@@ -96,8 +116,15 @@ class State:
     departments: dict[str, e.DepartmentChanged] = field(default_factory=dict)
     node_pools: dict[str, e.NodePoolChanged] = field(default_factory=dict)
     promises: dict[UUID, Promise] = field(default_factory=dict)  # by pod
+    victims: dict[UUID, UUID] = field(default_factory=dict)  # plan by pod, until the pod is gone
+    nominations: dict[UUID, tuple[Placement, ...]] = field(default_factory=dict)  # by group
+    nominated_by: dict[UUID, UUID] = field(default_factory=dict)  # plan by group
+    tenants: dict[str, dict[UUID, None]] = field(default_factory=dict)  # pods by node, assigned and promised
+    queue_ages: dict[str, int] = field(default_factory=dict)  # position of the first event of a project or department
     epoch: int = 0
     plan_version: int = 0
+    changes: Changes = field(default_factory=Changes, compare=False, repr=False)
+    picture: "Picture | None" = field(default=None, compare=False, repr=False)
 
     def workload(self, workload_id: UUID) -> WorkloadEntry:
         """Return the entry of a workload, made when it is first heard of."""
@@ -111,13 +138,14 @@ class State:
         self.now = max(self.now, recorded.envelope.time) if self.now else recorded.envelope.time
         self._evolve(recorded.event, recorded.position)
 
-    def _evolve(self, event: e.AnyEvent, position: int) -> None:  # noqa: PLR0912  # one case per event of the vocabulary
+    def _evolve(self, event: e.AnyEvent, position: int) -> None:  # noqa: PLR0912, PLR0915  # one case per event
         match event:
             case e.NodeObserved():
-                self.nodes[event.name] = event
+                self._see_node(event)
             case e.NodeGone():
                 if (node := self.nodes.get(event.name)) is not None and node.node_id == event.node_id:
                     del self.nodes[event.name]  # and not the one that has its name now
+                    self.changes.land = True
             case e.PodObserved():
                 for facts in event.pods:
                     self._see_pod(event.workload_id, facts)
@@ -128,6 +156,7 @@ class State:
                 if (pod := self.pods.get(event.pod_id)) is not None:
                     self._leave_group(pod.facts)
                     pod.workload_id = event.new_workload_id
+                    self._touch(pod)
             case e.PodGroupFormed():
                 self._form_group(event)
             case e.PodGroupChanged():
@@ -135,14 +164,20 @@ class State:
             case e.WorkloadSubmitted() | e.WorkloadDiscovered():
                 entry = self.workload(event.workload_id)
                 entry.project, entry.name = event.project, event.name
+                self.changes.groups |= dict.fromkeys(entry.groups)
             case e.WorkloadGone():
                 self._forget_workload(event.workload_id)
             case e.ProjectChanged():
+                self.queue_ages.setdefault(f"project/{event.name}", position)
                 self.projects[event.name] = event
+                self.changes.queues = True
             case e.DepartmentChanged():
+                self.queue_ages.setdefault(f"department/{event.name}", position)
                 self.departments[event.name] = event
+                self.changes.queues = True
             case e.NodePoolChanged():
                 self.node_pools[event.name] = event
+                self.changes.land = True
             case e.LeadershipTaken():
                 self.epoch, self.plan_version = event.epoch, position
             case e.PlanMade():
@@ -180,24 +215,70 @@ class State:
             case _:
                 assert_never(event)
 
+    def _see_node(self, event: e.NodeObserved) -> None:
+        if event != self.nodes.get(event.name):
+            self.changes.land = True
+        self.nodes[event.name] = event
+
+    def _touch(self, pod: Pod) -> None:
+        """Note that a pod changed, and with it its group and its node."""
+        facts = pod.facts
+        if facts.pod_group_id is not None:
+            self.changes.groups[facts.pod_group_id] = None
+        if pod.assignment is not None:
+            self._move_in(pod.assignment.node, facts.pod_id)
+        elif (promise := self.promises.get(facts.pod_id)) is not None:
+            self._move_in(promise.placement.node, facts.pod_id)
+
+    def _move_in(self, node: str, pod_id: UUID) -> None:
+        self.tenants.setdefault(node, {})[pod_id] = None
+        self.changes.nodes[node] = None
+
+    def _move_out(self, node: str, pod_id: UUID) -> None:
+        self.tenants.get(node, {}).pop(pod_id, None)
+        self.changes.nodes[node] = None
+
     def _see_pod(self, workload_id: UUID, facts: PodFacts) -> None:
         pod = self.pods.get(facts.pod_id)
         if pod is None:
             pod = self.pods[facts.pod_id] = Pod(workload_id, facts)
         elif pod.facts.pod_group_id != facts.pod_group_id:
             self._leave_group(pod.facts)
+        lost = (facts.terminating, facts.phase) != (pod.facts.terminating, pod.facts.phase)
         pod.facts, pod.workload_id = facts, workload_id
         if facts.node and (pod.assignment is None or pod.assignment.node != facts.node):
+            if pod.assignment is not None:
+                self._move_out(pod.assignment.node, facts.pod_id)
             pod.assignment = Assignment(facts.node, parse_devices(facts.gpus))
         if facts.pod_group_id is not None:
-            self.members.setdefault(facts.pod_group_id, {})[facts.pod_id] = None
+            self._join_group(facts.pod_group_id, facts)
+        self._touch(pod)
+        if lost and (facts.terminating or facts.phase in FINISHED):
+            self._shrink(facts.pod_group_id)
+
+    def _join_group(self, group_id: UUID, facts: PodFacts) -> None:
+        self.members.setdefault(group_id, {})[facts.pod_id] = None
+        if (group := self.groups.get(group_id)) is not None:
+            group.oldest_at = min(group.oldest_at or facts.created_at, facts.created_at)
 
     def _forget_pod(self, pod_id: UUID) -> None:
-        if (pod := self.pods.pop(pod_id, None)) is not None:
-            self._leave_group(pod.facts)
+        self.victims.pop(pod_id, None)
+        if (pod := self.pods.pop(pod_id, None)) is None:
+            return
+        self._touch(pod)
+        if pod.assignment is not None:
+            self._move_out(pod.assignment.node, pod_id)
+        self._shrink(pod.facts.pod_group_id)
+        self._leave_group(pod.facts)
+
+    def _shrink(self, group_id: UUID | None) -> None:
+        if group_id is not None and (group := self.groups.get(group_id)) is not None:
+            group.shrunk_at = self.now
 
     def _leave_group(self, facts: PodFacts) -> None:
         """Take a pod out of the group it was in; a pod is in one group at a time."""
+        if facts.pod_group_id is not None:
+            self.changes.groups[facts.pod_group_id] = None
         if facts.pod_group_id is None or (members := self.members.get(facts.pod_group_id)) is None:
             return
         members.pop(facts.pod_id, None)
@@ -214,19 +295,32 @@ class State:
             sub_groups=event.sub_groups,
             priority_class=event.priority_class or PriorityClass.TRAIN,
             node_pools=event.node_pools,
+            priority=event.priority,
+            preemptible=event.preemptible,
+            topology=event.topology,
+            min_sub_groups=event.min_sub_groups,
+            shrunk_at=self.now,
         )
+        for pod_id in self.members.get(event.pod_group_id, ()):
+            self._join_group(event.pod_group_id, self.pods[pod_id].facts)
+        self.changes.groups[event.pod_group_id] = None
 
     def _change_group(self, event: e.PodGroupChanged) -> None:
+        self.changes.groups[event.pod_group_id] = None
         if event.dissolved:
             self.groups.pop(event.pod_group_id, None)
+            self.nominations.pop(event.pod_group_id, None)
             self.workload(event.workload_id).groups.discard(event.pod_group_id)
         elif (group := self.groups.get(event.pod_group_id)) is not None:
             group.min_members, group.sub_groups = event.min_members, event.sub_groups
+            group.min_sub_groups = event.min_sub_groups
 
     def _forget_workload(self, workload_id: UUID) -> None:
         entry = self.workload(workload_id)
         for group_id in entry.groups:
             self.groups.pop(group_id, None)
+            self.nominations.pop(group_id, None)
+            self.changes.groups[group_id] = None
         entry.groups.clear()
         entry.gone = True
         self._forget_if_done(workload_id)
@@ -241,6 +335,24 @@ class State:
         for placement in event.placements:
             self.promises[placement.pod_id] = Promise(event.plan_id, placement)
             self.workload(placement.workload_id).promised[placement.pod_id] = None
+            self.nominations.pop(placement.pod_group_id, None)
+            self._move_in(placement.node, placement.pod_id)
+            self.changes.groups[placement.pod_group_id] = None
+        self._nominate(event.plan_id, event.nominations)
+        for victim in event.victims:
+            self.victims[victim.pod_id] = event.plan_id
+            if (pod := self.pods.get(victim.pod_id)) is not None:
+                self._touch(pod)
+
+    def _nominate(self, plan_id: UUID, nominations: tuple[Placement, ...]) -> None:
+        """Keep the places that groups are to have; those of a later plan take the place of earlier ones."""
+        by_group: dict[UUID, list[Placement]] = {}
+        for nomination in nominations:
+            by_group.setdefault(nomination.pod_group_id, []).append(nomination)
+        for group_id, places in by_group.items():
+            before = self.nominations.get(group_id, ()) if self.nominated_by.get(group_id) == plan_id else ()
+            self.nominations[group_id] = (*before, *places)
+            self.nominated_by[group_id] = plan_id
 
     def _confirm(self, event: e.PodScheduled, position: int) -> None:
         self.workload(event.workload_id).version = position
@@ -248,21 +360,33 @@ class State:
             self._close_promise(event.plan_id, bound.pod_id)
             if (pod := self.pods.get(bound.pod_id)) is not None:
                 pod.assignment = Assignment(bound.node, bound.devices)
+                self._touch(pod)
         if (group := self.groups.get(event.pod_group_id)) is not None:
             group.blocked = ""
+            group.started_at = self.now
         self._forget_if_done(event.workload_id)
 
     def _release(self, event: e.PlacementReleased, position: int) -> None:
         self.workload(event.workload_id).version = position
         for pod_id in event.pod_ids:
             self._close_promise(event.plan_id, pod_id)
+            self._pardon(event.plan_id, pod_id)
         self._forget_if_done(event.workload_id)
 
     def _close_promise(self, plan_id: UUID, pod_id: UUID) -> None:
         """Close the promise of that plan alone: a later plan may have promised the pod another place."""
         if (promise := self.promises.get(pod_id)) is not None and promise.plan_id == plan_id:
             del self.promises[pod_id]
+            self._move_out(promise.placement.node, pod_id)
+            self.changes.groups[promise.placement.pod_group_id] = None
             self.workload(promise.placement.workload_id).promised.pop(pod_id, None)
+
+    def _pardon(self, plan_id: UUID, pod_id: UUID) -> None:
+        """Let a victim of that plan stay: its eviction was refused."""
+        if self.victims.get(pod_id) == plan_id:
+            del self.victims[pod_id]
+            if (pod := self.pods.get(pod_id)) is not None:
+                self._touch(pod)
 
     def _block(self, event: e.WorkloadBlocked, position: int) -> None:
         self.workload(event.workload_id).version = position

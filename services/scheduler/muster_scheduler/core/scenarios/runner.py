@@ -35,12 +35,12 @@ class Outcome:
 
 def without_grace(snapshot: Snapshot) -> Plan:
     """Plan as the service does, but let no time pass before a gang that lost members is stale."""
-    return plan(snapshot, step_limit=Limits().step_limit)
+    return plan(snapshot, Limits(stale_gang_seconds=0))
 
 
 def as_the_service(snapshot: Snapshot) -> Plan:
     """Plan exactly as the service does, with its usual settings."""
-    return plan(snapshot, step_limit=Limits().step_limit)
+    return plan(snapshot, Limits())
 
 
 def play(case: Case, planner: Planner = without_grace) -> Outcome:

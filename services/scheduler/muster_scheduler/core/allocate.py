@@ -1,0 +1,159 @@
+"""Placing what fits without moving anybody: whoever was nominated first, then everybody in the order of the queues.
+
+A group tries its node pools in the order of its list: all groups their first, then those left their second, and so on.
+The core of a group is one transaction; what it would like beyond waits its turn behind other cores.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from muster_contracts.values import Placement
+
+from muster_scheduler.core.accounts import over_firm_quota, over_limit
+from muster_scheduler.core.draft import Draft, Item, Seat
+from muster_scheduler.core.groups import GroupView, Waiting
+from muster_scheduler.core.order import QueueOrder
+from muster_scheduler.core.placing import Placing
+from muster_scheduler.core.reasons import Blocked
+
+Failed = list[tuple[Item, str]]
+"""What found no place, with the pool it was tried in."""
+
+
+def honour_nominations(draft: Draft) -> None:
+    """Bind those whose places are free by now; keep the places of those whose victims are still there.
+
+    A nomination that cannot be kept is void: its group is treated like any other.
+    """
+    groups = [draft.snapshot.views[one] for one in draft.snapshot.nominations if one in draft.snapshot.views]
+    matched = [
+        (view, _match(view, draft.snapshot.nominations[view.id])) for view in sorted(groups, key=lambda v: v.order)
+    ]
+    for layer in ("idle", "later"):
+        for view, pairs in matched:
+            if pairs and view.id not in draft.settled:
+                _seat_nominees(draft, view, pairs, at_once=layer == "idle")
+
+
+def _match(view: GroupView, places: tuple[Placement, ...]) -> list[tuple[Waiting, Placement]]:
+    """Give each place to its pod, or to one that asks for the same and came instead."""
+    left = {pod.facts.pod_id: pod for pod in view.waiting}
+    coming = {pod.facts.pod_id: Waiting(pod.facts, pod.need) for pod in view.bound if pod.releasing}
+    pairs: list[tuple[Waiting, Placement]] = []
+    for place in places:
+        pod = left.pop(place.pod_id, None) or coming.get(place.pod_id)
+        if pod is None and left:
+            pod = left.pop(next(iter(left)))
+        if pod is not None:
+            pairs.append((pod, place))
+    return pairs
+
+
+def _seat_nominees(draft: Draft, view: GroupView, pairs: list[tuple[Waiting, Placement]], *, at_once: bool) -> None:
+    rows = [draft.terrain.rows.get(place.node) for _, place in pairs]
+    seats = [Seat(pod, row, place.devices) for (pod, place), row in zip(pairs, rows, strict=True) if row is not None]
+    if len(seats) < len(pairs):
+        return
+    pool = draft.terrain.pool_names[seats[0].row]
+    item = Item(view, tuple(seat.pod for seat in seats), is_core=True)
+    waiting = {pod.facts.pod_id for pod in view.waiting}
+    arrived = [seat for seat in seats if seat.pod.facts.pod_id in waiting]
+    if at_once and (len(arrived) < len(seats) or not _is_enough(view, arrived)):
+        return
+    mark = draft.mark(pool)
+    amounts, leaf = draft.amounts(item), draft.account(view, pool)
+    refused = over_limit(leaf, amounts) or (None if view.preemptible else over_firm_quota(leaf, amounts))
+    if refused or not all(_take_exactly(draft, seat, at_once) for seat in seats):
+        draft.restore(pool, mark)
+        return
+    draft.accounts(pool).charge(leaf, amounts, firm=not view.preemptible)
+    draft.settled.add(view.id)
+    draft.seat(item, seats)
+    if at_once:
+        draft.placements += [draft.place_of(view, seat.pod.facts, seat.row, seat.devices) for seat in seats]
+
+
+def _is_enough(view: GroupView, seats: list[Seat]) -> bool:
+    held = dict(view.held)
+    for seat in seats:
+        leaf = view.leaf_of(seat.pod.facts)
+        held[leaf] = held.get(leaf, 0) + 1
+    return view.is_whole(held)
+
+
+def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
+    use = (seat.pod.need, seat.devices)
+    admitted = bool(draft.terrain.admits(seat.pod.need)[seat.row])
+    if not admitted or not draft.room.later.has(seat.row, use) or (at_once and not draft.room.is_idle(seat.row, use)):
+        return False
+    draft.room.reserve(seat.row, use, at_once=at_once)
+    return True
+
+
+def allocate(draft: Draft) -> Failed:
+    """Place everybody who fits; return the rest, each with the pools it may still try."""
+    waiting = [view for view in draft.snapshot.groups if view.id not in draft.settled]
+    failed: Failed = []
+    items = list(_first_items(draft, waiting))
+    turn = 0
+    while items:
+        left: list[Item] = []
+        for pool in sorted({draft.pools_of(item.view)[turn] for item in items}):
+            mine = [item for item in items if draft.pools_of(item.view)[turn] == pool]
+            left += _allocate_in(draft, pool, mine)
+        failed += [(item, draft.pools_of(item.view)[turn]) for item in left]
+        turn += 1
+        items = [item for item in left if turn < len(draft.pools_of(item.view))]
+    return [(item, pool) for item, pool in failed if item.key not in draft.done]
+
+
+def _first_items(draft: Draft, waiting: Iterable[GroupView]) -> Iterator[Item]:
+    for view in waiting:
+        if view.core is None:
+            draft.blocked[view.id] = Blocked.for_missing_pods(view)
+        elif view.core:
+            yield Item(view, view.core, is_core=True)
+        else:
+            yield from extra_items(view)
+
+
+def extra_items(view: GroupView) -> Iterator[Item]:
+    """Return what a group would like beyond its core."""
+    for number, pods in enumerate(view.extras, start=1):
+        yield Item(view, pods, is_core=False, number=number)
+
+
+def _allocate_in(draft: Draft, pool: str, items: list[Item]) -> list[Item]:
+    order = QueueOrder(draft, pool, items)
+    failed: list[Item] = []
+    for item in order:
+        if draft.exhausted:
+            draft.untried.add(item.view.id)
+            failed.append(item)
+        elif not bind(draft, item, pool):
+            failed.append(item)
+        elif item.is_core:
+            for extra in extra_items(item.view):
+                order.add(extra)
+    return failed
+
+
+def bind(draft: Draft, item: Item, pool: str) -> bool:
+    """Place an item now, whole, if its queue may have it and there is room."""
+    leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
+    firm = not item.view.preemptible
+    draft.steps += 1
+    if over_limit(leaf, amounts) or (firm and over_firm_quota(leaf, amounts)):
+        return False
+    mark = draft.mark(pool)
+    placing = Placing(
+        draft, draft.room.now, lambda row, seat: draft.room.bind(row, (seat.pod.need, seat.devices)), pool, item
+    )
+    seats = placing.place()
+    if seats is None:
+        draft.restore(pool, mark)
+        return False
+    draft.accounts(pool).charge(leaf, amounts, firm=firm)
+    draft.placements += [draft.place_of(item.view, seat.pod.facts, seat.row, seat.devices) for seat in seats]
+    draft.seat(item, seats)
+    draft.done.add(item.key)
+    return True

@@ -1,0 +1,48 @@
+"""Moving pods together so that a waiting group fits: nobody loses a place, some only change it.
+
+Nodes are emptied in turn, those with the least to move first and among these the one with the youngest pods. There is
+nothing to try when the free amounts together would not be enough.
+"""
+
+from collections.abc import Iterator
+
+from muster_scheduler.core.amounts import total_of
+from muster_scheduler.core.disrupt import Disruption
+from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.victims import Unit, Victims
+
+
+def consolidate(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
+    """Make room for an item by moving others; say whether it was possible."""
+    if not _is_enough_in_all(draft, item, pool):
+        return False
+    movable = list(_movable(draft, item, victims))[: draft.limits.consolidation_pods]
+    return Disruption(draft, item, pool).make_room(movable, lambda lost: not lost, "consolidate")
+
+
+def _is_enough_in_all(draft: Draft, item: Item, pool: str) -> bool:
+    mask = draft.terrain.in_pool(pool) & draft.terrain.open
+    free = draft.room.later.free
+    gpu, cpu, memory = draft.amounts(item)
+    return bool(free.devices[mask].sum() >= gpu and free.cpu[mask].sum() >= cpu and free.memory[mask].sum() >= memory)
+
+
+def _movable(draft: Draft, item: Item, victims: Victims) -> Iterator[Unit]:
+    """Return pods one by one, node after node."""
+    asks_for_gpus = any(pod.need.devices for pod in item.pods)
+    by_node: dict[str, list[Unit]] = {}
+    for account in victims.accounts():
+        for unit in victims.of(account):
+            if unit.view is item.view or victims.is_protected(unit, reclaim=False):
+                continue
+            for pod in unit.pods:
+                if pod.need.devices or not asks_for_gpus:
+                    single = Unit(unit.view, (pod,), total_of((pod.need,), draft.device_bytes))
+                    by_node.setdefault(pod.node, []).append(single)
+    for units in by_node.values():
+        units.sort(key=lambda unit: (unit.view.order, unit.pods[0].facts.pod_id), reverse=True)
+    resource = 0 if asks_for_gpus else 1
+    ordered = sorted(by_node, key=lambda node: by_node[node][0].view.order, reverse=True)
+    ordered.sort(key=lambda node: sum(unit.amounts[resource] for unit in by_node[node]))
+    for node in ordered:
+        yield from by_node[node]

@@ -1,0 +1,168 @@
+"""Making room for one item: take pods away, place it, put back whoever still has a place, and look at who has none.
+
+An attempt is a transaction over the later layer and the accounts. Candidates come in an order that says who should go
+first; the shortest beginning of it that makes room is searched for, first doubling, then halving. Afterwards everybody
+is put back where he was, the most deserving first, if his place is still there; else he may move to another; those left
+over are lost, and `admits` judges the final set, so that no rule holds only for a set that was tried on the way.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from muster_scheduler.core.accounts import over_firm_quota, over_limit
+from muster_scheduler.core.draft import Draft, Item, Seat
+from muster_scheduler.core.groups import Bound, Waiting
+from muster_scheduler.core.placing import Placing
+from muster_scheduler.core.room import UNFIT
+from muster_scheduler.core.victims import Unit
+
+Judge = Callable[[list[Unit]], bool]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """An attempt that worked: where the item goes, who moves where, and who has to go."""
+
+    seats: list[Seat]
+    moved: list[tuple[Unit, Bound, Seat]] = field(default_factory=list)
+    lost: list[Unit] = field(default_factory=list)
+
+
+class Disruption:
+    """One item, and the ways of making room for it in one pool."""
+
+    def __init__(self, draft: Draft, item: Item, pool: str) -> None:
+        self._draft, self._item, self._pool = draft, item, pool
+        self._leaf = draft.account(item.view, pool)
+        self._amounts = draft.amounts(item)
+        self._firm = not item.view.preemptible
+
+    def make_room(self, candidates: Iterable[Unit], admits: Judge, rule: str) -> bool:
+        """Search for the fewest candidates whose leaving makes room; carry it out and say whether there are any."""
+        units: list[Unit] = []
+        source = iter(candidates)
+        below, size = 0, 1
+        while not self._draft.exhausted:
+            units += islice(source, size - len(units))
+            if len(units) <= below:
+                return False  # there are no more
+            if self._works(units, admits):
+                return self._carry_out(self._fewest(units, below, admits), admits, rule)
+            below, size = len(units), size * 2
+        return False
+
+    def wait_for_releases(self) -> bool:
+        """Nominate the item for what is being released already, without anybody else going."""
+        return self._carry_out([], lambda lost: not lost, "")
+
+    def _works(self, units: list[Unit], admits: Judge) -> bool:
+        mark = self._draft.mark(self._pool)
+        outcome = self._attempt(units, admits)
+        self._draft.restore(self._pool, mark)
+        return outcome is not None
+
+    def _fewest(self, units: list[Unit], below: int, admits: Judge) -> list[Unit]:
+        """Halve between a length that does not do and one that does."""
+        enough = len(units)
+        while enough - below > 1:
+            middle = (below + enough) // 2
+            if self._works(units[:middle], admits):
+                enough = middle
+            else:
+                below = middle
+        return units[:enough]
+
+    def _carry_out(self, units: list[Unit], admits: Judge, rule: str) -> bool:
+        draft, mark = self._draft, self._draft.mark(self._pool)
+        outcome = self._attempt(units, admits)
+        if outcome is None:
+            draft.restore(self._pool, mark)
+            return False
+        beneficiary = self._item.view.workload_id
+        draft.seat(self._item, outcome.seats)
+        self._nominate(outcome)
+        for unit, pod, _ in outcome.moved:
+            draft.name_victim(unit.view, pod, "consolidate", beneficiary)
+        for unit in outcome.lost:
+            for pod in unit.pods:
+                draft.name_victim(unit.view, pod, rule, beneficiary)
+        return True
+
+    def _nominate(self, outcome: Outcome) -> None:
+        draft, view = self._draft, self._item.view
+        draft.nominations += [draft.place_of(view, seat.pod.facts, seat.row, seat.devices) for seat in outcome.seats]
+        draft.nominations += [
+            draft.place_of(unit.view, pod.facts, seat.row, seat.devices) for unit, pod, seat in outcome.moved
+        ]
+
+    def _attempt(self, units: list[Unit], admits: Judge) -> Outcome | None:
+        draft, accounts = self._draft, self._draft.accounts(self._pool)
+        for unit in units:
+            self._take_away(unit)
+        if over_limit(self._leaf, self._amounts) or (self._firm and over_firm_quota(self._leaf, self._amounts)):
+            return None
+        seats = Placing(draft, draft.room.later, self._take, self._pool, self._item).place()
+        if seats is None:
+            return None
+        accounts.charge(self._leaf, self._amounts, firm=self._firm)
+        outcome = Outcome(seats)
+        for unit in reversed(units):  # the most deserving first
+            self._put_back(unit, outcome)
+        outcome.lost.reverse()
+        return outcome if admits(outcome.lost) else None
+
+    def _take(self, row: int, seat: Seat) -> None:
+        self._draft.room.later.take(row, (seat.pod.need, seat.devices))
+
+    def _take_away(self, unit: Unit) -> None:
+        draft = self._draft
+        for pod in unit.pods:
+            draft.steps += 1
+            if (row := draft.terrain.rows.get(pod.node)) is not None:
+                draft.room.later.give(row, pod.use)
+        draft.accounts(self._pool).charge(draft.account(unit.view, self._pool), unit.amounts, firm=False, sign=-1)
+
+    def _put_back(self, unit: Unit, outcome: Outcome) -> None:
+        """Put every pod of a unit back or elsewhere, or lose the unit whole."""
+        draft, account = self._draft, self._draft.account(unit.view, self._pool)
+        broken = any(lost.view is unit.view for lost in outcome.lost)  # its gang is gone
+        mark = draft.mark(self._pool)
+        moved: list[tuple[Unit, Bound, Seat]] = []
+        if broken or over_limit(account, unit.amounts) or not self._find_places(unit, moved):
+            draft.restore(self._pool, mark)
+            outcome.lost.append(unit)
+            return
+        draft.accounts(self._pool).charge(account, unit.amounts, firm=False)
+        outcome.moved += moved
+
+    def _find_places(self, unit: Unit, moved: list[tuple[Unit, Bound, Seat]]) -> bool:
+        layer = self._draft.room.later
+        homeless: list[Bound] = []
+        for pod in unit.pods:
+            row = self._draft.terrain.rows.get(pod.node)
+            if row is not None and layer.has(row, pod.use):
+                layer.take(row, pod.use)
+            else:
+                homeless.append(pod)
+        for pod in homeless:
+            seat = self._elsewhere(unit, pod)
+            if seat is None:
+                return False
+            moved.append((unit, pod, seat))
+        return True
+
+    def _elsewhere(self, unit: Unit, pod: Bound) -> Seat | None:
+        """Find another node for a pod; one that is tied to others by topology or rules does not move."""
+        tied = unit.view.tree.topology or any(leaf.topology for leaf in unit.view.tree.leaves())
+        if tied or pod.need.touchy or self._draft.neighbours.matter:
+            return None
+        layer = self._draft.room.later
+        self._draft.steps += 1
+        scores = layer.scores(pod.need, self._pool)
+        row = int(scores.argmin())
+        if scores[row] >= UNFIT:
+            return None
+        seat = Seat(Waiting(pod.facts, pod.need), row, layer.choose_devices(row, pod.need, self._pool))
+        layer.take(row, (pod.need, seat.devices))
+        return seat

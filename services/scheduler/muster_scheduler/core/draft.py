@@ -1,0 +1,181 @@
+"""A plan in the making: what is free, what every queue holds, and what was decided so far, with a way back.
+
+A step is one pod tried in one place, or one pod taken away to see what that helps. Steps are counted and not seconds,
+so that the same snapshot gives the same plan on any machine.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from muster_contracts.values import DeviceShare, Placement, PodFacts, Victim
+
+from muster_scheduler.core.accounts import Account, Accounts, Triple
+from muster_scheduler.core.amounts import total_of
+from muster_scheduler.core.groups import Bound, GroupView, Waiting
+from muster_scheduler.core.neighbours import Neighbours
+from muster_scheduler.core.reasons import Blocked
+from muster_scheduler.core.room import Room
+from muster_scheduler.core.snapshot import Snapshot
+
+Mark = tuple[tuple[int, int], int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a plan, beside the cluster: steps, the grace of a gang that is short, pods moved for one group."""
+
+    step_limit: int = 100_000
+    stale_gang_seconds: int = 60
+    consolidation_pods: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Pods of one group that are placed together or not at all: its core, or some of those beyond."""
+
+    view: GroupView
+    pods: tuple[Waiting, ...]
+    is_core: bool
+    number: int = 0
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        """Tell this item from all others."""
+        return self.view.id, self.number
+
+    @property
+    def likeness(self) -> tuple[object, ...]:
+        """Tell items that fare alike from others: what is in vain for one is in vain for all."""
+        view = self.view
+        needs = tuple(pod.need for pod in self.pods)
+        return view.queue, view.priority, view.preemptible, view.tree, needs, bool(view.staying)
+
+    @property
+    def rank(self) -> tuple[int, bool, datetime, UUID, int]:
+        """Order inside a queue: priority, what makes a group whole before what is beyond, age, id."""
+        return -self.view.priority, not self.is_core, *self.view.order, self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A place found for a pod: the row of its node and its devices."""
+
+    pod: Waiting
+    row: int
+    devices: tuple[DeviceShare, ...]
+
+
+class Draft:
+    """Everything a plan changes while it is made."""
+
+    def __init__(self, snapshot: Snapshot, limits: Limits) -> None:
+        self.snapshot = snapshot
+        self.limits = limits
+        self.terrain = snapshot.terrain
+        self.room = Room(snapshot.terrain, snapshot.idle, snapshot.releasing)
+        self.neighbours = Neighbours(snapshot)
+        self.steps = 0
+        self.placements: list[Placement] = []
+        self.nominations: list[Placement] = []
+        self.victims: list[Victim] = []
+        self.blocked: dict[UUID, Blocked] = {}
+        self.evicted: set[UUID] = set()
+        self.settled: set[UUID] = set()
+        self.done: set[tuple[UUID, int]] = set()
+        self.untried: set[UUID] = set()
+        self.seated: dict[UUID, Counter[str]] = {}
+        self.device_bytes = snapshot.terrain.least_device_bytes()
+        self._accounts: dict[str, Accounts] = {}
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the steps are used up."""
+        return self.steps >= self.limits.step_limit
+
+    def accounts(self, pool: str) -> Accounts:
+        """Return the accounts of a pool, with fair shares from what is held and wanted there."""
+        if pool not in self._accounts:
+            self._accounts[pool] = self._open_accounts(pool)
+        return self._accounts[pool]
+
+    def account(self, view: GroupView, pool: str) -> Account:
+        """Return the account a group is charged to."""
+        return self.accounts(pool).leaf(view.queue)
+
+    def amounts(self, item: Item) -> Triple:
+        """Return what the pods of an item count for their queue."""
+        return total_of((pod.need for pod in item.pods), self.device_bytes)
+
+    def mark(self, pool: str) -> Mark:
+        """Return a point to which `restore` can go back."""
+        return self.room.mark(), self.accounts(pool).mark(), self.neighbours.mark()
+
+    def restore(self, pool: str, mark: Mark) -> None:
+        """Undo everything in the room and the accounts since the mark."""
+        self.room.restore(mark[0])
+        self.accounts(pool).restore(mark[1])
+        self.neighbours.restore(mark[2])
+
+    def seat(self, item: Item, seats: list[Seat]) -> None:
+        """Note that pods of a group have been placed or nominated."""
+        counts = self.seated.setdefault(item.view.id, Counter())
+        counts.update(item.view.leaf_of(seat.pod.facts) for seat in seats)
+
+    def has_placed(self, view: GroupView) -> bool:
+        """Say whether all pods of a group that waited are placed now."""
+        placed = {place.pod_id for place in self.placements if place.pod_group_id == view.id}
+        return all(pod.facts.pod_id in placed for pod in view.waiting)
+
+    def place_of(self, view: GroupView, facts: PodFacts, row: int, devices: tuple[DeviceShare, ...]) -> Placement:
+        """Write down a place for a pod."""
+        return Placement.model_construct(
+            workload_id=view.workload_id,
+            pod_group_id=view.id,
+            pod_id=facts.pod_id,
+            namespace=facts.namespace,
+            name=facts.name,
+            resource_version=facts.resource_version,
+            node=self.terrain.nodes[row].name,
+            devices=devices,
+        )
+
+    def name_victim(self, view: GroupView, pod: Bound, rule: str, beneficiary: UUID | None) -> None:
+        """Tell a pod to go."""
+        facts = pod.facts
+        self.evicted.add(facts.pod_id)
+        self.victims.append(
+            Victim(
+                workload_id=view.workload_id,
+                pod_id=facts.pod_id,
+                namespace=facts.namespace,
+                name=facts.name,
+                beneficiary_id=beneficiary,
+                rule=rule,
+            )
+        )
+
+    def pools_of(self, view: GroupView) -> tuple[str, ...]:
+        """Return the pools a group may use, in its order; one that has a place stays in its pool."""
+        for pod in view.staying:
+            if (row := self.terrain.rows.get(pod.node)) is not None:
+                return (self.terrain.pool_names[row],)
+        return view.node_pools
+
+    def _open_accounts(self, pool: str) -> Accounts:
+        snapshot = self.snapshot
+        accounts = Accounts(pool, snapshot.queues, self.terrain.capacity(pool))
+        requests: dict[str, Triple] = {}
+        for (where, queue), (held, firm) in snapshot.holding.items():
+            if where == pool:
+                accounts.fill(accounts.leaf(queue), held, firm)
+                requests[queue] = held
+        for view in snapshot.groups:
+            accounts.leaf(view.queue)
+            if pool in self.pools_of(view):
+                wanted = total_of((pod.need for pod in view.waiting), self.device_bytes)
+                before = requests.get(view.queue, (0, 0, 0))
+                requests[view.queue] = (before[0] + wanted[0], before[1] + wanted[1], before[2] + wanted[2])
+        accounts.divide(requests)
+        return accounts

@@ -1,0 +1,229 @@
+"""Finding the dominant reason of every group that is left, in the order in which they would be asked.
+
+Rules come before room: a quota or a limit that forbids a group is the reason even in an empty cluster. Then whether any
+node would ever take it, whether one has room, and last what its project could still claim.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import numpy as np
+
+from muster_scheduler.core.accounts import Account, exceeds, involved_in, over_firm_quota, over_limit
+from muster_scheduler.core.allocate import Failed
+from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.need import Need
+from muster_scheduler.core.reasons import Cause, amount_of, gpus
+from muster_scheduler.core.room import UNFIT
+
+WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."
+
+
+def explain(draft: Draft, left: Failed) -> None:
+    """Write a reason for every group with pods that found no place."""
+    known: dict[tuple[object, ...], Cause] = {}
+    for place, (item, pool) in enumerate(left, start=1):
+        view = item.view
+        if view.id in draft.blocked or view.id in draft.settled:
+            continue
+        if view.id in draft.untried:
+            draft.blocked[view.id] = _budget(draft).of(view, place)
+            continue
+        key = (pool, item.likeness)
+        if key not in known:
+            known[key] = next(_Inquiry(draft, item, pool).causes())
+        draft.blocked[view.id] = known[key].of(view, place)
+    for view in draft.snapshot.groups:
+        if view.id in draft.settled and not draft.has_placed(view):
+            draft.blocked[view.id] = _nominated(draft, view.id).of(view, 1)
+
+
+def _budget(draft: Draft) -> Cause:
+    limit = draft.limits.step_limit
+    return Cause(
+        "BudgetExhausted",
+        f"was not considered: the plan stopped after {limit} steps before its turn came.",
+        "It is considered again in the next plan.",
+        {"step_limit": limit},
+    )
+
+
+def _nominated(draft: Draft, group_id: UUID) -> Cause:
+    places = [one for one in draft.nominations if one.pod_group_id == group_id]
+    pods = len(places) or len(draft.snapshot.nominations.get(group_id, ()))
+    return Cause(
+        "RoomIsBeingMade",
+        f"has {pods} places promised to it; it starts when the pods that are there have gone.",
+        "Nothing has to be done: evicted pods are given their grace period to end.",
+        {"places": pods},
+    )
+
+
+class _Inquiry:
+    """One item and the pool it failed in."""
+
+    def __init__(self, draft: Draft, item: Item, pool: str) -> None:
+        self._draft, self._item, self._pool = draft, item, pool
+        self._leaf = draft.account(item.view, pool)
+        self._amounts = draft.amounts(item)
+        self._layer = draft.room.now
+        self._need = max((pod.need for pod in item.pods), key=_size)
+        self._open = draft.terrain.in_pool(pool) & draft.terrain.open
+
+    def causes(self) -> Iterator[Cause]:
+        """Offer causes, the dominant one first; the last always holds."""
+        yield from self._by_pool()
+        yield from self._by_rule()
+        yield from self._by_node()
+        yield from self._by_share()
+        yield self._gang()
+
+    def _by_pool(self) -> Iterator[Cause]:
+        nodes = int(self._draft.terrain.in_pool(self._pool).sum())
+        if not self._open.any():
+            yield Cause(
+                "NodePoolUnschedulable",
+                f"waits for node pool {self._pool}, of whose {nodes} nodes none is ready and takes pods.",
+                "Make a node of the pool ready, or name another pool.",
+                {"nodes": nodes},
+            )
+
+    def _by_rule(self) -> Iterator[Cause]:
+        if (account := over_limit(self._leaf, self._amounts)) is not None:
+            yield self._against(account, account.limit, account.allocated, "OverLimit")
+        if not self._item.view.preemptible and (account := over_firm_quota(self._leaf, self._amounts)) is not None:
+            yield self._against(account, account.deserved, account.firm, "QuotaExceededNonPreemptible")
+
+    def _against(self, account: Account, bounds: tuple[int | None, ...], held: list[int], code: str) -> Cause:
+        involved = involved_in(self._amounts)
+        r = next(r for r in involved if exceeds([held[i] + self._amounts[i] for i in range(3)], bounds, [r]))
+        most = bounds[r] or 0
+        wanted, has, bound = (amount_of(r, value) for value in (self._amounts[r], held[r], most))
+        if code == "OverLimit":
+            sentence = f"needs {wanted}; {account.queue.name} holds {has} and is limited to {bound}."
+            remedy = f"Raise the limit of {account.queue.name}, or end workloads of it."
+        else:
+            sentence = (
+                f"cannot be preempted and needs {wanted}; {account.queue.name} has a quota of {bound}, "
+                f"of which such workloads hold {has}."
+            )
+            remedy = f"Submit it as preemptible, or raise the quota of {account.queue.name}."
+        return Cause(code, sentence, remedy, {"needed": self._amounts[r], "held": held[r], "bound": most})
+
+    def _by_node(self) -> Iterator[Cause]:
+        terrain, need = self._draft.terrain, self._need
+        admitted = terrain.admits(need) & self._open
+        if not admitted.any():
+            total, ready = len(terrain), int(self._open.sum())
+            yield Cause(
+                "NodesUnsuitable",
+                f"is taken by none of {total} nodes: {ready} are ready; labels or taints exclude it.",
+                "Change its node selector or tolerations, or make a suitable node ready.",
+                {"nodes": total, "ready": ready},
+            )
+            return
+        if (self._layer.scores(need, self._pool) < UNFIT).any():
+            return
+        rows = np.flatnonzero(admitted)
+        yield from self._fragmented(need, rows)
+        yield from self._too_small(need, rows)
+
+    def _fragmented(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
+        if not need.devices or need.device_bytes:
+            return
+        wanted = need.devices * need.portion
+        free = self._layer.free.devices[rows]
+        usable = np.where(free >= need.portion, need.portion if not need.whole else free, 0).sum(axis=1)
+        together, best = int(free.sum()), int(usable.max())
+        could = bool((self._draft.terrain.devices[rows] >= need.devices).any())
+        if best < wanted <= together and could:
+            yield Cause(
+                "FragmentedGPUs",
+                f"needs {gpus(wanted)} on one node; {gpus(together)} are free, but at most {gpus(best)} on one.",
+                "It starts when a node has enough in one piece: pods that may not be moved are in the way.",
+                {"needed": wanted // 1_000_000 or 1, "free": together // 1_000_000, "best": best // 1_000_000},
+            )
+
+    def _too_small(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
+        if self._share_is_why():
+            return
+        free = self._layer.free
+        portions = self._draft.terrain.portions(need)[rows][:, None]
+        devices = (free.devices[rows] >= portions).sum(axis=1) if free.devices.shape[1] else np.zeros(len(rows), int)
+        for resource, wanted, has in (
+            (0, need.devices, devices),
+            (1, need.cpu_milli, free.cpu[rows]),
+            (2, need.memory_bytes, free.memory[rows]),
+        ):
+            best = int(has.max())
+            if wanted > best:
+                unit = 1_000_000 if resource == 0 else 1
+                needs, most = amount_of(resource, wanted * unit), amount_of(resource, max(0, best) * unit)
+                if resource == 0 and not need.whole:
+                    needs, most = f"{wanted} GPUs in part", f"{best}"
+                yield Cause(
+                    "NoFittingNode",
+                    f"needs {needs} on one node; the best has {most} free.",
+                    WHEN_RELEASED,
+                    {"needed": wanted, "best": max(0, best)},
+                )
+        yield Cause(
+            "NoFittingNode",
+            f"finds no node with all of {_whole(need)} free at once.",
+            WHEN_RELEASED,
+            {"needed": need.devices, "cpu_milli": need.cpu_milli},
+        )
+
+    def _share_is_why(self) -> bool:
+        """Say whether the project has what is its due, and the pool would be large enough."""
+        leaf, amounts = self._leaf, self._amounts
+        involved = involved_in(amounts)
+        after = [leaf.allocated[r] + amounts[r] for r in range(3)]
+        capacity = self._draft.accounts(self._pool).capacity
+        mine = all(leaf.deserved[r] is None for r in range(3))
+        return not mine and exceeds(after, leaf.fair, involved) and not exceeds(amounts, capacity, involved)
+
+    def _by_share(self) -> Iterator[Cause]:
+        if not self._share_is_why() or (self._layer.scores(self._need, self._pool) < UNFIT).any():
+            return
+        leaf, amounts = self._leaf, self._amounts
+        r = next(r for r in involved_in(amounts) if leaf.allocated[r] + amounts[r] > leaf.fair[r])
+        wanted, has, share = (amount_of(r, value) for value in (amounts[r], leaf.allocated[r], leaf.fair[r]))
+        yield Cause(
+            "FairShareExceeded",
+            f"needs {wanted}; {leaf.queue.name} holds {has} of its fair share of {share}, and nothing is free.",
+            f"It starts when capacity is free that nobody with a better claim wants. {self._holders(r)}",
+            {"needed": amounts[r], "held": leaf.allocated[r], "fair_share": leaf.fair[r]},
+        )
+
+    def _holders(self, resource: int) -> str:
+        """Name who holds the most."""
+        accounts = [account for account in self._draft.accounts(self._pool).by_key.values() if not account.children]
+        most = max(accounts, key=lambda account: (account.allocated[resource], -account.queue.age))
+        return f"Most is held by {most.queue.name}: {amount_of(resource, most.allocated[resource])}."
+
+    def _gang(self) -> Cause:
+        need, members = self._need, len(self._item.pods)
+        room = self._layer.counts(need, self._pool)
+        free = int(self._layer.free.devices[self._open].sum())
+        if need.devices:
+            wanted = members * need.devices * (need.portion if not need.device_bytes else 1_000_000)
+            detail = f"{gpus(wanted)} in pieces of {gpus(need.devices * need.portion)}; {gpus(free)} are free"
+        else:
+            wanted, detail = 0, f"{_whole(need)} for each"
+        fitting = min(members, int(room.sum()))
+        return Cause(
+            "GangDoesNotFit",
+            f"needs room for {members} pods at once: {detail}. {fitting} of them would fit.",
+            WHEN_RELEASED,
+            {"members": members, "needed": wanted // 1_000_000, "free": free // 1_000_000, "fitting": fitting},
+        )
+
+
+def _size(need: Need) -> tuple[int, int, int]:
+    return need.devices, need.cpu_milli, need.memory_bytes
+
+
+def _whole(need: Need) -> str:
+    amounts = [gpus(need.devices * need.portion)] if need.devices else []
+    return ", ".join([*amounts, amount_of(1, need.cpu_milli), amount_of(2, need.memory_bytes)])

@@ -1,0 +1,122 @@
+"""A pod group as the planner sees it: who waits, who has a place, and how many of them must run together.
+
+Views are frozen and kept from plan to plan; only groups that changed are looked at again. A pod is *releasing* when it
+was told to go and is still there: it holds its node, but counts neither for its gang nor for its queue.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from uuid import UUID
+
+from muster_contracts.values import DeviceShare, PodFacts
+
+from muster_scheduler.core.gang import Part, pick_core
+from muster_scheduler.core.need import Need
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pod that wants a place."""
+
+    facts: PodFacts
+    need: Need
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A pod that has a place, or the promise of one. Only our own may be told to go."""
+
+    facts: PodFacts
+    need: Need
+    node: str
+    devices: tuple[DeviceShare, ...]
+    releasing: bool
+    ours: bool
+
+    @property
+    def use(self) -> tuple[Need, tuple[DeviceShare, ...]]:
+        """What it holds of its node."""
+        return self.need, self.devices
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """One pod group. `finished` counts succeeded pods by leaf; they count for the gang and hold nothing."""
+
+    id: UUID
+    workload_id: UUID
+    name: str
+    queue: str
+    priority: int
+    preemptible: bool
+    node_pools: tuple[str, ...]
+    min_members: int
+    tree: Part
+    created_at: datetime
+    started_at: datetime | None
+    shrunk_at: datetime | None
+    waiting: tuple[Waiting, ...]
+    bound: tuple[Bound, ...]
+    finished: Mapping[str, int]
+
+    @cached_property
+    def staying(self) -> tuple[Bound, ...]:
+        """The pods that have a place and keep it."""
+        return tuple(pod for pod in self.bound if not pod.releasing)
+
+    @cached_property
+    def held(self) -> Mapping[str, int]:
+        """How many pods count for the gang, by leaf."""
+        return Counter(self.finished) + Counter(self.leaf_of(pod.facts) for pod in self.staying)
+
+    @property
+    def order(self) -> tuple[datetime, UUID]:
+        """Older groups first, then by id."""
+        return self.created_at, self.id
+
+    def leaf_of(self, facts: PodFacts) -> str:
+        """Return the part a pod belongs to."""
+        return facts.sub_group if self.tree.parts else ""
+
+    def is_whole(self, held: Mapping[str, int]) -> bool:
+        """Say whether so many pods, by leaf, are enough."""
+        return sum(held.values()) >= self.min_members and self.tree.is_whole(held)
+
+    @cached_property
+    def is_short(self) -> bool:
+        """Whether it runs without being whole."""
+        return bool(self.staying) and not self.is_whole(self.held)
+
+    @cached_property
+    def core(self) -> tuple[Waiting, ...] | None:
+        """The pods that must be placed at once for the group to be whole; None if there are too few."""
+        by_leaf: dict[str, list[Waiting]] = {}
+        for pod in self.waiting:
+            by_leaf.setdefault(self.leaf_of(pod.facts), []).append(pod)
+        core = pick_core(self.tree, self.held, by_leaf)
+        return None if core is None else self._filled_up(core)
+
+    def _filled_up(self, core: Sequence[Waiting]) -> tuple[Waiting, ...] | None:
+        """Add pods until the minimum of the whole group is met, too."""
+        chosen = {pod.facts.pod_id for pod in core}
+        others = [pod for pod in self.waiting if pod.facts.pod_id not in chosen]
+        more = max(0, self.min_members - sum(self.held.values()) - len(core))
+        return (*core, *others[:more]) if more <= len(others) else None
+
+    @property
+    def extras(self) -> list[tuple[Waiting, ...]]:
+        """The pods beyond the core: first what makes another part whole, then one by one."""
+        chosen = {pod.facts.pod_id for pod in self.core or ()}
+        held = Counter(self.held) + Counter(self.leaf_of(pod.facts) for pod in self.core or ())
+        batches: list[tuple[Waiting, ...]] = []
+        for leaf in self.tree.leaves():
+            pods = [p for p in self.waiting if p.facts.pod_id not in chosen and self.leaf_of(p.facts) == leaf.name]
+            missing = max(0, leaf.minimum - held[leaf.name]) if self.tree.parts else 0
+            if missing > len(pods):
+                continue
+            batches += [tuple(pods[:missing])] if missing else []
+            batches += [(pod,) for pod in pods[missing:]]
+        return batches

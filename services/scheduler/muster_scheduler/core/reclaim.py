@@ -1,0 +1,116 @@
+"""Taking back what others borrowed: between projects, between departments, never by priority.
+
+Who asks must stay within its fair share, at every level of the tree. A unit may be taken from a queue that, before it
+goes, is above its fair share; or above its quota, if who asks stays within its own. Both are compared where their
+branches of the tree part. Below that, a project within its quota is spared while a sibling is above its own. Among
+those that fair share decides, who asks may not end up more satisfied than those it took from.
+"""
+
+from collections.abc import Iterator
+
+from muster_scheduler.core.accounts import Account, Triple, exceeds, involved_in, over_firm_quota, saturation
+from muster_scheduler.core.disrupt import Disruption
+from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.victims import Unit, Victims
+
+
+def reclaim(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
+    """Make room for an item at the expense of queues that hold more than is theirs; say whether it was possible."""
+    leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
+    if not may_reclaim(leaf, amounts) or (not item.view.preemptible and over_firm_quota(leaf, amounts)):
+        return False
+
+    def admits(lost: list[Unit]) -> bool:
+        return _is_fair(draft, pool, leaf, amounts, lost)
+
+    candidates = _candidates(leaf, amounts, victims)
+    return Disruption(draft, item, pool).make_room(candidates, admits, "reclaim")
+
+
+def may_reclaim(leaf: Account, amounts: Triple) -> bool:
+    """Say whether a queue would stay within its fair share. Higher levels are judged when it is known who goes."""
+    after = tuple(held + more for held, more in zip(leaf.allocated, amounts, strict=True))
+    return not exceeds(after, leaf.fair, involved_in(amounts))
+
+
+def _candidates(leaf: Account, amounts: Triple, victims: Victims) -> Iterator[Unit]:
+    """Return units of queues that hold more than is theirs, in the order in which they should go."""
+    involved = involved_in(amounts)
+    lenders = []
+    for account in victims.accounts():
+        if account is leaf:
+            continue
+        theirs = parting(leaf, account)[1]
+        if exceeds(theirs.allocated, theirs.fair, involved) or exceeds(theirs.allocated, theirs.deserved, involved):
+            lenders.append(account)
+    for unit in victims.most_over_share(lenders):
+        if not victims.is_protected(unit, reclaim=True):
+            yield unit
+
+
+def parting(ours: Account, theirs: Account) -> tuple[Account, Account]:
+    """Return the siblings under which two queues lie, one on each side, where their branches part."""
+    up, down = list(ours.chain())[::-1], list(theirs.chain())[::-1]
+    level = 0
+    while level < min(len(up), len(down)) - 1 and up[level] is down[level]:
+        level += 1
+    return up[level], down[level]
+
+
+def _is_fair(draft: Draft, pool: str, leaf: Account, amounts: Triple, lost: list[Unit]) -> bool:
+    """Judge the final set of those who go; the accounts are as they will be."""
+    involved = involved_in(amounts)
+    if any(exceeds(account.allocated, account.fair, involved) for account in leaf.chain()):
+        return False
+    before = _Before(draft, pool, lost)
+    return all(before.may_take(leaf, unit, involved) for unit in lost)
+
+
+class _Before:
+    """What queues held before each of the lost units went, one after the other."""
+
+    def __init__(self, draft: Draft, pool: str, lost: list[Unit]) -> None:
+        self._draft, self._pool = draft, pool
+        self._more: dict[Account, list[int]] = {}
+        for unit in lost:
+            self._shift(unit, 1)
+
+    def may_take(self, leaf: Account, unit: Unit, involved: tuple[int, ...]) -> bool:
+        """Say whether the next unit may go, and let it."""
+        account = self._draft.account(unit.view, self._pool)
+        ours, theirs = parting(leaf, account)
+        useful = tuple(r for r in involved if unit.amounts[r] > 0)
+        held = self._held(theirs)
+        above_share = exceeds(held, theirs.fair, useful)
+        in_quota = not exceeds(ours.allocated, ours.deserved, involved)
+        entitled = in_quota and exceeds(held, theirs.deserved, useful)
+        spared = any(self._is_spared(below, useful) for below in _below(account, theirs))
+        self._shift(unit, -1)
+        if spared or not (above_share or entitled):
+            return False
+        return entitled or saturation(ours.allocated, ours.fair, useful) <= saturation(
+            self._held(theirs), theirs.fair, useful
+        )
+
+    def _is_spared(self, account: Account, useful: tuple[int, ...]) -> bool:
+        """Say whether a queue below the parting is within its quota while a sibling is not."""
+        if exceeds(self._held(account), account.deserved, useful) or account.parent is None:
+            return False
+        return any(exceeds(self._held(sibling), sibling.deserved, useful) for sibling in account.parent.children)
+
+    def _held(self, account: Account) -> tuple[int, int, int]:
+        more, held = self._more.get(account, (0, 0, 0)), account.allocated
+        return held[0] + more[0], held[1] + more[1], held[2] + more[2]
+
+    def _shift(self, unit: Unit, sign: int) -> None:
+        for account in self._draft.account(unit.view, self._pool).chain():
+            more = self._more.setdefault(account, [0, 0, 0])
+            for r in range(3):
+                more[r] += sign * unit.amounts[r]
+
+
+def _below(account: Account, top: Account) -> Iterator[Account]:
+    for above in account.chain():
+        if above is top:
+            return
+        yield above

@@ -1,0 +1,110 @@
+"""Who could be told to go, in units: single pods that a gang can spare, and last the pods that only go together.
+
+The newest of the lowest priority comes first. Pods of other schedulers, pods already on their way and groups inside
+their minimum run time are left alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from muster_scheduler.core.accounts import Account, Triple, rank
+from muster_scheduler.core.amounts import total_of
+from muster_scheduler.core.draft import Draft
+from muster_scheduler.core.gang import split_surplus
+from muster_scheduler.core.groups import Bound, GroupView
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """Pods of one group that go together."""
+
+    view: GroupView
+    pods: tuple[Bound, ...]
+    amounts: Triple
+
+
+class Victims:
+    """The units of one pool, by queue, worked out when first asked for."""
+
+    def __init__(self, draft: Draft, pool: str) -> None:
+        self._draft, self._pool = draft, pool
+        self._by_account: dict[Account, list[Unit]] = {}
+        views = [view for view in draft.snapshot.views.values() if view.preemptible and self._is_here(view)]
+        views.sort(key=lambda view: view.order, reverse=True)
+        views.sort(key=lambda view: view.priority)
+        for view in views:
+            units = list(self._units(view))
+            self._by_account.setdefault(draft.account(view, pool), []).extend(units)
+
+    def of(self, account: Account) -> list[Unit]:
+        """Return the units of one project, who goes first first."""
+        units = [unit for unit in self._by_account.get(account, []) if self._stays(unit)]
+        self._by_account[account] = units
+        return units
+
+    def accounts(self) -> list[Account]:
+        """Return the projects that have any."""
+        return [account for account in self._by_account if self._by_account[account]]
+
+    def is_protected(self, unit: Unit, *, reclaim: bool) -> bool:
+        """Say whether a unit is still inside the minimum run time that its project, or a department, grants."""
+        started, now = unit.view.started_at, self._draft.snapshot.now
+        queues = [account.queue for account in self._draft.account(unit.view, self._pool).chain()]
+        times = [queue.reclaim_minimum_seconds if reclaim else queue.preempt_minimum_seconds for queue in queues]
+        granted = next((seconds for seconds in times if seconds), 0)
+        return bool(granted and started and now and now < started + timedelta(seconds=granted))
+
+    def most_over_share(self, accounts: Iterable[Account]) -> Iterator[Unit]:
+        """Hand out units of these projects, always from the queue that then holds the most above its share."""
+        left = {account: iter(self.of(account)) for account in accounts}
+        heads = {account: unit for account, units in left.items() if (unit := next(units, None)) is not None}
+        taken: dict[Account, Triple] = {}
+        while heads:
+            account = _most_over(heads, taken)
+            unit = heads[account]
+            yield unit
+            for above in account.chain():
+                before = taken.get(above, (0, 0, 0))
+                taken[above] = (
+                    before[0] + unit.amounts[0],
+                    before[1] + unit.amounts[1],
+                    before[2] + unit.amounts[2],
+                )
+            if (following := next(left[account], None)) is None:
+                del heads[account]
+            else:
+                heads[account] = following
+
+    def _is_here(self, view: GroupView) -> bool:
+        return bool(view.staying) and self._draft.pools_of(view) == (self._pool,)
+
+    def _stays(self, unit: Unit) -> bool:
+        return all(pod.facts.pod_id not in self._draft.evicted for pod in unit.pods)
+
+    def _units(self, view: GroupView) -> Iterator[Unit]:
+        if not all(pod.ours for pod in view.staying):
+            return
+        standing = Counter(view.finished) + self._draft.seated.get(view.id, Counter())
+        going = reversed(view.staying)
+        leaf_of = lambda pod: view.leaf_of(pod.facts)  # noqa: E731
+        for pods in split_surplus(view.tree, view.min_members, going, leaf_of, standing):
+            yield Unit(view, pods, total_of((pod.need for pod in pods), self._draft.device_bytes))
+
+
+def _most_over(heads: dict[Account, Unit], taken: dict[Account, Triple]) -> Account:
+    """Walk down from the top, at every level to the child that holds the most above its share."""
+    level = sorted({list(account.chain())[-1] for account in heads}, key=lambda one: one.queue.age)
+    alive = {above for account in heads for above in account.chain()}
+    while True:
+        chosen = max(level, key=lambda account: (_over(account, taken), account.queue.age, account.queue.key))
+        if chosen in heads:
+            return chosen
+        level = [child for child in chosen.children if child in alive]
+
+
+def _over(account: Account, taken: dict[Account, Triple]) -> tuple[int, ...]:
+    gone = taken.get(account, (0, 0, 0))
+    held = (account.allocated[0] - gone[0], account.allocated[1] - gone[1], account.allocated[2] - gone[2])
+    return rank(account, (0, 0, 0), held)
