@@ -265,6 +265,32 @@ def test_sub_groups_say_how_many_pods_are_enough() -> None:
     assert case_with(jobs=[some]).steps[0].jobs[0].min_members == 1
 
 
+def test_a_count_stands_for_many_and_its_tasks_go_round_the_nodes() -> None:
+    case = case_with(
+        nodes=[{"name": "node", "count": 2, "gpus": 4}],
+        jobs=[{**running("job", node="node", count=2), "count": 3}],
+        expect={"jobs": {"job": {"status": "Running"}, "job-1": {"status": "Running"}}},
+    )
+    jobs = case.steps[0].jobs
+    assert [node.name for node in case.nodes] == ["node-0", "node-1"]
+    assert [job.name for job in jobs] == ["job-0", "job-1", "job-2"]
+    assert [task.node for job in jobs for task in job.tasks] == ["node-0", "node-1"] * 3
+    assert play(case, following()).passed
+
+
+def test_an_expectation_of_a_family_counts_all_of_it() -> None:
+    family = [{"name": "job", "queue": "team", "count": 2, "tasks": [{}]}]
+    case = case_with(jobs=family, expect={"jobs": {"job": {"running_at_least": 2}}})
+    script = following(plan_of(placed("job-0", devices=[])))
+    assert play(case, script).differences == ("job should have at least 2 pods running, and has 1.",)
+
+
+def test_a_family_leaves_together() -> None:
+    family = [{"name": "job", "queue": "team", "count": 2, "tasks": [{}]}]
+    case = case_with(jobs=family, expect={}, steps=[{"delete": ["job"], "jobs": [running("job")], "expect": {}}])
+    assert play(case, following()).passed
+
+
 # ---------------------------------------------------------------- whole files
 
 

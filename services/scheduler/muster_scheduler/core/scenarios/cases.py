@@ -106,9 +106,10 @@ class TaskCase:
 
 @dataclass(frozen=True, slots=True)
 class JobCase:
-    """A gang of equal tasks. `age_seconds` before the moment it appears."""
+    """A gang of equal tasks. `age_seconds` before the moment it appears; copies of one entry are a family."""
 
     name: str
+    family: str
     queue: str
     namespace: str
     priority: int

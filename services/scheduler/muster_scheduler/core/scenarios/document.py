@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from muster_contracts.values import WHOLE_GPU
 
-UNLIMITED = "unlimited"
+UNLIMITED = ("unlimited", -1)
 MOST = 10**15
 """A petabyte, and more than any cluster has of anything else; beyond it a number is a mistake."""
 
@@ -63,13 +63,13 @@ class Part:
     content: Mapping[str, Any]
     place: Place
     read: set[str] = field(default_factory=set)
-    below: list["Part"] = field(default_factory=list)
+    below: dict[str, "Part"] = field(default_factory=dict)  # by path, so that a part read twice is one
 
     def take_unread(self) -> list[str]:
         """Return the paths of the fields, here and below, that were not read; they count as read then."""
         mine = [self.place.below(name).path for name in self.content if name not in self.read]
         self.read.update(self.content)
-        return mine + [path for part in self.below for path in part.take_unread()]
+        return mine + [path for part in self.below.values() for path in part.take_unread()]
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""
@@ -120,8 +120,8 @@ class Part:
         return self.amount(name, default, unit=WHOLE_GPU)
 
     def limit(self, name: str, *, unit: int = 1, default: int | None = None) -> int | None:
-        """Read an amount, or the word "unlimited", which is None."""
-        if self.content.get(name) == UNLIMITED:
+        """Read an amount, or the word "unlimited" (or -1), which is None."""
+        if self.content.get(name) in UNLIMITED:
             self.read.add(name)
             return None
         if not self.has(name):
@@ -164,9 +164,7 @@ class Part:
     def _part(self, value: Any, place: Place) -> "Part":
         if not isinstance(value, dict):
             place.refuse(f"It should be an object, not {_shown(value)}.")
-        part = Part(value, place)
-        self.below.append(part)
-        return part
+        return self.below.setdefault(place.path, Part(value, place))
 
     def _take(self, name: str, default: Any) -> Any:
         self.read.add(name)

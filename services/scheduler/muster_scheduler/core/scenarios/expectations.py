@@ -42,7 +42,9 @@ def _tasks(expectation: Expectation, world: World) -> Iterator[str]:
 
 
 def _tasks_of(job: str, world: World) -> list[Task]:
-    return sorted((task for task in world.tasks.values() if task.job.name == job), key=lambda task: task.index)
+    """Return the tasks of a job, or of a family of jobs."""
+    tasks = [task for task in world.tasks.values() if job in {task.job.name, task.job.family}]
+    return sorted(tasks, key=lambda task: (task.job.name, task.index))
 
 
 def _standing(task: Task, expected: Expected) -> Iterator[str]:

@@ -6,7 +6,7 @@ read as they are. Fields nobody knows are passed over with a remark, except unde
 be checked must not pass.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from muster_contracts.values import WHOLE_GPU
@@ -27,8 +27,9 @@ from muster_scheduler.core.scenarios.cases import (
     TaskState,
     TopologyCase,
 )
+from muster_scheduler.core.scenarios.copies import job_copies, node_copies
 from muster_scheduler.core.scenarios.devices import Devices
-from muster_scheduler.core.scenarios.document import Part, Place
+from muster_scheduler.core.scenarios.document import MOST, Part, Place
 from muster_scheduler.core.scenarios.facts import gpu_request
 
 CPU_SCALE = 1000
@@ -56,6 +57,8 @@ STATES = {
 }
 """A task that waits for victims begins anew; one that is being bound will run."""
 
+EXPECTED_STATES = {state.value: state for state in TaskState} | {"Bound": TaskState.BINDING}
+
 
 def read_cases(document: Part) -> list[Case]:
     """Return the cases of a file. Raises Unreadable with file, case and field."""
@@ -73,15 +76,16 @@ def _case(part: Part, number: int) -> Case:
     part.place = Place(part.place.file, case_id)
     part.skip(*FOR_PEOPLE)
     queues = _queues(part)
+    families = {one.text("name"): one.whole("count", least=1) for one in part.parts("nodes") if one.has("count")}
     case = Case(
         id=case_id,
         mode=Mode(part.one_of("mode", [mode.value for mode in Mode], Mode.SETTLED)),
         action=part.text("action", ""),
         seconds_between_rounds=part.amount("delay_between_rounds_s", MILLION, unit=MILLION) / MILLION,
-        nodes=tuple(_node(one) for one in part.parts("nodes")),
+        nodes=tuple(node for one in part.parts("nodes") for node in node_copies(_node(one), _count(one, "count"))),
         queues=queues,
         topologies=tuple(_topology(one) for one in part.parts("topologies")),
-        steps=tuple(_steps(part, {queue.name for queue in queues})),
+        steps=tuple(_steps(part, {queue.name for queue in queues}, families)),
     )
     _refuse_doubles([node.name for node in case.nodes], part, "nodes", "nodes")
     _check_places(case, part)
@@ -147,7 +151,7 @@ def _queue(part: Part, *, is_department: bool, home: str) -> QueueCase:
     return QueueCase(
         name=part.text("name"),
         parent=part.text("parent", home),
-        priority=part.whole("priority", 0),
+        priority=part.whole("priority", 0, least=-MOST),
         deserved_gpu_millionths=deserved,
         max_gpu_millionths=part.limit("max_allowed_gpus", unit=WHOLE_GPU) or None,
         gpu_weight=_weight(part, deserved if is_department else WHOLE_GPU),
@@ -185,43 +189,50 @@ def _above(name: str, parents: dict[str, str]) -> list[str]:
 # ---------------------------------------------------------------- steps and jobs
 
 
-def _steps(part: Part, queues: set[str]) -> Iterable[Step]:
+def _steps(part: Part, queues: set[str], families: Mapping[str, int]) -> Iterable[Step]:
     """Read the case as its first step, then the steps that follow it."""
-    names: set[str] = set()
+    names: dict[str, str] = {}
     for step in (part, *part.parts("steps")):
-        jobs = _jobs(step, queues)
+        jobs = _jobs(step, queues, families)
         leaving = step.texts("delete") if step is not part else ()
         _check_jobs(step, jobs, leaving, names)
         yield Step(
             jobs=jobs,
             leaving=leaving,
-            expectation=_expectation(step.part("expect"), names),
+            expectation=_expectation(step.part("expect"), {*names, *names.values()}),
             rounds_until_match=step.whole("rounds_until_match", 1),
             rounds_after_match=step.whole("rounds_after_match", 0),
         )
 
 
-def _check_jobs(step: Part, jobs: Iterable[JobCase], leaving: Iterable[str], names: set[str]) -> None:
-    """Follow which jobs there are, and refuse what leaves or comes at the wrong time."""
+def _check_jobs(step: Part, jobs: Iterable[JobCase], leaving: Iterable[str], names: dict[str, str]) -> None:
+    """Follow which jobs there are, and of which family; refuse what leaves or comes at the wrong time."""
     for name in leaving:
-        if name not in names:
+        gone = [one for one, family in names.items() if name in {one, family}]
+        if not gone:
             step.refuse("delete", f"There is no job {name}.")
-        names.remove(name)
+        for one in gone:
+            del names[one]
     for job in jobs:
         if job.name in names:
             step.refuse("jobs", f"Two jobs have the name {job.name}.")
-        names.add(job.name)
+        names[job.name] = job.family
 
 
-def _jobs(step: Part, queues: set[str]) -> tuple[JobCase, ...]:
+def _jobs(step: Part, queues: set[str], families: Mapping[str, int]) -> tuple[JobCase, ...]:
     """Read the jobs, higher priority first; the earlier of them is a minute older than the next."""
     parts = sorted(step.parts("jobs"), key=lambda part: -_priority(part))
-    return tuple(_job(part, queues, (len(parts) - index) * MINUTE_SECONDS) for index, part in enumerate(parts))
+    ages = [(len(parts) - index) * MINUTE_SECONDS for index in range(len(parts))]
+    return tuple(
+        copy
+        for part, age_seconds in zip(parts, ages, strict=True)
+        for copy in job_copies(_job(part, queues, age_seconds), _count(part, "count"), families)
+    )
 
 
 def _priority(part: Part) -> int:
     named = part.text("priority_class", "")
-    return part.whole("priority", PRIORITIES.get(named, PRIORITY))
+    return part.whole("priority", PRIORITIES.get(named, PRIORITY), least=-MOST)
 
 
 def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
@@ -231,10 +242,11 @@ def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
         part.refuse("queue", f"There is no queue {queue}.")
     priority = _priority(part)
     tasks = tuple(task for one in part.parts("tasks") for task in _tasks(one))
-    root = _sub_group(part.part("sub_groups")) if part.has("sub_groups") else None
+    root = _root(part) if part.has("sub_groups") else None
     memory_mib = part.whole("gpu_memory_per_task", 0)
     return JobCase(
         name=part.text("name"),
+        family=part.text("name"),
         queue=queue,
         namespace=part.text("namespace", ""),
         priority=priority,
@@ -264,6 +276,13 @@ def _min_members(part: Part, root: SubGroupCase | None, tasks: int) -> int:
         part.skip("min_available")
         return root.fewest if root else tasks
     return part.whole("min_available", tasks)
+
+
+def _root(part: Part) -> SubGroupCase:
+    """Read the tree of sub-groups: its root, or the list of what is below the root."""
+    if isinstance(part.content["sub_groups"], list):
+        return SubGroupCase("root", parts=tuple(_sub_group(one) for one in part.parts("sub_groups")))
+    return _sub_group(part.part("sub_groups"))
 
 
 def _sub_group(part: Part) -> SubGroupCase:
@@ -319,9 +338,9 @@ def _expectation(part: Part, jobs: set[str]) -> Expectation:
 def _expected(part: Part) -> Expected:
     checks_groups = part.flag("check_gpu_group", default=False)
     groups = part.texts("gpu_groups")
-    status = part.one_of("status", [state.value for state in TaskState]) if part.has("status") else None
+    status = part.one_of("status", list(EXPECTED_STATES)) if part.has("status") else None
     return Expected(
-        status=TaskState(status) if status else None,
+        status=EXPECTED_STATES[status] if status else None,
         node=part.text("node") if part.has("node") else None,
         gpu_millionths=part.gpus("gpus_requested_total") if part.has("gpus_requested_total") else None,
         cpu_milli=_count(part, "cpu_milli_total"),

@@ -96,10 +96,11 @@ class World:
 
     def leave(self, names: Iterable[str]) -> None:
         """Delete jobs whose pods are gone at once."""
-        for name in names:
-            leaving = [task for task in self.tasks.values() if task.job.name == name]
-            for task in leaving:
-                self._forget(task)
+        named = set(names)
+        leaving = [task for task in self.tasks.values() if named & {task.job.name, task.job.family}]
+        for task in leaving:
+            self._forget(task)
+        for name in dict.fromkeys(task.job.name for task in leaving):
             self._tell(e.WorkloadGone(workload_id=facts.id_of("workload", name), end_seen=True))
 
     def delete_jobs(self) -> None:
