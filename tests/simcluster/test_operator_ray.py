@@ -5,6 +5,7 @@ import re
 import pytest
 
 CLUSTER, JOB, SERVICE = "rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io"
+CRON_JOB = "raycronjobs.ray.io"
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def cluster_spec(replicas=2, image="ray:2", **more):
 def create(world, kind, name, spec, **annotations):
     metadata = {"name": name, "namespace": "demo"}
     metadata["annotations"] = {f"sim.{key.replace('_', '-')}": value for key, value in annotations.items()}
-    kinds = {CLUSTER: "RayCluster", JOB: "RayJob", SERVICE: "RayService"}
+    kinds = {CLUSTER: "RayCluster", JOB: "RayJob", SERVICE: "RayService", CRON_JOB: "RayCronJob"}
     return world.client.create(
         kind, {"apiVersion": "ray.io/v1", "kind": kinds[kind], "metadata": metadata, "spec": spec}
     )
@@ -231,6 +232,20 @@ async def test_a_service_that_grows_keeps_its_cluster(world):
     world.change_spec(SERVICE, "s", lambda spec: spec.update(suspend=True))
     await world.advance(20)
     assert (world.pods(), world.conditions(SERVICE, "s")["Suspended"]) == ([], "True")
+
+
+async def test_a_cron_job_makes_jobs_as_recorded_until_it_is_suspended(world, recording, traits_of):
+    recorded = recording("ray/derived-raycronjob.json")
+    world.client.create(CRON_JOB, recorded.played(schedule="*/2 * * * *", jobTemplate=job_spec()))
+    await world.advance(121)
+    [made] = [traits_of(job) for job in world.client.list(JOB, "demo")]
+    [known] = [traits_of(job) for job in recorded.of_kind("RayJob")]
+    assert {**made, "name": ""} == {**known, "name": ""}
+    await world.advance(120)
+    assert len(world.client.list(JOB, "demo")) == 2
+    world.change_spec(CRON_JOB, "nightly", lambda spec: spec.update(suspend=True))
+    await world.advance(300)
+    assert len(world.client.list(JOB, "demo")) == 2
 
 
 async def test_what_is_deleted_takes_all_along(world):

@@ -1,4 +1,4 @@
-"""KubeRay: RayCluster, RayJob and RayService.
+"""KubeRay: RayCluster, RayJob, RayService and RayCronJob.
 
 A RayCluster owns its pods, one head and the workers of its groups. A RayJob makes a cluster (`<job>-<random>`), and
 once that is ready has the job submitted: by a Job of its own name (K8sJobMode), by a container of the head
@@ -23,6 +23,7 @@ from simcluster.clock import Clock, from_timestamp, to_timestamp
 from simcluster.controllers.ownership import pod_from_template
 from simcluster.kube_events import EventRecorder
 from simcluster.machinery import Change, Key
+from simcluster.operators import cron
 from simcluster.operators.kinds import CustomKind
 from simcluster.operators.operator import Operator, lasting, noted_failures, with_course
 from simcluster.operators.system import System
@@ -44,6 +45,7 @@ _VERSIONS = ("v1", "v1alpha1")
 CLUSTER = CustomKind(_GROUP, "RayCluster", "rayclusters", _VERSIONS)
 JOB = CustomKind(_GROUP, "RayJob", "rayjobs", _VERSIONS)
 SERVICE = CustomKind(_GROUP, "RayService", "rayservices", _VERSIONS)
+CRON_JOB = CustomKind(_GROUP, "RayCronJob", "raycronjobs")
 
 _OPERATOR = "kuberay-operator"
 _HASH = "ray.io/cluster-config-hash"
@@ -433,6 +435,32 @@ class RayServiceOperator(Operator):
         status["conditions"] = conditions
 
 
+class RayCronJobOperator(Operator):
+    """Makes a job whenever the schedule says."""
+
+    owns = (JOB.key,)
+
+    def __init__(self, client: Client, clock: Clock, events: EventRecorder) -> None:
+        super().__init__(CRON_JOB, "raycronjob-controller", client, clock, events)
+
+    def act(self, obj: Object) -> datetime | None:
+        """Make the job that is due; return when the next one is."""
+        if obj["spec"].get("suspend"):
+            return None
+        following, status = cron.parse(obj["spec"]["schedule"]), obj.get("status", {})
+        last = status.get("lastScheduleTime") or obj["metadata"]["creationTimestamp"]
+        due, now = following(from_timestamp(last)), self.clock.now()
+        if due > now:
+            return due
+        labels = {"ray.io/cronjob-name": name_of(obj)}
+        metadata: dict[str, Any] = {"name": f"{name_of(obj)}-{int(now.timestamp()) // 60}", "labels": labels}
+        metadata["annotations"] = _course(obj)
+        body = {"apiVersion": JOB.api_version, "kind": JOB.kind, "metadata": metadata}
+        self.create(obj, JOB.key, {**body, "spec": obj["spec"]["jobTemplate"]})
+        self.report(obj, {"lastScheduleTime": to_timestamp(now)})
+        return following(now)
+
+
 def _head(cluster: Object, template: Object) -> Object:
     pod = pod_from_template(cluster, template, f"{name_of(cluster)[:_LONGEST_PREFIX]}-head-")
     if cluster["spec"].get("enableInTreeAutoscaling"):
@@ -598,4 +626,7 @@ def _truth(holds: bool) -> str:
     return "True" if holds else "False"
 
 
-SYSTEM = System(kinds=(CLUSTER, JOB, SERVICE), operators=(RayClusterOperator, RayJobOperator, RayServiceOperator))
+SYSTEM = System(
+    kinds=(CLUSTER, JOB, SERVICE, CRON_JOB),
+    operators=(RayClusterOperator, RayJobOperator, RayServiceOperator, RayCronJobOperator),
+)

@@ -24,6 +24,7 @@ from simcluster.controllers.ownership import owner_reference
 from simcluster.errors import ApiError
 from simcluster.kube_events import EventRecorder
 from simcluster.machinery import Change, Key
+from simcluster.operators import cron
 from simcluster.operators.kinds import CustomKind
 from simcluster.operators.operator import Operator, lasting, noted_failures
 from simcluster.operators.system import System
@@ -43,7 +44,6 @@ _USUAL_EXECUTORS = 2
 _LAST_ID = "sim.spark-last-executor"
 _PROPERTY = re.compile(r"^\s*spark\.executor\.instances\s*[= ]\s*(\d+)", re.MULTILINE)
 _OVER = ("COMPLETED", "FAILED")
-_SUFFIXES = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class DriverPlayer:
@@ -232,7 +232,7 @@ class SparkApplicationOperator(Operator):
 
 
 class ScheduleOperator(Operator):
-    """Makes applications `<name>-<number>`, one each `@every` so long; cron expressions are not understood."""
+    """Makes applications `<name>-<number>`, each when the schedule says."""
 
     owns = (APPLICATION.key,)
 
@@ -249,16 +249,20 @@ class ScheduleOperator(Operator):
     def act(self, obj: Object) -> datetime | None:
         """Make the run that is due; return when the next one is."""
         spec, status = obj["spec"], dict(obj.get("status", {}))
-        interval = _every(str(spec.get("schedule", "")))
-        if spec.get("suspend") or interval is None:
-            status["scheduleState"] = "Scheduled" if interval is not None else "FailedValidation"
-            self.report(obj, status)
+        try:
+            following = cron.parse(str(spec.get("schedule", "")))
+        except ValueError as error:
+            self.report(obj, status | {"scheduleState": "FailedValidation", "reason": str(error)})
+            return None
+        if spec.get("suspend"):
+            status.pop("nextRun", None)
+            self.report(obj, status | {"scheduleState": "Scheduled"})
             return None
         now = self.clock.now()
-        due = from_timestamp(status["nextRun"]) if status.get("nextRun") else now + interval
+        due = from_timestamp(status["nextRun"]) if status.get("nextRun") else following(now)
         if due <= now:
             self._run(obj, status)
-            due = now + interval
+            due = following(now)
         status |= {"scheduleState": "Scheduled", "nextRun": to_timestamp(due)}
         self.report(obj, status)
         return from_timestamp(status["nextRun"])
@@ -391,18 +395,6 @@ def _identity(uid: str, attempt: int) -> str:
     """Return the id of a submission, another one each time."""
     digest = hashlib.md5(f"{uid}/{attempt}".encode(), usedforsecurity=False).hexdigest()
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]))
-
-
-def _every(schedule: str) -> timedelta | None:
-    """Return the interval of `@every 10m`, or of the shorthands; None for anything else."""
-    named = {"@hourly": 3600, "@daily": 86400, "@midnight": 86400, "@weekly": 604800}
-    if schedule in named:
-        return timedelta(seconds=named[schedule])
-    parts = re.fullmatch(r"@every ((?:\d+[smhd])+)", schedule)
-    if parts is None:
-        return None
-    amounts = re.findall(r"(\d+)([smhd])", parts[1])
-    return timedelta(seconds=sum(int(number) * _SUFFIXES[unit] for number, unit in amounts))
 
 
 def _state(status: Mapping[str, Any]) -> str:
