@@ -88,6 +88,22 @@ class PodSpec(Partial, frozen=True, gc=False):
     restart_policy: str = "Always"
 
 
+def read_pod_spec(raw: Any) -> PodSpec | None:
+    """Return what a pod template written as plain JSON asks for; None when it cannot be read as one."""
+    try:
+        return msgspec.convert(raw, PodSpec)
+    except msgspec.ValidationError:
+        return None
+
+
+def read_moment(text: str) -> datetime | None:
+    """Return a point in time as Kubernetes writes it; None when it is none."""
+    try:
+        return msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return None
+
+
 class Condition(Partial, frozen=True, gc=False):
     """What is true of an object at the moment: `status` is True, False or Unknown."""
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from muster_cluster.objects import PodSpec
+from muster_cluster.objects import PodSpec, read_moment, read_pod_spec
 
 Raw = Mapping[str, Any]
 
@@ -54,18 +53,12 @@ def entries(raw: Any, *path: str) -> Sequence[Raw]:
 
 def moment(raw: Any, *path: str) -> datetime | None:
     """Return a point in time, None when there is none."""
-    try:
-        return msgspec.convert(text(raw, *path), datetime)
-    except msgspec.ValidationError:
-        return None
+    return read_moment(text(raw, *path))
 
 
 def pod_spec(raw: Any, *path: str) -> PodSpec | None:
     """Return the `spec` of a pod template, None when it cannot be read as one."""
-    try:
-        return msgspec.convert(field(raw, *path), PodSpec) if isinstance(field(raw, *path), Mapping) else None
-    except msgspec.ValidationError:
-        return None
+    return read_pod_spec(field(raw, *path))
 
 
 def conditions(status: Any) -> Mapping[str, Raw]:
