@@ -101,8 +101,8 @@ def run_facts(sight: Sight) -> Mapping[str, str]:
     described = [pod.metadata for pod in sight.pods if _run_key(pod.metadata.labels)]
     if not described:
         return {}
-    found = {name: _true_name(sight, described, name) for name in (DAG, RUN, *_DATES)}
-    return {name: value for name, value in (found | _task_facts(described)).items() if value}
+    names = {name: _true_name(sight, described, name) for name in (DAG, RUN, *_DATES)}
+    return {name: value for name, value in {**names, **_task_facts(described)}.items() if value}
 
 
 def _task_facts(described: Sequence[Metadata]) -> Mapping[str, str]:
@@ -112,7 +112,7 @@ def _task_facts(described: Sequence[Metadata]) -> Mapping[str, str]:
         return {"tasks": _written(sorted(last))}
     labels = described[0].labels
     facts = {TASK: labels.get(TASK, ""), MAP_INDEX: labels.get(MAP_INDEX, ""), TRY: str(last[0].number)}
-    return facts | {TASK: described[0].annotations.get(TASK, facts[TASK])}
+    return {**facts, TASK: described[0].annotations.get(TASK, facts[TASK])}
 
 
 def _true_name(sight: Sight, described: Sequence[Metadata], name: str) -> str:

@@ -14,12 +14,17 @@ from muster_integrations.recognition import (
     argo,
     jobs,
     katib,
+    knative,
+    kserve,
+    kubevirt,
     leaderworkerset,
+    mlflow,
     notebooks,
     pods,
     ray,
     replicas,
     seldon,
+    spark,
     trainer,
     training,
 )
@@ -28,6 +33,9 @@ from muster_integrations.recognition.kinds import Kind, KindName, System
 SYSTEMS: Final[tuple[System, ...]] = (
     ray.SYSTEM,
     seldon.SYSTEM,
+    kserve.SYSTEM,
+    spark.SYSTEM,
+    kubevirt.SYSTEM,
     training.SYSTEM,
     trainer.SYSTEM,
     notebooks.SYSTEM,
@@ -35,9 +43,11 @@ SYSTEMS: Final[tuple[System, ...]] = (
     katib.SYSTEM,
     leaderworkerset.SYSTEM,
     airflow.SYSTEM,
+    knative.SYSTEM,
     jobs.SYSTEM,
     replicas.SYSTEM,
     pods.SYSTEM,
+    mlflow.SYSTEM,
 )
 
 KINDS: Final = tuple(kind for system in SYSTEMS for kind in system.kinds)

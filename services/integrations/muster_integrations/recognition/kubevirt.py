@@ -1,0 +1,268 @@
+"""KubeVirt: a virtual machine is a workload, and so is an instance that no machine owns.
+
+A machine that is started gets a new instance (the object `VirtualMachineInstance`), which has a pod in which it runs,
+`virt-launcher`. Both are new with every start, so the machine alone is what stays. While it moves to another node it
+has two such pods; the newer is the target until the older has ended, and it keeps its labels for good. Pods that hold
+hot-plugged disks are owned by the launcher.
+
+A machine serves: that its guest shut down, or that an old launcher succeeded, is no completion. Pods of KubeVirt
+itself, and those that fill or hand out disks, belong to no workload.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from muster_cluster.objects import Container, Pod, PodSpec, Resources
+from muster_contracts.values import Controls, Outcome, OwnerFacts, Supports
+
+from muster_integrations.recognition.controls import by_switch, delete_only
+from muster_integrations.recognition.fields import entries, field, holding, mapping, sentence, text
+from muster_integrations.recognition.kinds import (
+    Claim,
+    Handle,
+    Kind,
+    Members,
+    Sight,
+    Standing,
+    System,
+    Watch,
+    together,
+)
+from muster_integrations.recognition.pod_facts import has_ended
+
+GROUP: Final = "kubevirt.io"
+POOL_GROUP: Final = "pool.kubevirt.io"
+API_VERSION: Final = "kubevirt.io/v1"
+
+COMPONENT: Final = "kubevirt.io"
+LAUNCHER: Final = "virt-launcher"
+HOTPLUG: Final = "hotplug-disk"
+MIGRATION: Final = "kubevirt.io/migrationJobUID"
+DOMAIN: Final = "kubevirt.io/domain"
+COMPUTE: Final = "compute"
+
+HALTED: Final = "Halted"
+_BY_HAND: Final = frozenset({"Manual", "Once"})
+_WRONG: Final = frozenset(
+    {
+        "CrashLoopBackOff",
+        "ErrorUnschedulable",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrorPvcNotFound",
+        "DataVolumeError",
+    }
+)
+_HEALTH: Final = {"Running": True, "Migrating": True} | dict.fromkeys(_WRONG, False)
+_INSTANCE_OUTCOMES: Final = {"Succeeded": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
+_CDI: Final = "cdi.kubevirt.io"
+
+_BOOLEAN: Final = by_switch("spec", "running", stopped=False, running=True)
+_DELETE_MACHINE: Final = delete_only(
+    "A virtual machine that is started by hand is started and stopped with virtctl, not by its run strategy."
+)
+
+
+# ------------------------------------------------------------ pods
+
+
+def claim(pod: Pod) -> Claim | None:
+    """Return the instance of a launcher that nobody owns; the annotation has its name, labels only a part of it."""
+    name = pod.metadata.annotations.get(DOMAIN, "")
+    if pod.metadata.labels.get(COMPONENT) != LAUNCHER or not name:
+        return None
+    return Claim(INSTANCE, API_VERSION, name, source="annotation", object_name=name)
+
+
+def apart(pod: Pod) -> str:
+    """Say of a pod of KubeVirt itself, or of one that fills or hands out a disk, that it is nobody's workload."""
+    component = pod.metadata.labels.get(COMPONENT, "")
+    if component.startswith("virt-") and component != LAUNCHER:
+        return "It is a part of KubeVirt itself."
+    if _CDI in pod.metadata.labels:
+        return "It moves the data of a virtual machine's disk."
+    return ""
+
+
+def role(pod: Pod, sight: Sight) -> str:
+    """Tell the pod a machine runs in from the one it moves to, and from those that hold disks."""
+    if pod.metadata.labels.get(COMPONENT) == HOTPLUG:
+        return "hotplug"
+    if MIGRATION in pod.metadata.labels and any(_is_source(other, pod) for other in sight.pods):
+        return "migration-target"
+    return LAUNCHER
+
+
+def _is_source(other: Pod, pod: Pod) -> bool:
+    """Say whether a machine still runs in another launcher, which was there before."""
+    launcher = other.metadata.labels.get(COMPONENT) == LAUNCHER and not has_ended(other)
+    return launcher and other is not pod and _age(other) < _age(pod)
+
+
+def _age(pod: Pod) -> tuple[str, bool, str]:
+    """Return what orders launchers: of two of the same second the one without a migration was first."""
+    created = pod.metadata.creation_timestamp
+    return created.isoformat() if created else "", MIGRATION in pod.metadata.labels, pod.metadata.name
+
+
+def main_containers(pod: Pod) -> frozenset[str] | None:
+    """Return the container in which the machine runs."""
+    names = {container.name for container in pod.spec.containers}
+    return frozenset({COMPUTE}) if COMPUTE in names else None
+
+
+# ------------------------------------------------------------ machines
+
+
+def machine_owner(sight: Sight) -> OwnerFacts:
+    """Return what a machine says. One whose guest shut down is as stopped as one that is told to."""
+    status = text(sight.status, "printableStatus")
+    ready = _HEALTH.get(status)
+    return OwnerFacts(
+        suspended=_is_halted(sight.spec) or status == "Stopped",
+        deleting=sight.deleting,
+        serving=True,
+        ready=ready,
+        reason=_reason(sight.status, status) if ready is False else "",
+    )
+
+
+def machine_members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return the one launcher, also while it moves."""
+    if sight.item is None:
+        return None
+    return (Members(LAUNCHER, 1, 1, _launcher_spec(field(sight.spec, "template", "spec"))),)
+
+
+def machine_attributes(sight: Sight) -> Mapping[str, str]:
+    """Return how it is run, how KubeVirt says it stands, and its devices."""
+    facts = {
+        "run_strategy": text(sight.spec, "runStrategy"),
+        "status": text(sight.status, "printableStatus"),
+        "devices": _devices(field(sight.spec, "template", "spec")),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def machine_controls(sight: Sight, handle: Handle | None, remembered: Controls) -> Controls:
+    """Halt a machine, and let it run again by the strategy it had; both switches at once are forbidden."""
+    if isinstance(field(sight.spec, "running"), bool):
+        return _BOOLEAN(sight, handle, remembered)
+    strategy = text(sight.spec, "runStrategy")
+    if strategy in _BY_HAND:
+        return _DELETE_MACHINE(sight, handle, remembered)
+    before = strategy if strategy not in {"", HALTED} else _remembered_strategy(remembered)
+    return by_switch("spec", "runStrategy", stopped=HALTED, running=before)(sight, handle, remembered)
+
+
+def _is_halted(spec: Any) -> bool:
+    return field(spec, "running") is False or text(spec, "runStrategy") == HALTED
+
+
+def _remembered_strategy(remembered: Controls) -> str:
+    """Return the strategy from before the stop; `Always` when nobody ever saw another."""
+    said = (text(patch.body, "spec", "runStrategy") for patch in remembered.activate)
+    return next(filter(None, said), "Always")
+
+
+def _reason(status: Any, printable: str) -> str:
+    failure = next(holding(status, "Failure"), None)
+    return (sentence(failure) if failure else "") or f"KubeVirt says {printable}."
+
+
+# ------------------------------------------------------------ instances
+
+
+def instance_owner(sight: Sight) -> OwnerFacts:
+    """Return what an instance that no machine owns says: it ends with its guest."""
+    phase = text(sight.status, "phase")
+    outcome = _INSTANCE_OUTCOMES.get(phase, Outcome.NONE)
+    return OwnerFacts(deleting=sight.deleting, outcome=outcome, ready=True if phase == "Running" else None)
+
+
+def instance_members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return its one launcher."""
+    return (Members(LAUNCHER, 1, 1, _launcher_spec(sight.spec)),) if sight.item is not None else None
+
+
+def instance_attributes(sight: Sight) -> Mapping[str, str]:
+    """Return its devices."""
+    devices = _devices(sight.spec)
+    return {"devices": devices} if devices else {}
+
+
+def _launcher_spec(instance: Any) -> PodSpec | None:
+    """Return what the launcher will ask for, as far as the instance says: amounts, and its devices one each.
+
+    None when it leaves the amounts to an instance type: then the pod tells.
+    """
+    requests = {**mapping(instance, "domain", "resources", "requests")}
+    memory = text(instance, "domain", "memory", "guest")
+    if memory:
+        requests.setdefault("memory", memory)
+    amounts = {name: value for name, value in requests.items() if isinstance(value, str | int | float)}
+    devices: dict[str, str | int | float] = {}
+    for name in _device_names(instance):
+        devices[name] = int(devices.get(name, 0)) + 1
+    if not amounts and not devices:
+        return None
+    return PodSpec(containers=(Container(name=COMPUTE, resources=Resources(requests=amounts, limits=devices)),))
+
+
+def _device_names(instance: Any) -> list[str]:
+    lists = (entries(instance, "domain", "devices", name) for name in ("gpus", "hostDevices"))
+    names = (text(device, "deviceName") for devices in lists for device in devices)
+    return sorted(name for name in names if name)
+
+
+def _devices(instance: Any) -> str:
+    return ", ".join(_device_names(instance))
+
+
+# ------------------------------------------------------------ the system
+
+
+MACHINE = Kind(
+    group=GROUP,
+    name="VirtualMachine",
+    watch=Watch("virtualmachines", versions=("v1", "v1alpha3")),
+    absorbs=frozenset({(GROUP, "VirtualMachineInstance")}),
+    supports=Supports(stop=True, activate=True, delete=True),
+    owner=machine_owner,
+    members=machine_members,
+    groups=together,
+    role=role,
+    main_containers=main_containers,
+    attributes=machine_attributes,
+    controls=machine_controls,
+)
+
+INSTANCE = Kind(
+    group=GROUP,
+    name="VirtualMachineInstance",
+    watch=Watch("virtualmachineinstances", versions=("v1", "v1alpha3")),
+    supports=Supports(stop=False, activate=False, delete=True),
+    owner=instance_owner,
+    members=instance_members,
+    groups=together,
+    role=role,
+    main_containers=main_containers,
+    attributes=instance_attributes,
+    controls=delete_only("An instance without a virtual machine cannot be started again; it can only be deleted."),
+)
+
+INSTANCE_SET = Kind(
+    group=GROUP,
+    name="VirtualMachineInstanceReplicaSet",
+    standing=Standing.PARENT,
+    watch=Watch("virtualmachineinstancereplicasets", versions=("v1", "v1alpha3")),
+)
+
+POOL = Kind(
+    group=POOL_GROUP,
+    name="VirtualMachinePool",
+    standing=Standing.PARENT,
+    watch=Watch("virtualmachinepools", versions=("v1beta1", "v1alpha1")),
+)
+
+SYSTEM = System(kinds=(MACHINE, INSTANCE, INSTANCE_SET, POOL), by_label=(claim,), apart=(apart,))
