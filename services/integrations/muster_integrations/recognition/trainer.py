@@ -58,20 +58,21 @@ def owner(sight: Sight) -> OwnerFacts:
     )
 
 
-def members(sight: Sight) -> tuple[Members, ...] | None:
-    """Return the pods of each replicated job; of a TrainJob without a JobSet the nodes it asks for."""
-    job_set = _job_set(sight)
-    if job_set is not None:
-        return tuple(_replicated(written) for written in _replicated_jobs(job_set)) or None
-    return _nodes(sight.item) if sight.item is not None else None
+def job_set_members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return the pods of each replicated job."""
+    return tuple(_replicated(written) for written in _replicated_jobs(sight)) or None
 
 
-def groups(sight: Sight) -> Sequence[Grouping]:
+def train_job_members(sight: Sight) -> tuple[Members, ...] | None:
+    """Return the pods of its JobSet; as long as there is none, the nodes it asks for."""
+    return job_set_members(sight) or (_nodes(sight.spec) if sight.item is not None else None)
+
+
+def groups(sight: Sight, found: tuple[Members, ...] | None) -> Sequence[Grouping]:
     """Return one group per replicated job where they start in order, else one of all of them."""
-    found = members(sight)
     if found is None:
         return [Grouping(_TOGETHER, sight.name, max(1, living(sight.pods)), sight.pods)]
-    return _in_order(sight, found) if len(found) == 1 or _is_ordered(_job_set(sight)) else [_at_once(sight, found)]
+    return _in_order(sight, found) if len(found) == 1 or _is_ordered(sight) else [_at_once(sight, found)]
 
 
 def role(pod: Pod, _sight: Sight) -> str:
@@ -91,15 +92,13 @@ def by_label(pod: Pod) -> Claim | None:
     return Claim(JOB_SET, "jobset.x-k8s.io/v1alpha2", name, object_name=name) if name else None
 
 
-def _job_set(sight: Sight) -> Any | None:
-    """Return the JobSet: the part that a TrainJob made, else the object itself."""
-    if (part := next(iter(sight.parts_of("JobSet")), None)) is not None:
-        return part
-    return sight.item if field(sight.spec, "replicatedJobs") is not None else None
+def _job_set_spec(sight: Sight) -> Any:
+    """Return what is wanted of the JobSet: the part that a TrainJob made, else the object itself."""
+    return next((part.spec for part in sight.parts_of("JobSet")), sight.spec)
 
 
-def _replicated_jobs(job_set: Any) -> Sequence[Any]:
-    return entries(job_set.spec, "replicatedJobs")
+def _replicated_jobs(sight: Sight) -> Sequence[Any]:
+    return entries(_job_set_spec(sight), "replicatedJobs")
 
 
 def _replicated(written: Any) -> Members:
@@ -113,22 +112,20 @@ def _replicated(written: Any) -> Members:
     return Members(text(written, "name") or "pod", count, count, pod_spec(job, "template", "spec"))
 
 
-def _nodes(train_job: Any) -> tuple[Members, ...]:
-    trainer = field(train_job.spec, "trainer")
+def _nodes(spec: Any) -> tuple[Members, ...]:
+    trainer = field(spec, "trainer")
     count = number(trainer, "numNodes")
     count = 1 if count is None else count
     resources = field(trainer, "resourcesPerNode")
-    container = {"name": _NODE} | ({"resources": resources} if resources is not None else {})
-    spec = pod_spec({"spec": {"containers": [container]}}, "spec") if resources is not None else None
-    return (Members(_NODE, count, count, spec),)
+    container = {"name": _NODE, "resources": resources}
+    template = {"spec": {"containers": [container]}} if resources is not None else {}  # else the runtime says it
+    return (Members(_NODE, count, count, pod_spec(template, "spec")),)
 
 
-def _is_ordered(job_set: Any) -> bool:
+def _is_ordered(sight: Sight) -> bool:
     """Say whether replicated jobs wait for others. Without a word about it they do not: so the webhook writes it."""
-    if job_set is None:
-        return False
-    in_order = text(job_set.spec, "startupPolicy", "startupPolicyOrder") == "InOrder"
-    return in_order or any(entries(written, "dependsOn") for written in _replicated_jobs(job_set))
+    in_order = text(_job_set_spec(sight), "startupPolicy", "startupPolicyOrder") == "InOrder"
+    return in_order or any(entries(written, "dependsOn") for written in _replicated_jobs(sight))
 
 
 def _in_order(sight: Sight, found: Sequence[Members]) -> Sequence[Grouping]:
@@ -162,8 +159,8 @@ JOB_SET = Kind(
     absorbs=frozenset({JOB.key}),
     supports=Supports(stop=True, activate=True, delete=True),
     owner=owner,
-    members=members,
-    groups=groups,
+    members=job_set_members,
+    groups=lambda sight: groups(sight, job_set_members(sight)),
     role=role,
     controls=by_switch("spec", "suspend"),
 )
@@ -175,8 +172,8 @@ TRAIN_JOB = Kind(
     absorbs=frozenset({JOB_SET.key}),
     supports=Supports(stop=True, activate=True, delete=True),
     owner=owner,
-    members=members,
-    groups=groups,
+    members=train_job_members,
+    groups=lambda sight: groups(sight, train_job_members(sight)),
     role=role,
     main_containers=main_containers,
     controls=by_switch("spec", "suspend"),
