@@ -374,6 +374,18 @@ async def test_what_controllers_make_is_reviewed_in_their_name(api, hooks, confi
     assert refused.body["items"] == [], "each pod is a write of its own"
 
 
+async def test_what_operators_make_is_reviewed_too(api, hooks, configured, make_pod):
+    await configured.mutating("paint", patch({"op": "replace", "path": "/spec/schedulerName", "value": "painter"}))
+    template = {"spec": {"containers": make_pod("x")["spec"]["containers"]}}
+    workers = {"groupName": "w", "replicas": 2, "template": template}
+    spec = {"headGroupSpec": {"template": template}, "workerGroupSpecs": [workers]}
+    await api.create("rayclusters.ray.io", {"metadata": {"name": "c"}, "spec": spec})
+    made = [event["object"] for event in await api.watch("pods", 3, watch="true")]
+    assert {pod["spec"]["schedulerName"] for pod in made} == {"painter"}
+    users = {request["userInfo"]["username"] for request in hooks.requests("paint")}
+    assert users == {"system:serviceaccount:kube-system:ray-cluster-operator"}
+
+
 async def test_a_controller_that_is_refused_tells_it_on_the_owner(api, configured, make_pod):
     await configured.validating("judge", lambda _request: {"allowed": False, "status": {"message": "not here"}})
     template = {"spec": make_pod("x")["spec"] | {"restartPolicy": "Never"}}

@@ -69,6 +69,21 @@ async def test_an_engine_of_its_own_and_names_that_are_too_long(world):
     assert (len(names), len(engines)) == (2, 1)
 
 
+async def test_a_predictor_without_an_engine(world):
+    create(world, SDEP, "d", {"predictors": [predictor(annotations={"seldon.io/no-engine": "true"})]})
+    await world.advance(20)
+    [pod] = world.pods()
+    assert [each["name"] for each in pod["spec"]["containers"]] == ["classifier"]
+
+
+async def test_a_server_completes_the_containers_its_spec_changes(world):
+    resources = {"limits": {"nvidia.com/gpu": "1"}}
+    containers = [{"name": "mlserver", "resources": resources}]
+    create(world, SERVER, "s", {"serverConfig": "mlserver", "podSpec": {"containers": containers}})
+    await world.advance(20)
+    assert world.pod("s-0")["spec"]["containers"][0]["image"] == "seldonio/mlserver"
+
+
 async def test_a_deployment_follows_changes_and_goes_with_its_predictor(world):
     create(world, SDEP, "d", {"predictors": [predictor("a"), predictor("b")]})
     await world.advance(20)

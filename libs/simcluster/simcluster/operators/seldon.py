@@ -37,6 +37,7 @@ MODEL = CustomKind("mlops.seldon.io", "Model", "models", ("v1alpha1",), short_na
 
 _DEPLOYMENTS, _STATEFUL_SETS = "deployments.apps", "statefulsets.apps"
 _ENGINE = "seldon-container-engine"
+_SEPARATE_ENGINE = "seldon.io/engine-separate-pod"
 _LONGEST_NAME = 63
 _ROLES = {
     "MODEL": "model",
@@ -136,9 +137,10 @@ def _deployments(owner: Object, predictor: Mapping[str, Any]) -> list[Object]:
     """Return the Deployments of one predictor."""
     graph = predictor.get("graph") or {}
     specs = predictor.get("componentSpecs") or [_prepackaged(graph)]
-    separate = _engine_is_separate(owner, predictor)
+    bare = _is_annotated(owner, predictor, "seldon.io/no-engine")
+    separate = _is_annotated(owner, predictor, _SEPARATE_ENGINE)
     made = [
-        _component(owner, predictor, index, written, with_engine=index == 0 and not separate)
+        _component(owner, predictor, index, written, with_engine=index == 0 and not separate and not bare)
         for index, written in enumerate(specs)
     ]
     if separate:
@@ -161,7 +163,7 @@ def _component(
     service = f"{name_of(owner)}-{predictor['name']}"
     labels = {f"seldon-app-svc-{each}": _shortened(f"{service}-{each}") for each in containers}
     labels |= _role_labels(predictor, containers)
-    if not _engine_is_separate(owner, predictor):
+    if not _is_annotated(owner, predictor, _SEPARATE_ENGINE):
         labels["seldon-app"] = _shortened(service)
     if with_engine:
         spec["containers"] = [*spec["containers"], _engine()]
@@ -244,9 +246,9 @@ def _engine() -> dict[str, Any]:
     return {"name": _ENGINE, "image": "seldonio/seldon-core-executor"}
 
 
-def _engine_is_separate(owner: Object, predictor: Mapping[str, Any]) -> bool:
+def _is_annotated(owner: Object, predictor: Mapping[str, Any], name: str) -> bool:
     annotations = {**(owner["spec"].get("annotations") or {}), **(predictor.get("annotations") or {})}
-    return annotations.get("seldon.io/engine-separate-pod") == "true"
+    return annotations.get(name) == "true"
 
 
 def _stateful_set(server: Object) -> Object:
@@ -254,7 +256,8 @@ def _stateful_set(server: Object) -> Object:
     spec = server["spec"]
     written = spec.get("podSpec") or {}
     name = spec.get("serverConfig") or "mlserver"
-    containers = written.get("containers") or [{"name": name, "image": f"seldonio/{name}"}]
+    usual = {"name": name, "image": f"seldonio/{name}"}  # what a server leaves out, its configuration says
+    containers = [{**usual, **each} for each in written.get("containers") or [usual]]
     annotations = {
         key: value for key, value in (server["metadata"].get("annotations") or {}).items() if key.startswith("sim.")
     }
