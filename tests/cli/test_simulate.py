@@ -76,6 +76,12 @@ def test_fair_shares_are_compared_by_the_same_verb(types: Type, file: Path, tmp_
     assert (typed.code, typed.out) == (1, "differs spare\n  · 0 gpu should remain, and 1 remain.\n")
 
 
+def test_fields_nobody_knows_are_remarked(types: Type, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"scenarios": [{**scenario("runs", expects="Running"), "colour": "red"}]}))
+    assert types("simulate", str(path)).err == "runs: colour is not known and was passed over.\n"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -21,4 +21,4 @@ def runnable_cases(text: str, file: str) -> list[Runnable]:
 
 
 def _divide(case: ShareCase) -> Outcome:
-    return Outcome(case.id, tuple(share_differences(case)), rounds=0, binds=0, evictions=0)
+    return Outcome(case.id, tuple(share_differences(case)), rounds=0, binds=0, evictions=0, remarks=case.remarks)

@@ -5,7 +5,7 @@ alone, or the whole rule for every resource.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muster_scheduler.core.fair_share import (
     UNITS,
@@ -37,6 +37,7 @@ class ShareCase:
     usage_weight_millionths: int
     expected: Amounts
     expected_remaining: int | None
+    remarks: tuple[str, ...] = ()
 
 
 def is_fair_share(document: Part) -> bool:
@@ -97,7 +98,7 @@ def _case(part: Part, *, several: bool) -> ShareCase:
     claims = tuple(_queue(queue, age) for age, queue in enumerate(queues))
     expected = _by_queue(part.part("expected_fair_share"), {queue.name for queue in claims}, resource)
     remaining = part.has("expected_remaining") and resource
-    return ShareCase(
+    case = ShareCase(
         id=part.place.case,
         call=call,
         total=_total(part, resource),
@@ -107,6 +108,7 @@ def _case(part: Part, *, several: bool) -> ShareCase:
         expected=expected,
         expected_remaining=part.amount("expected_remaining", unit=UNITS[remaining]) if remaining else None,
     )
+    return replace(case, remarks=tuple(f"{path} is not known and was passed over." for path in part.take_unread()))
 
 
 def _total(part: Part, resource: Resource | None) -> dict[Resource, int]:
@@ -132,6 +134,7 @@ def _by_queue(part: Part, queues: set[str], resource: Resource | None) -> dict[s
 
 
 def _queue(part: Part, age: int) -> QueueClaims:
+    part.skip("name")
     return QueueClaims(
         name=part.text("id"),
         priority=part.whole("priority", 0),
@@ -141,6 +144,7 @@ def _queue(part: Part, age: int) -> QueueClaims:
 
 
 def _claim(part: Part, unit: int) -> Claim:
+    part.skip("allocated")  # what is used already has no say in the rule
     return Claim(
         deserved=part.limit("deserved", unit=unit, default=0),
         limit=part.limit("max_allowed", unit=unit),
