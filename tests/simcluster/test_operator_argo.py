@@ -237,6 +237,24 @@ async def test_pods_are_collected_and_the_workflow_expires_as_it_says(world):
     assert world.client.get(WORKFLOWS, "demo", "run") is None
 
 
+async def test_labels_are_resolved_in_name_and_value_and_left_out_when_they_cannot_be(world):
+    labels = {"{{workflow.parameters.key}}": "{{workflow.parameters.value}}", "{{inputs.parameters.no}}": "x"}
+    entry = step("entry") | {"metadata": {"labels": labels}}
+    arguments = {"parameters": [{"name": "key", "value": "team"}, {"name": "value", "value": "a"}]}
+    world.client.create(WORKFLOWS, workflow(entry, arguments=arguments))
+    await world.advance(5)
+    marked = {key: value for key, value in world.pod("run")["metadata"]["labels"].items() if MARK not in key}
+    assert marked == {"team": "a"}
+
+
+async def test_a_pod_that_can_never_be_made_is_an_error_and_stops_no_other(world):
+    broken = step("broken") | {"metadata": {"labels": {"not a label!": "x"}}}
+    tasks = [task("a", "broken"), task("b", "good")]
+    world.client.create(WORKFLOWS, workflow({"name": "entry", "dag": {"tasks": tasks}}, broken, step("good")))
+    await world.advance(10)
+    assert (nodes(world)["run.a"], nodes(world)["run.b"], phase(world)) == ("Error", "Succeeded", "Failed")
+
+
 async def test_a_node_whose_pod_is_deleted_is_an_error(world):
     world.client.create(WORKFLOWS, workflow(step("entry", run_seconds="60")))
     await world.advance(5)

@@ -16,8 +16,10 @@ from typing import Any
 
 from simcluster.client import Client
 from simcluster.clock import Clock, from_timestamp, to_timestamp
+from simcluster.errors import ApiError
 from simcluster.kube_events import EventRecorder
 from simcluster.operators.argo_run import ENDED, Run, Step
+from simcluster.operators.argo_text import settled
 from simcluster.operators.kinds import CustomKind
 from simcluster.operators.operator import Operator, noted_failures, pod_named, with_course
 from simcluster.operators.system import System
@@ -30,6 +32,7 @@ WORKFLOW = CustomKind(
 _MARK = "workflows.argoproj.io"
 _EXECUTOR = "quay.io/argoproj/argoexec:latest"
 _USUAL_SECONDS = "3"  # how long a container runs that says nothing else
+_FOR_GOOD = (400, 422)  # refusals of a pod that will be refused again
 _COLLECTED = {  # podGC strategy → ends of a pod, ends of the workflow at which the pod goes; None: at any time
     "OnPodCompletion": (("Succeeded", "Failed"), None),
     "OnPodSuccess": (("Succeeded",), None),
@@ -51,12 +54,20 @@ class WorkflowOperator(Operator):
             pods = {_node_of(pod): pod for pod in self.owned(obj, "pods")}
             run = Run(obj, pods, to_timestamp(self.clock.now()))
             for step in run.proceed():
-                self.create(obj, "pods", _pod(obj, step))
+                self._begin(obj, run, step)
             self._shut_down(obj, run)
             status = run.status()
             self._write(obj, status)
         self._mark_and_collect(obj, status)
         return self._expire(obj, status)
+
+    def _begin(self, workflow: Object, run: Run, step: Step) -> None:
+        try:
+            self.create(workflow, "pods", _pod(workflow, step))
+        except ApiError as error:
+            if error.code not in _FOR_GOOD:
+                raise
+            run.refuse(step, error.message)
 
     def _shut_down(self, workflow: Object, run: Run) -> None:
         strategy = workflow["spec"].get("shutdown")
@@ -136,8 +147,7 @@ def _template(workflow: Object, template: Mapping[str, Any]) -> Object:
     settings = {key: template.get(key, spec.get(key)) for key in (*carried, "serviceAccountName")}
     return {
         "metadata": {
-            "labels": {**(shared.get("labels") or {}), **(own.get("labels") or {})},
-            "annotations": {**(shared.get("annotations") or {}), **(own.get("annotations") or {})},
+            part: settled({**(shared.get(part) or {}), **(own.get(part) or {})}) for part in ("labels", "annotations")
         },
         "spec": {
             **{key: value for key, value in settings.items() if value},

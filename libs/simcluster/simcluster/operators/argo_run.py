@@ -74,6 +74,10 @@ class Run:
         if root["phase"] not in _DONE:
             self._end(root, "Failed", message)
 
+    def refuse(self, step: Step, message: str) -> None:
+        """Take note that a pod could not be made as it is wanted, and never will be."""
+        self._end(step.node, "Error", message)
+
     def status(self) -> dict[str, Any]:
         """Return the workflow's status."""
         root = self._nodes.get(name_of(self._workflow), {})
@@ -239,6 +243,8 @@ class Run:
         if self._spec.get("suspend") or self._spec.get("shutdown"):
             return _NOT_BEGUN
         node = self._begin(place, "Pod", "Pending")
+        if place.name in self._pods:
+            return "Pending"  # it was made, and what else began with it was refused before anything could be noted
         name = argo_text.pod_name(self._workflow, place.name, place.template)
         resolved = argo_text.resolve_all(template, place.inputs)
         self._begun.append(Step(node, resolved, name, place.failures))

@@ -43,7 +43,7 @@ def resolve(text: str, scope: Mapping[str, str]) -> str:
 
 
 def resolve_all(template: Mapping[str, Any], scope: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return a template with references resolved in every text of it."""
+    """Return a template with references resolved in every text of it, names of fields among them."""
     resolved: Mapping[str, Any] = _walked(template, scope)
     return resolved
 
@@ -52,8 +52,13 @@ def _walked(value: Any, scope: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return resolve(value, scope)
     if isinstance(value, dict):
-        return {key: _walked(each, scope) for key, each in value.items()}
+        return {resolve(key, scope): _walked(each, scope) for key, each in value.items()}
     return [_walked(each, scope) for each in value] if isinstance(value, list) else value
+
+
+def settled(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels or annotations that are resolved; the others wait for what nobody put out."""
+    return {key: value for key, value in texts.items() if not _REFERENCE.search(key + value)}
 
 
 def with_defaults(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
