@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from muster_contracts.values import WHOLE_GPU, DeviceShare, Placement, Victim
 from muster_scheduler.core.plan import Plan
+from muster_scheduler.core.scenarios import runner
 from muster_scheduler.core.scenarios.cases import Case
 from muster_scheduler.core.scenarios.document import Unreadable, parse
 from muster_scheduler.core.scenarios.facts import id_of
 from muster_scheduler.core.scenarios.reader import read_cases
 from muster_scheduler.core.scenarios.reading import runnable_cases
-from muster_scheduler.core.scenarios.runner import Outcome, play
+from muster_scheduler.core.scenarios.runner import Outcome
 from muster_scheduler.core.scenarios.world import World
 from muster_scheduler.core.snapshot import Snapshot
 
@@ -64,6 +65,11 @@ def following(*script: Plan) -> Callable[[Snapshot], Plan]:
 
 def plan_of(*placements: Placement, victims: Sequence[Victim] = (), nominations: Sequence[Placement] = ()) -> Plan:
     return Plan(0, placements, victims=tuple(victims), nominations=tuple(nominations))
+
+
+def play(case: Case, planner: runner.Planner) -> Outcome:
+    """Play a case by a script that no rule allows: nobody checks the plans."""
+    return runner.play(case, planner, lambda snapshot, plan: [])
 
 
 def running(name: str, **more: Any) -> dict[str, Any]:
@@ -117,6 +123,14 @@ def test_evictions_that_do_not_end_are_found() -> None:
     assert play(case, following(*rounds)).differences == (
         "Evictions should have stopped after round 2; the last was in round 8.",
     )
+
+
+def test_a_plan_that_is_wrong_is_not_carried_out() -> None:
+    stranger = following(plan_of(placed("nobody")))
+    outcome = runner.play(case_with(), stranger)
+    assert outcome.differences
+    assert all(one.startswith("The plan of round 1 is wrong: ") for one in outcome.differences)
+    assert outcome.binds == 0
 
 
 def test_labels_of_shared_devices_are_compared_by_device() -> None:
@@ -304,10 +318,11 @@ def test_our_own_files_are_read_without_remarks() -> None:
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published cases are not on this machine")
-def test_the_published_cases_are_read_as_they_are() -> None:
+def test_the_published_cases_are_read_as_they_are_and_all_hold() -> None:
     cases = read_cases(parse((PUBLISHED / "settled.json").read_text(encoding="utf-8"), "settled.json"))
     assert len(cases) == 52
     assert [case.remarks for case in cases if case.remarks] == []
+    assert [outcome for case in cases if not (outcome := runner.play(case)).passed] == []
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published cases are not on this machine")

@@ -7,6 +7,7 @@ A step ends well when its expectation holds at the latest after `rounds_until_ma
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Limits, Plan, plan
 from muster_scheduler.core.scenarios.cases import Case, Mode, Step
 from muster_scheduler.core.scenarios.expectations import differences
@@ -14,6 +15,8 @@ from muster_scheduler.core.scenarios.world import World
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 
 Planner = Callable[[Snapshot], Plan]
+Checker = Callable[[Snapshot, Plan], list[str]]
+"""Lists what is wrong with a plan, whatever the case expects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,9 @@ def as_the_service(snapshot: Snapshot) -> Plan:
     return plan(snapshot, Limits())
 
 
-def play(case: Case, planner: Planner = without_grace) -> Outcome:
+def play(case: Case, planner: Planner = without_grace, checker: Checker = faults) -> Outcome:
     """Play all steps of a case, or as many as hold."""
-    game = _Game(case, planner)
+    game = _Game(case, planner, checker)
     for number, step in enumerate(case.steps):
         found = game.play(step)
         if found:
@@ -60,6 +63,7 @@ def play(case: Case, planner: Planner = without_grace) -> Outcome:
 class _Game:
     case: Case
     planner: Planner
+    checker: Checker
     world: World = field(init=False)
     rounds: int = 0
     found: list[str] = field(default_factory=list)
@@ -75,7 +79,9 @@ class _Game:
         found: list[str] = []
         for number in range(1, self._rounds(step) + 1):
             evictions = self.world.deeds.evictions
-            self._round()
+            wrong = self._round()
+            if wrong:
+                return wrong
             if self.world.deeds.evictions > evictions:
                 last_eviction = number
             if number < step.rounds_until_match:
@@ -89,14 +95,19 @@ class _Game:
     def _rounds(self, step: Step) -> int:
         return 1 if self.case.mode is Mode.SINGLE else step.rounds_until_match + step.rounds_after_match
 
-    def _round(self) -> None:
-        made = self.planner(take_snapshot(self.world.state))
+    def _round(self) -> list[str]:
+        """Plan and carry out the plan, unless it is wrong; return what is wrong with it."""
+        snapshot = take_snapshot(self.world.state)
+        made = self.planner(snapshot)
         self.rounds += 1
+        if wrong := self.checker(snapshot, made):
+            return [f"The plan of round {self.rounds} is wrong: {fault}" for fault in wrong]
         if self.rounds == 1:
             self.world.delete_jobs()
         self.world.carry_out(made)
         if self.case.mode is Mode.SETTLED:
             self.world.settle()
+        return []
 
 
 def _unrest(step: Step, last_eviction: int) -> list[str]:
