@@ -65,19 +65,24 @@ async def test_a_driver_of_spark_submit_makes_the_executors_that_were_recorded(w
     await world.advance_until(lambda: len(role(world, "executor")) == 3)
     recorded = [recording(f"spark/spark-3.5.6-cluster-executor-{n}.json").items[0] for n in (1, 2, 3)]
     made = [comparable(traits_of(pod)) for pod in role(world, "executor")]
-    labels = set(driver["metadata"]["labels"]) - {"spark-role"}
-    own = {"spark-app-name", "spark-version", "spark-app-selector"}
-    text = re.compile(r"'team': 'sales'")
-    made = [[part for part in each if not text.fullmatch(part)] for each in made]
-    assert labels >= own
-    assert sorted(made) == sorted(comparable({**traits_of(pod), "owners": owners(pod)}) for pod in recorded)
+    assert sorted(made) == sorted(comparable(traits_of(pod)) for pod in recorded)
+    for pod in (*role(world, "executor"), *recorded):
+        resources = pod["spec"]["containers"][0]["resources"]
+        assert resources == {"limits": {"memory": "1408Mi"}, "requests": {"cpu": "1", "memory": "1408Mi"}}
     await world.advance_until(lambda: role(world, "executor") == [])
     assert role(world, "driver")[0]["status"]["phase"] == "Succeeded"
 
 
-def owners(pod):
-    fields = ("apiVersion", "kind", "name", "controller", "blockOwnerDeletion")
-    return [{field: owner.get(field) for field in fields} for owner in pod["metadata"]["ownerReferences"]]
+async def test_executors_are_as_the_application_says(world):
+    executor = {"instances": 1, "cores": 2, "memory": "4g", "gpu": {"name": "nvidia.com/gpu", "quantity": 1}}
+    executor |= {"labels": {"team": "sales"}, "nodeSelector": {"node-pool": "b"}}
+    create(world, "etl", {**app_spec(run_seconds="60"), "executor": executor})
+    await world.advance_until(lambda: len(role(world, "executor")) == 1)
+    [pod] = role(world, "executor")
+    limits = {"memory": "4505Mi", "nvidia.com/gpu": "1"}
+    requests = {"cpu": "2", "memory": "4505Mi", "nvidia.com/gpu": "1"}
+    assert pod["spec"]["containers"][0]["resources"] == {"limits": limits, "requests": requests}
+    assert (pod["metadata"]["labels"]["team"], pod["spec"]["nodeName"][:6]) == ("sales", "pool-b")
 
 
 async def test_an_application_runs_to_its_end(world):

@@ -29,7 +29,7 @@ def keep(operator: Operator, owner: Object, kind: str, wanted: Object) -> Object
     labels = {**(found["metadata"].get("labels") or {}), **(metadata.get("labels") or {})}
     merged = {**(found["metadata"].get("annotations") or {}), **annotations}
     renewed = {**found["metadata"], "labels": labels, "annotations": merged}
-    return operator.client.update(kind, {**found, "metadata": renewed, "spec": wanted["spec"]})
+    return operator.client.update(kind, {**found, **wanted, "metadata": renewed})
 
 
 def keep_only(operator: Operator, owner: Object, kind: str, names: set[str]) -> None:

@@ -2,9 +2,10 @@
 
 A driver pod makes its executors: that is Spark's doing, not an operator's, so `DriverPlayer` plays it for any running
 pod with `spark-role: driver`, whoever submitted it. Executors are owned by the driver pod, carry its labels, and
-number from 1; one that is lost is replaced under the next number, and all go when the driver ends. How many there are:
-the annotation `sim.spark-executors` of the driver, else `spark.executor.instances` in the ConfigMap spark-submit made
-for it or in its environment, else 2, as Spark has it.
+number from 1; one that is lost is replaced under the next number, and all go when the driver ends. How many there are
+and what they take is in the ConfigMap with Spark's properties that the driver mounts (`spark_properties`); without
+`spark.executor.instances` there are two, as Spark has it. The annotation `sim.spark-executors` of a driver says
+otherwise.
 
 A SparkApplication has a driver `<name>-driver` per submission, each with an id of its own. How long a driver runs and
 how it ends is written in `spec.driver.annotations` (`sim.run-seconds`, …), as the operator copies them to the pod.
@@ -13,7 +14,6 @@ Not here: dynamic allocation, the driver's Services, SparkConnect.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +24,8 @@ from simcluster.controllers.ownership import owner_reference
 from simcluster.errors import ApiError
 from simcluster.kube_events import EventRecorder
 from simcluster.machinery import Change, Key
-from simcluster.operators import cron
+from simcluster.operators import cron, spark_properties
+from simcluster.operators.kept import keep
 from simcluster.operators.kinds import CustomKind
 from simcluster.operators.operator import Operator, lasting, noted_failures
 from simcluster.operators.system import System
@@ -42,7 +43,6 @@ _DRIVER_CONTAINER = "spark-kubernetes-driver"
 _EXECUTORS = "sim.spark-executors"
 _USUAL_EXECUTORS = 2
 _LAST_ID = "sim.spark-last-executor"
-_PROPERTY = re.compile(r"^\s*spark\.executor\.instances\s*[= ]\s*(\d+)", re.MULTILINE)
 _OVER = ("COMPLETED", "FAILED")
 
 
@@ -82,26 +82,23 @@ class DriverPlayer:
     def _keep(self, driver: Object, executors: list[Object]) -> None:
         self._delete(each for each in executors if is_finished(each))
         living = [each for each in executors if not is_finished(each) and not is_terminating(each)]
-        missing = self._wanted(driver) - len(living)
+        properties = self._properties(driver)
+        missing = _wanted(driver, properties) - len(living)
         if missing <= 0:
             return
         last = max([_executor_id(each) for each in executors] + [_last_id(driver)])
         driver = self._client.update("pods", _annotated(driver, _LAST_ID, str(last + missing)))
         for number in range(last + 1, last + missing + 1):
-            self._client.create("pods", _executor(driver, number))
+            self._client.create("pods", _executor(driver, number, properties))
 
-    def _wanted(self, driver: Object) -> int:
-        written = (driver["metadata"].get("annotations") or {}).get(_EXECUTORS, "")
-        if written.isdecimal():
-            return int(written)
+    def _properties(self, driver: Object) -> dict[str, str]:
+        """Return what spark-submit told the driver of its executors, in one of the ConfigMaps it mounts."""
+        found: dict[str, str] = {}
         for volume in driver["spec"].get("volumes") or ():
-            config = self._client.get(
-                "configmaps", namespace_of(driver), (volume.get("configMap") or {}).get("name", "")
-            )
-            found = _PROPERTY.search("\n".join((config or {}).get("data", {}).values()))
-            if found:
-                return int(found[1])
-        return _USUAL_EXECUTORS
+            name = (volume.get("configMap") or {}).get("name", "")
+            config = self._client.get("configmaps", namespace_of(driver), name) if name else None
+            found |= spark_properties.parse(config) if config is not None else {}
+        return found
 
     def _delete(self, executors: Iterable[Object]) -> None:
         for executor in executors:
@@ -117,7 +114,7 @@ class DriverPlayer:
 class SparkApplicationOperator(Operator):
     """Submits applications, follows their drivers, and submits again what its restart policy wants."""
 
-    owns = ("pods", "services")
+    owns = ("pods",)
 
     def __init__(self, client: Client, clock: Clock, events: EventRecorder) -> None:
         super().__init__(APPLICATION, "spark-operator", client, clock, events)
@@ -165,6 +162,7 @@ class SparkApplicationOperator(Operator):
             return
         submission = _identity(uid_of(app), attempt)
         selector = f"spark-{hashlib.md5(submission.encode(), usedforsecurity=False).hexdigest()}"
+        keep(self, app, "configmaps", _config(app, f"{name}-conf-map"))
         self.create(app, "pods", _driver(app, name, submission, selector, int(status.get("executionAttempts", 0))))
         status |= {
             "submissionID": submission,
@@ -300,51 +298,50 @@ def _driver(app: Object, name: str, submission: str, selector: str, failures: in
     }
     if spec.get("sparkVersion"):
         labels["spark-version"] = str(spec["sparkVersion"])
-    executors = str((spec.get("executor") or {}).get("instances", 1))
-    annotations = {_EXECUTORS: executors, **(own.get("annotations") or {})}
     pod = _pod(spec, own, _DRIVER_CONTAINER)
-    pod["metadata"] = {"name": name, "labels": labels, "annotations": annotations}
+    volume = {"name": "spark-conf-volume-driver", "configMap": {"name": f"{name}-conf-map"}}
+    pod["spec"]["volumes"] = [volume]
+    pod["metadata"] = {"name": name, "labels": labels, "annotations": dict(own.get("annotations") or {})}
     return noted_failures(pod, failures) if failures else pod
 
 
-def _executor(driver: Object, number: int) -> Object:
-    """Return an executor as its driver makes it: the driver's labels, and the driver as its controller."""
-    labels = {name: value for name, value in _labels(driver).items() if not name.startswith("batch.")}
+def _wanted(driver: Object, properties: Mapping[str, str]) -> int:
+    """Return how many executors a driver wants."""
+    annotations = driver["metadata"].get("annotations") or {}
+    written = annotations.get(_EXECUTORS) or properties.get("spark.executor.instances") or ""
+    return int(written) if written.isdecimal() else _USUAL_EXECUTORS
+
+
+def _executor(driver: Object, number: int, properties: Mapping[str, str]) -> Object:
+    """Return an executor as its driver makes it: what labels the application, and the driver as its controller."""
+    shared = {name: value for name, value in _labels(driver).items() if _is_of_application(name)}
+    labels = spark_properties.labels_of(properties) | shared
     labels |= {"spark-role": "executor", "spark-exec-id": str(number), "spark-exec-resourceprofile-id": "0"}
     reference = {key: value for key, value in owner_reference(driver).items() if key != "blockOwnerDeletion"}
     token = hashlib.md5(uid_of(driver).encode(), usedforsecurity=False).hexdigest()[:16]
     name = _labels(driver).get("spark-app-name", "spark")[:47].strip("-.")
     name = f"x{name}" if name[:1].isdecimal() else name
     image = driver["spec"]["containers"][0].get("image", "")
-    written = _written_executor(driver)
-    container = {"name": _EXECUTOR_CONTAINER, "image": image, "args": ["executor"], **written}
-    spec: dict[str, Any] = {"containers": [container], "restartPolicy": "Never"}
-    for field in ("schedulerName", "serviceAccountName", "nodeSelector", "tolerations"):
-        if field in driver["spec"]:
-            spec[field] = driver["spec"][field]
+    resources = spark_properties.resources_of(properties)
+    container = {"name": _EXECUTOR_CONTAINER, "image": image, "args": ["executor"], "resources": resources}
+    fields = spark_properties.pod_fields_of(properties)
+    spec = {"containers": [container], "restartPolicy": "Never", **fields}
     metadata = {
         "name": f"{name}-{token}-exec-{number}",
         "namespace": namespace_of(driver),
         "labels": labels,
+        "annotations": spark_properties.annotations_of(properties),
         "ownerReferences": [reference],
     }
     return lasting({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
-def _written_executor(driver: Object) -> dict[str, Any]:
-    """Return the resources of executors, where the driver's annotations tell them (`sim.spark-executor-gpus`)."""
-    gpus = (driver["metadata"].get("annotations") or {}).get("sim.spark-executor-gpus")
-    return {"resources": {"limits": {"nvidia.com/gpu": gpus}}} if gpus else {}
-
-
 def _pod(spec: Mapping[str, Any], role: Mapping[str, Any], container: str) -> Object:
-    gpu = role.get("gpu") or {}
-    limits = {gpu["name"]: str(gpu["quantity"])} if gpu else {}
-    main = {
-        "name": container,
-        "image": role.get("image") or spec.get("image") or "spark",
-        "resources": {"limits": limits},
-    }
+    resources = spark_properties.resources_for(str(role.get("cores", 1)), str(role.get("memory", "1g")))
+    gpu = role.get("gpu")
+    if gpu:
+        resources["limits"][gpu["name"]] = str(gpu["quantity"])
+    main = {"name": container, "image": role.get("image") or spec.get("image") or "spark", "resources": resources}
     sidecars = role.get("sidecars") or []
     written: dict[str, Any] = {"containers": [main, *sidecars], "restartPolicy": "Never"}
     for field in ("schedulerName", "nodeSelector", "tolerations", "initContainers"):
@@ -353,6 +350,20 @@ def _pod(spec: Mapping[str, Any], role: Mapping[str, Any], container: str) -> Ob
     if (spec.get("batchScheduler") or "") and "schedulerName" not in written:
         written["schedulerName"] = spec["batchScheduler"]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": written}
+
+
+def _config(app: Object, name: str) -> Object:
+    data = {"spark.properties": spark_properties.to_text(spark_properties.of_application(app["spec"]))}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def _is_of_application(label: str) -> bool:
+    """Say whether a label of the driver is one that all pods of the application bear."""
+    return label.startswith("sparkoperator.k8s.io/") or label in (
+        "spark-app-selector",
+        "spark-app-name",
+        "spark-version",
+    )
 
 
 def _annotated(pod: Object, name: str, value: str) -> Object:
