@@ -411,9 +411,9 @@ def test_a_project_is_created(muster: Muster, types: Type) -> None:
     made = {"project_id": WORKLOAD_ID, "name": "two", "namespace": "muster-two", "position": 5}
     muster.answers["POST", f"{API}/projects"] = made
     muster.answers["GET", f"{API}/projects"] = {"projects": []}
-    typed = types("project", "create", "two", "--namespace", "mine")
+    typed = types("project", "create", "two", "--namespace", "mine", "--airflow-unit", "task")
     assert (typed.code, typed.err) == (0, "Project two exists; its namespace is muster-two.\n")
-    assert muster.asked[0].body == {"name": "two", "namespace": "mine"}
+    assert muster.asked[0].body == {"name": "two", "namespace": "mine", "airflow_unit": "task"}
 
 
 SICK = {

@@ -168,6 +168,13 @@ async def test_a_project_is_created_with_its_namespace_and_only_once(world: Worl
     assert len(await world.events(ProjectChanged)) == 2
 
 
+async def test_a_project_says_what_of_airflow_is_one_workload(world: World, submitter: Submitter) -> None:
+    answer = await submitter.create_project("dags", airflow_unit="task")
+    assert answer.status_code == 202
+    assert {event.name: event.airflow_unit for event in await world.events(ProjectChanged)}["dags"] == "task"
+    assert is_refused(await submitter.create_project("other", airflow_unit="pod"), 422, "airflow_unit")
+
+
 async def test_two_projects_at_once_do_not_get_one_namespace(submitter: Submitter) -> None:
     answers = await asyncio.gather(*(submitter.create_project(name, namespace="shared") for name in ("a", "b", "c")))
     assert sorted(answer.status_code for answer in answers) == [202, 409, 409]

@@ -14,15 +14,19 @@ from muster_contracts.events import (
     ObjectsApplied,
     ObjectsRefused,
     PodGone,
+    PodMoved,
+    PodObserved,
     StopRequested,
     WorkloadGone,
 )
-from muster_contracts.values import Outcome, OwnerFacts, PodMark, PodPhase
-from muster_submitter.core.deadlines import next_deadline
+from muster_contracts.values import Outcome, OwnerFacts, PodFacts, PodMark, PodPhase
+from muster_submitter.core.deadlines import Limits, next_deadline
 from muster_submitter.core.state import State, Workload
 from submitter.story import ANNA, OBJECT_ID, START, Story, asked, discovered, owner, pod_waits
 
 LIMIT_SECONDS = 600
+QUIET_SECONDS = 900
+LIMITS = Limits(LIMIT_SECONDS, QUIET_SECONDS)
 
 
 @pytest.fixture
@@ -131,13 +135,13 @@ def test_an_image_that_cannot_be_pulled_fails_the_workload_after_the_limit(story
     story.tell(events_about(workload_id)["applied"], discovered(workload_id), pod_waits(workload_id, "ErrImagePull"))
     since = story.now
     story.tell(pod_waits(workload_id, "ImagePullBackOff"), pod_waits(workload_id, "ContainerCreating"))
-    deadline = next_deadline(story.state.workloads[workload_id], LIMIT_SECONDS)
+    deadline = next_deadline(story.state.workloads[workload_id], LIMITS)
     assert deadline is not None
     assert deadline.due == since + timedelta(seconds=LIMIT_SECONDS)
     assert (deadline.event.limit, deadline.event.effect) == ("image-pull", "fail")
     story.tell(deadline.event)
     assert open_deed(story.state.workloads[workload_id]) == "stopped"
-    assert next_deadline(story.state.workloads[workload_id], LIMIT_SECONDS) is None
+    assert next_deadline(story.state.workloads[workload_id], LIMITS) is None
 
 
 def test_the_limit_of_a_pull_is_off_when_no_pod_waits_for_its_image_any_more(story: Story) -> None:
@@ -146,21 +150,85 @@ def test_the_limit_of_a_pull_is_off_when_no_pod_waits_for_its_image_any_more(sto
     story.tell(discovered(workload_id), waiting)
     mark = PodMark(pod_id=waiting.pods[0].pod_id, name="hello-x", last_phase=PodPhase.PENDING)
     story.tell(PodGone(workload_id=workload_id, pods=(mark,)))
-    assert next_deadline(story.state.workloads[workload_id], LIMIT_SECONDS) is None
+    assert next_deadline(story.state.workloads[workload_id], LIMITS) is None
 
 
 def test_a_finished_workload_is_deleted_after_the_time_it_asked_for(story: Story) -> None:
     workload_id = story.submit(asked(auto_deletion_seconds=60))
     story.tell(events_about(workload_id)["applied"], discovered(workload_id))
-    assert next_deadline(story.state.workloads[workload_id], LIMIT_SECONDS) is None
+    assert next_deadline(story.state.workloads[workload_id], LIMITS) is None
     finished = START + timedelta(minutes=5)
     facts = OwnerFacts(outcome=Outcome.SUCCEEDED, finished_at=finished)
     story.tell(owner(workload_id).model_copy(update={"owner": facts}))
-    deadline = next_deadline(story.state.workloads[workload_id], LIMIT_SECONDS)
+    deadline = next_deadline(story.state.workloads[workload_id], LIMITS)
     assert deadline is not None
     assert deadline.due == finished + timedelta(seconds=60)
     story.tell(deadline.event)
     assert open_deed(story.state.workloads[workload_id]) == "deleted"
+
+
+RUN = UUID(int=900)
+
+
+def pod_of_run(number: int, phase: PodPhase) -> PodObserved:
+    pod = PodFacts(
+        pod_id=UUID(int=number), name=f"task-{number}", namespace="muster-demo", created_at=START, phase=phase
+    )
+    return PodObserved(workload_id=RUN, pods=(pod,))
+
+
+def run_is(quiet_outcome: Outcome, reason: str = "") -> OwnerFacts:
+    return OwnerFacts(quiet_outcome=quiet_outcome, reason=reason)
+
+
+def run_pod_gone(number: int) -> PodGone:
+    mark = PodMark(pod_id=UUID(int=number), name=f"task-{number}", last_phase=PodPhase.SUCCEEDED)
+    return PodGone(workload_id=RUN, pods=(mark,))
+
+
+def test_what_no_object_ends_has_completed_when_no_pod_lived_for_long(story: Story) -> None:
+    story.tell(discovered(RUN, owner=run_is(Outcome.SUCCEEDED)), pod_of_run(1, PodPhase.RUNNING))
+    assert next_deadline(story.state.workloads[RUN], LIMITS) is None
+    story.tell(pod_of_run(1, PodPhase.SUCCEEDED))
+    ended = story.now
+    story.tell(run_pod_gone(1))
+    deadline = next_deadline(story.state.workloads[RUN], LIMITS)
+    assert deadline is not None
+    assert deadline.due == ended + timedelta(seconds=QUIET_SECONDS)
+    assert (deadline.event.limit, deadline.event.effect) == ("quiet", "complete")
+    story.tell(deadline.event)
+    assert story.state.workloads[RUN].outcome is Outcome.SUCCEEDED
+    assert next_deadline(story.state.workloads[RUN], LIMITS) is None
+
+
+def test_what_no_object_ends_has_failed_when_its_pods_said_so_and_there_is_nothing_to_stop(story: Story) -> None:
+    story.tell(discovered(RUN, owner=run_is(Outcome.FAILED, "The last try failed of train.")))
+    deadline = next_deadline(story.state.workloads[RUN], LIMITS)
+    assert deadline is not None
+    assert deadline.event.effect == "fail"
+    assert deadline.event.reason == "The last try failed of train. It has had no living pod for 900 seconds."
+    story.tell(deadline.event)
+    assert story.state.workloads[RUN].outcome is Outcome.FAILED
+    assert open_deed(story.state.workloads[RUN]) == ""
+
+
+@pytest.mark.parametrize("between", ["the next task", "a pod that moved away"])
+def test_the_quiet_time_begins_anew_with_every_pod(story: Story, between: str) -> None:
+    story.tell(discovered(RUN, owner=run_is(Outcome.SUCCEEDED)), pod_of_run(1, PodPhase.SUCCEEDED))
+    story.tell(pod_of_run(2, PodPhase.PENDING))
+    assert next_deadline(story.state.workloads[RUN], LIMITS) is None
+    moved = PodMoved(workload_id=RUN, pod_id=UUID(int=2), new_workload_id=UUID(int=901), reason="It is a Job's.")
+    story.tell(pod_of_run(2, PodPhase.FAILED) if between == "the next task" else moved)
+    deadline = next_deadline(story.state.workloads[RUN], LIMITS)
+    assert deadline is not None
+    assert deadline.due == story.now + timedelta(seconds=QUIET_SECONDS)
+
+
+def test_nothing_that_an_object_ends_is_ever_quiet_and_nor_is_what_is_being_deleted(story: Story) -> None:
+    story.tell(discovered(RUN), pod_of_run(1, PodPhase.SUCCEEDED), run_pod_gone(1))
+    assert next_deadline(story.state.workloads[RUN], LIMITS) is None
+    story.tell(discovered(RUN, owner=run_is(Outcome.SUCCEEDED)), events_about(RUN)["delete"])
+    assert next_deadline(story.state.workloads[RUN], LIMITS) is None
 
 
 def test_a_limit_is_named_for_what_it_does(story: Story) -> None:

@@ -160,7 +160,10 @@ class DeleteWorkload(Command):
 
 
 class CreateProject(Command):
-    """Ask for a new project. Its namespace is `muster-<name>` unless an existing one is named."""
+    """Ask for a new project. Its namespace is `muster-<name>` unless an existing one is named.
+
+    `airflow_unit` says what of Airflow is one workload in it: a DAG run, or each of its tasks.
+    """
 
     type: Literal["CreateProject.v1"] = "CreateProject.v1"
     name: Name
@@ -168,6 +171,7 @@ class CreateProject(Command):
     department: Name = "default"
     quotas: tuple[RequestedQuota, ...] = ()
     node_pools: tuple[Name, ...] = ()
+    airflow_unit: Literal["dag-run", "task"] = "dag-run"
 
 
 WorkloadCommand = SubmitWorkload | StopWorkload | ActivateWorkload | DeleteWorkload

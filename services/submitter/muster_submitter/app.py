@@ -20,6 +20,7 @@ from muster_journal.port import Batch, Journal
 
 from muster_submitter.adapters.jetstream_bus import JetStreamBus
 from muster_submitter.bus import Bus
+from muster_submitter.core.deadlines import Limits
 from muster_submitter.core.state import State
 from muster_submitter.deeds import ProjectDeeds, WorkloadDeeds
 from muster_submitter.entrypoints.api import command_routes
@@ -67,7 +68,8 @@ def build(settings: SubmitterSettings, ports: Ports) -> Service:
     projects = ProjectDeeds(ports.cluster, state)
     workload_deeds: Deeds[UUID] = Deeds(workloads.keep, random=ports.random, concurrency=settings.deed_concurrency)
     project_deeds: Deeds[str] = Deeds(projects.keep, random=ports.random, concurrency=4)
-    timers = Timers(ports.journal, state, progress, ports.clock, settings.image_pull_limit_seconds)
+    limits = Limits(settings.image_pull_limit_seconds, settings.quiet_seconds)
+    timers = Timers(ports.journal, state, progress, ports.clock, limits)
 
     async def fold_and_wake(batch: Batch) -> None:
         for recorded in batch.events:

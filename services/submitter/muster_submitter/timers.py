@@ -16,7 +16,7 @@ from muster_chassis.clock import Clock
 from muster_chassis.following import Progress
 from muster_journal.port import Conflict, Journal
 
-from muster_submitter.core.deadlines import Deadline, next_deadline
+from muster_submitter.core.deadlines import Deadline, Limits, next_deadline
 from muster_submitter.core.state import State
 
 LONGEST_SLEEP_SECONDS = 3600.0
@@ -26,14 +26,12 @@ LONGEST_SLEEP_SECONDS = 3600.0
 class Timers:
     """The deadlines of all workloads, and the loop that waits for them."""
 
-    def __init__(
-        self, journal: Journal, state: State, progress: Progress, clock: Clock, image_pull_limit_seconds: int
-    ) -> None:
+    def __init__(self, journal: Journal, state: State, progress: Progress, clock: Clock, limits: Limits) -> None:
         self._journal = journal
         self._state = state
         self._progress = progress
         self._clock = clock
-        self._image_pull_limit_seconds = image_pull_limit_seconds
+        self._limits = limits
         self._due: list[tuple[datetime, UUID]] = []
         self._planned: set[tuple[datetime, UUID]] = set()
         self._changed = asyncio.Event()
@@ -83,4 +81,4 @@ class Timers:
 
     def _deadline(self, workload_id: UUID) -> Deadline | None:
         workload = self._state.workloads.get(workload_id)
-        return next_deadline(workload, self._image_pull_limit_seconds) if workload is not None else None
+        return next_deadline(workload, self._limits) if workload is not None else None

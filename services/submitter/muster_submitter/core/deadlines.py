@@ -21,9 +21,21 @@ class Deadline:
     event: LimitReached
 
 
-def next_deadline(workload: Workload, image_pull_limit_seconds: int) -> Deadline | None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long is borne what the service's settings say."""
+
+    image_pull_seconds: int
+    quiet_seconds: int
+
+
+def next_deadline(workload: Workload, limits: Limits) -> Deadline | None:
     """Return the deadline of a workload that passes first; None when nothing of it is a matter of time."""
-    deadlines = (_image_pull(workload, image_pull_limit_seconds), _auto_deletion(workload))
+    deadlines = (
+        _image_pull(workload, limits.image_pull_seconds),
+        _quiet(workload, limits.quiet_seconds),
+        _auto_deletion(workload),
+    )
     return min(filter(None, deadlines), key=lambda deadline: deadline.due, default=None)
 
 
@@ -39,6 +51,25 @@ def _image_pull(workload: Workload, limit_seconds: int) -> Deadline | None:
         reason=f"The image could not be pulled for {limit_seconds} seconds.",
     )
     return Deadline(workload.unpullable_since + timedelta(seconds=limit_seconds), event)
+
+
+def _quiet(workload: Workload, limit_seconds: int) -> Deadline | None:
+    """What no object ends has ended when no pod of it has lived for long: well, unless what went before was not."""
+    if workload.quiet_since is None or workload.seen is None or workload.delete_at:
+        return None
+    if workload.outcome is not Outcome.NONE:
+        return None
+    owner = workload.seen.owner
+    failed = owner.quiet_outcome is Outcome.FAILED
+    why = f"{owner.reason} " if failed and owner.reason else ""
+    event = LimitReached(
+        workload_id=workload.id,
+        limit="quiet",
+        limit_seconds=limit_seconds,
+        effect="fail" if failed else "complete",
+        reason=f"{why}It has had no living pod for {limit_seconds} seconds.",
+    )
+    return Deadline(workload.quiet_since + timedelta(seconds=limit_seconds), event)
 
 
 def _auto_deletion(workload: Workload) -> Deadline | None:

@@ -279,6 +279,7 @@ def decide_project(state: State, command: CreateProject, caller: Caller) -> Deci
         department=command.department,
         quotas=tuple(PoolQuota(**quota.model_dump()) for quota in command.quotas),
         node_pools=command.node_pools,
+        airflow_unit=command.airflow_unit,
         changed_by=caller,
     )
     present = state.projects.get(command.name)

@@ -58,11 +58,14 @@ from muster_contracts.events import (
     WorkloadGone,
     WorkloadSubmitted,
 )
-from muster_contracts.values import ContainerState, Controls, Outcome, OwnerFacts, PodFacts, Supports
+from muster_contracts.values import ContainerState, Controls, Outcome, OwnerFacts, PodFacts, PodPhase, Supports
 from muster_contracts.wire import Recorded
 
 IMAGE_PULL_FAILURES = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 """The reasons a kubelet gives for a container whose image it cannot get."""
+
+ENDED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
+"""The phases in which a pod lives no more."""
 
 Asked = (
     WorkloadSubmitted
@@ -77,7 +80,7 @@ Asked = (
 )
 """What we wrote on a workload's subject ourselves; `SubmissionRefused` stands apart, for it makes no workload."""
 
-Seen = WorkloadGone | OwnerObserved | PodObserved | PodGone
+Seen = WorkloadGone | OwnerObserved | PodObserved | PodGone | PodMoved
 """What integrations say of a workload that is known."""
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -122,7 +125,8 @@ class Sighting:
 class Workload:
     """One workload: what was asked, what was done about it, what was seen of it.
 
-    `version` is the position of our own last event on its subject, 0 when there is none.
+    `version` is the position of our own last event on its subject, 0 when there is none. The pods that live, and since
+    when none does, are kept only where no object tells of the end (`quiet_outcome`).
     """
 
     id: UUID
@@ -138,17 +142,21 @@ class Workload:
     wish_at: int = 0
     wish_open: bool = False
     delete_at: int = 0
-    failed_by_limit: bool = False
+    ended_by_limit: Outcome = Outcome.NONE
     unpullable: set[UUID] = field(default_factory=set)
     unpullable_since: datetime | None = None
+    living: set[UUID] = field(default_factory=set)
+    quiet_since: datetime | None = None
     finished_at: datetime | None = None
     gone_at: int = 0
 
     @property
     def outcome(self) -> Outcome:
         """How it ended, as far as is known."""
-        if self.refused_by_kubernetes or self.failed_by_limit:
+        if self.refused_by_kubernetes:
             return Outcome.FAILED
+        if self.ended_by_limit is not Outcome.NONE:
+            return self.ended_by_limit
         return self.seen.owner.outcome if self.seen else Outcome.NONE
 
     @property
@@ -271,14 +279,13 @@ class State:
                 workload = self.workloads.setdefault(event.workload_id, Workload(event.workload_id))
                 self._discover(workload, event, recorded)
                 self._touched.append(workload.id)
-            case WorkloadGone() | OwnerObserved() | PodObserved() | PodGone():
+            case WorkloadGone() | OwnerObserved() | PodObserved() | PodGone() | PodMoved():
                 if event.workload_id in self.workloads:  # late news of what is gone changes nothing
                     self._touched.append(event.workload_id)
                     self._evolve_seen(self.workloads[event.workload_id], event, recorded)
             case (
                 PodGroupFormed()
                 | PodGroupChanged()
-                | PodMoved()
                 | PodScheduled()
                 | PlacementReleased()
                 | PodPreempted()
@@ -335,7 +342,9 @@ class State:
             case PodObserved():
                 _observe_pods(workload, event.pods, recorded.envelope.time)
             case PodGone():
-                _forget_pods(workload, {pod.pod_id for pod in event.pods})
+                _forget_pods(workload, {pod.pod_id for pod in event.pods}, recorded.envelope.time)
+            case PodMoved():
+                _forget_pods(workload, {event.pod_id}, recorded.envelope.time)
             case WorkloadGone():
                 self._end(workload, recorded.position)
             case _:
@@ -364,11 +373,13 @@ class State:
         if workload.wish is (Wish.STOP if event.owner.suspended else Wish.ACTIVATE):
             workload.wish_open = False  # it was made like that, and nobody has patched what was not seen
         _end_if_finished(workload, event.owner, recorded.envelope.time)
+        _count_living(workload, recorded.envelope.time)
 
     def _end(self, workload: Workload, position: int) -> None:
         workload.gone_at = position
         workload.seen = None
         workload.unpullable, workload.unpullable_since = set(), None
+        workload.living, workload.quiet_since = set(), None
         self._free_name(workload)
         if workload.submission is not None:
             workload.submission.event = None
@@ -385,12 +396,13 @@ def _limit(workload: Workload, event: LimitReached, position: int) -> None:
         case "delete":
             workload.delete_at = workload.delete_at or position
         case "fail":
-            workload.failed_by_limit = True
-            _wish(workload, Wish.STOP, position)
+            workload.ended_by_limit = Outcome.FAILED
+            if event.limit != "quiet":  # what is quiet has nothing left to stop
+                _wish(workload, Wish.STOP, position)
         case "stop":
             _wish(workload, Wish.STOP, position)
         case "complete":
-            pass
+            workload.ended_by_limit = Outcome.SUCCEEDED
         case _:
             assert_never(event.effect)
 
@@ -423,6 +435,19 @@ def _observe_pods(workload: Workload, pods: tuple[PodFacts, ...], time: datetime
             workload.unpullable.discard(pod.pod_id)
     if not workload.unpullable:
         workload.unpullable_since = None
+    workload.living |= {pod.pod_id for pod in pods if pod.phase not in ENDED}
+    workload.living -= {pod.pod_id for pod in pods if pod.phase in ENDED}
+    _count_living(workload, time)
+
+
+def _count_living(workload: Workload, time: datetime) -> None:
+    """Note since when no pod lives, of a workload that ends by nothing else."""
+    if workload.seen is None or workload.seen.owner.quiet_outcome is Outcome.NONE:
+        workload.living.clear()
+    elif workload.living:
+        workload.quiet_since = None
+    else:
+        workload.quiet_since = workload.quiet_since or time
 
 
 def _cannot_pull(pod: PodFacts) -> bool:
@@ -433,7 +458,9 @@ def _waits(pod: PodFacts) -> bool:
     return any(container.state is ContainerState.WAITING for container in pod.containers)
 
 
-def _forget_pods(workload: Workload, gone: set[UUID]) -> None:
+def _forget_pods(workload: Workload, gone: set[UUID], time: datetime) -> None:
     workload.unpullable -= gone
     if not workload.unpullable:
         workload.unpullable_since = None
+    workload.living -= gone
+    _count_living(workload, time)
