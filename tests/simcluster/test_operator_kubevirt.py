@@ -96,6 +96,9 @@ async def test_what_follows_a_guest_that_shut_down(world, strategy, code, runs_a
     if not runs_again:
         assert instance["status"]["phase"] == ("Failed" if code == "1" else "Succeeded")
         assert printed(world) == "Stopped"
+        world.client.delete(VMI, "demo", "vm")
+        await world.advance(10)
+        assert world.client.list(VMI, "demo") == [], "it has had its run"
 
 
 async def test_a_machine_is_restarted_by_request(world):

@@ -72,7 +72,7 @@ async def test_a_job_makes_what_was_recorded(world, recording, traits_of):
 
 
 def sort_labels(text):
-    return "".join(sorted(re.findall(r"'[^']*'(?:: '[^']*')?", text)))
+    return "".join(sorted(re.findall(r"'[^']*'(?:: (?:'[^']*'|\w+))?", text)))
 
 
 async def test_a_cluster_is_ready_with_all_its_pods_and_follows_its_sizes(world):

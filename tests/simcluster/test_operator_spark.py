@@ -43,7 +43,7 @@ def comparable(traits, *names):
     text = repr(traits)
     for pattern in (r"spark-[0-9a-f]{32}", r"(?<=-)[0-9a-f]{16}(?=-)", r"(?<=-)[0-9a-f]{8}(?=-exec)", *names):
         text = re.sub(pattern, "<random>", text)
-    return sorted(re.findall(r"'[^']*'(?:: '[^']*')?", text))
+    return sorted(re.findall(r"'[^']*'(?:: (?:'[^']*'|\w+))?", text))
 
 
 async def test_an_application_makes_what_was_recorded(world, recording, traits_of):
