@@ -374,6 +374,10 @@ def test_init_containers_and_sidecars_are_told_apart() -> None:
         ({names.GPU_FRACTION: "2.5"}, 0, 0),
         ({names.GPU_FRACTION: "half"}, 0, 0),
         ({names.GPU_MEMORY: "2000"}, 1, 0),
+        ({"gpu-fraction": "0.5"}, 1, 500_000),
+        ({"gpu-fraction": "0.25", "gpu-fraction-num-devices": "2"}, 2, 500_000),
+        ({"gpu-fraction": "0.25", names.GPU_FRACTION: "0.5"}, 1, 500_000),
+        ({"gpu-memory": "2000"}, 1, 0),
     ],
 )
 def test_parts_of_a_gpu_are_asked_for_by_annotation(annotations: dict[str, str], devices: int, millionths: int) -> None:

@@ -8,7 +8,7 @@ Pitfall: the items of a list carry neither `apiVersion` nor `kind`; the `Resourc
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from muster_cluster.quantities import Quantity
 
 Raw = dict[str, Any]
 """A part of an object as plain JSON."""
+Item = TypeVar("Item")
 
 
 class Resources(Partial, frozen=True, gc=False):
@@ -35,6 +36,13 @@ class EnvironmentVariable(Partial, frozen=True, gc=False):
     value_from: Raw | None = None
 
 
+class ContainerPort(Partial, frozen=True, gc=False):
+    """A port of a container; `host_port` when it is taken on the node itself, 0 when it is not."""
+
+    host_port: int = 0
+    protocol: str = "TCP"
+
+
 class Container(Partial, frozen=True, gc=False):
     """A container, or an init container: one that restarts always (`Always`) is a sidecar."""
 
@@ -44,6 +52,7 @@ class Container(Partial, frozen=True, gc=False):
     args: tuple[str, ...] = ()
     env: tuple[EnvironmentVariable, ...] = ()
     resources: Resources = Resources()
+    ports: tuple[ContainerPort, ...] = ()
     restart_policy: str = ""
 
     @property
@@ -94,6 +103,14 @@ def read_pod_spec(raw: Any) -> PodSpec | None:
         return msgspec.convert(raw, PodSpec)
     except msgspec.ValidationError:
         return None
+
+
+def read_object(raw: Raw, model: type[Item]) -> Item:
+    """Return an object that is written as plain JSON. Raises ValueError with what is wrong with it."""
+    try:
+        return msgspec.convert(raw, model)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
 
 
 def read_moment(text: str) -> datetime | None:

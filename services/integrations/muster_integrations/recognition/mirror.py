@@ -28,6 +28,7 @@ from muster_integrations.core.fold import FoldedWorkload, Submission
 from muster_integrations.core.seen import Departures, SeenWorkload
 from muster_integrations.recognition import nodes
 from muster_integrations.recognition.kinds import KindName, Known, Standing, group_of
+from muster_integrations.recognition.placement import asked_labels
 from muster_integrations.recognition.pod_facts import Membership, facts_of, mark_of, to_uuid
 from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.resolution import Name, Reading, Resolution, Root, Trail, resolve
@@ -109,6 +110,7 @@ class _Made:
 
     pod: Pod
     membership: Membership
+    asked: frozenset[str]
     facts: PodFacts
 
 
@@ -139,6 +141,7 @@ class Mirror:
         self._last_words: dict[UUID, dict[UUID, PodMark]] = {}
         self._end_seen: dict[UUID, bool] = {}
         self._made: dict[str, _Made] = {}
+        self._asked_labels: frozenset[str] = frozenset()
         self._changes = Changes()
 
     # ------------------------------------------------------------ what comes in
@@ -318,6 +321,15 @@ class Mirror:
         self._in_namespace.setdefault(metadata.namespace, {})[metadata.uid] = None
         for reference in metadata.owner_references:
             self._owned.setdefault(reference.uid, {})[metadata.uid] = None
+        if new.kind is POD:
+            self._heed(new.item)
+
+    def _heed(self, pod: Pod) -> None:
+        """Note which labels the rules of a pod ask for. When they are new, every pod has to show them."""
+        asked = asked_labels(pod)
+        if not asked <= self._asked_labels:
+            self._asked_labels |= asked
+            self._changes.workloads.update(dict.fromkeys(self._members))
 
     def _unlink(self, old: Known) -> None:
         uid = old.metadata.uid
@@ -414,7 +426,7 @@ class Mirror:
         made = self._made.get(new.metadata.uid)
         if new.kind is not POD or made is None or made.pod is not old.item or _described(new) != _described(old):
             return False
-        if not same_pod(made.facts, facts_of(new.item, made.membership)):
+        if not same_pod(made.facts, facts_of(new.item, made.membership, self._asked_labels)):
             return False
         self._made[new.metadata.uid] = replace(made, pod=new.item)
         return True
@@ -524,15 +536,16 @@ class Mirror:
         """Return the facts of a pod; the very object that is written already, while nothing that matters changed."""
         uid = pod.metadata.uid
         made = self._made.get(uid)
-        if made is not None and made.pod is pod and made.membership == membership:
+        asked = self._asked_labels
+        if made is not None and made.pod is pod and made.asked is asked and made.membership == membership:
             return made.facts
-        facts = facts_of(pod, membership)
+        facts = facts_of(pod, membership, asked)
         home = self._knowledge.home_of(facts.pod_id)
         folded = self._knowledge.workload(home) if home is not None else None
         known = folded.pods.get(facts.pod_id) if folded is not None else None
         if known is not None and same_pod(known, facts):
             facts = known
-        self._made[uid] = _Made(pod, membership, facts)
+        self._made[uid] = _Made(pod, membership, asked, facts)
         return facts
 
 

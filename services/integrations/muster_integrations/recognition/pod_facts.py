@@ -1,10 +1,12 @@
 """The facts of one pod that matter, from the pod itself. A heartbeat changes none of them.
 
-The annotations for parts of a GPU are read under Muster's name; a value that makes no sense asks for nothing, for
-refusing it is the business of admission, not of recognition.
+The annotations for parts of a GPU are read under Muster's name, else under Run:ai's; a value that makes no sense asks
+for nothing, for refusing it is the business of admission, not of recognition. Labels are facts only as far as the rules
+of some pod ask for them, so that whoever starts with many labels does not make every event long.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -26,6 +28,7 @@ from muster_contracts.values import (
 )
 
 from muster_integrations.recognition.amounts import amounts_of, to_resources
+from muster_integrations.recognition.placement import rules_of
 
 UNKNOWN_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When something was created that does not say so: a manifest that was never admitted."""
@@ -45,8 +48,8 @@ class Membership:
     mains: frozenset[str] | None = None
 
 
-def facts_of(pod: Pod, membership: Membership) -> PodFacts:
-    """Return all facts of a pod, as a member of its workload."""
+def facts_of(pod: Pod, membership: Membership, asked: frozenset[str] = frozenset()) -> PodFacts:
+    """Return all facts of a pod, as a member of its workload; of its labels those that are asked for."""
     amounts = amounts_of(pod.spec)
     gpu = gpu_request(pod, amounts)
     metadata, spec, status = pod.metadata, pod.spec, pod.status
@@ -74,6 +77,8 @@ def facts_of(pod: Pod, membership: Membership) -> PodFacts:
         node_selector=spec.node_selector,
         tolerations=tuple(_toleration(t) for t in spec.tolerations if t.operator in {"Equal", "Exists", ""}),
         scheduling_gates=tuple(gate.name for gate in spec.scheduling_gates),
+        labels={name: metadata.labels[name] for name in sorted(asked & metadata.labels.keys())},
+        rules=rules_of(pod),
     )
 
 
@@ -110,9 +115,9 @@ def requests_of(pod: Pod) -> Resources:
 def gpu_request(pod: Pod, amounts: Amounts) -> GpuRequest:
     """Return how a pod asks for GPUs: whole devices (in its `amounts`), a portion of each, or memory on each."""
     annotations = pod.metadata.annotations
-    devices = _count(annotations.get(names.GPU_DEVICES, "1"))
-    portion = _millionths(annotations.get(names.GPU_FRACTION, ""))
-    memory = _count(annotations.get(names.GPU_MEMORY, ""))
+    devices = _count(_written(annotations, names.GPU_DEVICES_NAMES) or "1")
+    portion = _millionths(_written(annotations, names.GPU_FRACTION_NAMES))
+    memory = _count(_written(annotations, names.GPU_MEMORY_NAMES))
     if devices and 0 < portion < WHOLE_GPU:
         return GpuRequest(devices=devices, portion_millionths=portion)
     if devices and memory:
@@ -125,6 +130,11 @@ def _with_portions(asked: Resources, gpu: GpuRequest) -> Resources:
         return asked
     portions = gpu.devices * gpu.portion_millionths
     return asked.model_copy(update={"gpu_millionths": max(asked.gpu_millionths, portions)})
+
+
+def _written(annotations: Mapping[str, str], known: Sequence[str]) -> str:
+    """Return what is written under the first of these names, empty under none."""
+    return next((annotations[name] for name in known if name in annotations), "")
 
 
 def _count(text: str) -> int:
