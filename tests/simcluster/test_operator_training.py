@@ -307,3 +307,18 @@ async def test_parameter_servers_serve_until_the_job_is_over(world):
     assert world.phase("train-ps-0") == "Running"
     await world.advance(20)
     assert names(world) == ["train-chief-0"]
+
+
+async def test_a_job_goes_on_where_it_was_after_a_restart_of_the_cluster(opener, tmp_path):
+    path = tmp_path / "objects.sqlite3"
+    async with opener(path=path, systems=("training",)) as before:
+        before.client.create(PYTORCH, pytorch_job(run_seconds="30"))
+        await before.advance(10)
+        uids = {pod["metadata"]["uid"] for pod in before.pods()}
+        clock = before.clock
+    async with opener(path=path, clock=clock, systems=("training",)) as after:
+        await after.advance(5)
+        assert {pod["metadata"]["uid"] for pod in after.pods()} == uids
+        assert after.conditions(PYTORCH, "train")["Running"] == "True"
+        await after.advance(30)
+        assert after.conditions(PYTORCH, "train")["Succeeded"] == "True"
