@@ -91,24 +91,23 @@ class JobSetOperator(Operator):
                 self.create(job_set, JOBS, _job(job_set, template, index, suspended))
 
     def _handle_failure(self, job_set: Object, failed: Sequence[Object]) -> None:
-        policy = job_set["spec"].get("failurePolicy")
-        reason, message = "FailedJobs", "jobset failed due to one or more job failures"
-        action = _action_on(failed[0], policy or {})
-        if policy is None or action == "FailJobSet":
-            self._end(job_set, "Failed", reason, f"{message} (first failed job: {name_of(failed[0])})")
-            return
-        status = dict(job_set.get("status") or {})
-        counted = status.get("restartsCountTowardsMax", 0)
-        ignored = action == "RestartJobSetAndIgnoreMaxRestarts"
-        if counted >= policy.get("maxRestarts", 0) and not ignored:
-            self._end(job_set, "Failed", "ReachedMaxRestarts", f"{message}: reached max number of restarts")
-            return
-        status |= {
-            "restarts": status.get("restarts", 0) + 1,
-            "restartsCountTowardsMax": counted + (0 if ignored else 1),
-        }
-        self.tell(job_set, "Warning", "RestartingJobSet", f"restarting jobset, attempt {status['restarts']}")
-        self.report(job_set, status)
+        policy = job_set["spec"].get("failurePolicy") or {}
+        action = _action_on(failed[0], policy) if policy else "FailJobSet"
+        counted = (job_set.get("status") or {}).get("restartsCountTowardsMax", 0)
+        message = f"jobset failed due to one or more job failures (first failed job: {name_of(failed[0])})"
+        if action == "FailJobSet":
+            self._end(job_set, "Failed", "FailedJobs", message)
+        elif action == "RestartJobSet" and counted >= policy.get("maxRestarts", 0):
+            self._end(job_set, "Failed", "ReachedMaxRestarts", message)
+        else:
+            self._restart(job_set, counted + (1 if action == "RestartJobSet" else 0))
+
+    def _restart(self, job_set: Object, counted: int) -> None:
+        """Begin the next attempt; the Jobs of this one are of an attempt before from now on."""
+        attempt = _restarts(job_set) + 1
+        status = job_set.get("status") or {}
+        self.report(job_set, {**status, "restarts": attempt, "restartsCountTowardsMax": counted})
+        self.tell(job_set, "Warning", "RestartingJobSet", f"restarting jobset, attempt {attempt}")
 
     def _delete_jobs(self, job_set: Object, jobs: Iterable[Object]) -> None:
         for job in jobs:

@@ -45,7 +45,8 @@ class TrainJobOperator(Operator):
 
     def act(self, obj: Object) -> datetime | None:
         """Make a TrainJob's JobSet, keep it suspended or not as the TrainJob says, and report."""
-        if obj["spec"].get("managedBy", ITSELF) != ITSELF or is_true(obj, "Complete"):
+        over = any(is_true(obj, kind) for kind in _ENDS.values())
+        if over or obj["spec"].get("managedBy", ITSELF) != ITSELF:
             return None
         job_set = self.client.get(JOB_SET.key, namespace_of(obj), name_of(obj))
         if job_set is not None:
