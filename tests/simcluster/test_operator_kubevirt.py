@@ -5,6 +5,7 @@ import re
 import pytest
 
 VM, VMI = "virtualmachines.kubevirt.io", "virtualmachineinstances.kubevirt.io"
+POOL = "virtualmachinepools.pool.kubevirt.io"
 VMIM = "virtualmachineinstancemigrations.kubevirt.io"
 
 
@@ -30,9 +31,13 @@ def printed(world, name="vm"):
 
 async def test_machines_make_what_was_recorded(world, recording, traits_of):
     recorded = recording("kubevirt/derived-vmpool.json")
-    for machine in recorded.of_kind("VirtualMachine"):
-        create(world, machine["metadata"]["name"])
+    machine = create(world, "pattern", runStrategy="Halted")["spec"] | {"runStrategy": "Always"}
+    world.client.delete(VM, "demo", "pattern")
+    world.client.create(POOL, recorded.played(replicas=2, virtualMachineTemplate={"spec": machine}))
     await world.advance(10)
+    machines = [traits_of(each) for each in world.client.list(VM, "demo")]
+    assert machines == [traits_of(each) for each in recorded.of_kind("VirtualMachine")]
+    assert world.found(POOL, "pool")["status"] == {"replicas": 2, "readyReplicas": 2}
 
     def comparable(pod):
         traits = traits_of(pod)
@@ -168,6 +173,17 @@ async def test_a_hotplugged_volume_has_a_pod_owned_by_the_launcher(world):
     world.change_spec(VMI, "vm", lambda spec: spec.update(volumes=[]))
     await world.advance(60)
     assert [pod["metadata"]["name"] for pod in world.pods()] == [launcher["metadata"]["name"]]
+
+
+async def test_a_pool_shrinks_from_its_end(world):
+    machine = {"runStrategy": "Halted", "template": {"spec": {}}}
+    body = {"apiVersion": "pool.kubevirt.io/v1beta1", "kind": "VirtualMachinePool"}
+    spec = {"replicas": 3, "virtualMachineTemplate": {"spec": machine}}
+    world.client.create(POOL, {**body, "metadata": {"name": "p", "namespace": "demo"}, "spec": spec})
+    await world.advance(1)
+    world.change_spec(POOL, "p", lambda spec: spec.update(replicas=1))
+    await world.advance(5)
+    assert [each["metadata"]["name"] for each in world.client.list(VM, "demo")] == ["p-0"]
 
 
 async def test_an_instance_without_a_machine_runs_once(world):

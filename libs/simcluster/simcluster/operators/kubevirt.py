@@ -1,4 +1,4 @@
-"""KubeVirt: VirtualMachines, their instances, migrations and hotplugged volumes.
+"""KubeVirt: VirtualMachines and pools of them, their instances, migrations and hotplugged volumes.
 
 A VirtualMachine owns a VirtualMachineInstance of its name while its run strategy wants one; each start makes a new
 instance. The instance owns a pod `virt-launcher-<name>-<random>`, which runs until it is told to end or the guest
@@ -8,7 +8,7 @@ launcher and moves the instance there; the first stays behind, Succeeded.
 Starting, stopping and restarting by hand (`virtctl`) are subresources of an API server of KubeVirt's own, which is not
 here; what that server does is understood: requests in `status.stateChangeRequests` of the VirtualMachine.
 
-Not here: pausing, data volumes and their importers, snapshots, VirtualMachinePools and instance replica sets.
+Not here: pausing, data volumes and their importers, snapshots, replica sets of instances.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,13 +35,21 @@ from simcluster.pods import (
     uid_of,
     with_condition,
 )
-from simcluster.resources import Object
+from simcluster.resources import Object, ScalePaths
 
 _GROUP, _VERSIONS = "kubevirt.io", ("v1", "v1alpha3")
 MACHINE = CustomKind(_GROUP, "VirtualMachine", "virtualmachines", _VERSIONS, ("vm", "vms"))
 INSTANCE = CustomKind(_GROUP, "VirtualMachineInstance", "virtualmachineinstances", _VERSIONS, ("vmi", "vmis"))
 MIGRATION = CustomKind(
     _GROUP, "VirtualMachineInstanceMigration", "virtualmachineinstancemigrations", _VERSIONS, ("vmim", "vmims")
+)
+POOL = CustomKind(
+    "pool.kubevirt.io",
+    "VirtualMachinePool",
+    "virtualmachinepools",
+    ("v1beta1", "v1alpha1"),
+    ("vmpool", "vmpools"),
+    scale=ScalePaths(),
 )
 
 _MIGRATION_UID = "kubevirt.io/migrationJobUID"
@@ -147,6 +155,29 @@ class MachineOperator(Operator):
         if scheduled is not None and scheduled.get("reason") == "Unschedulable":
             return "ErrorUnschedulable"
         return "Starting"
+
+
+class PoolOperator(Operator):
+    """Keeps as many machines as a pool wants, numbered from 0."""
+
+    owns = (MACHINE.key,)
+
+    def __init__(self, client: Client, clock: Clock, events: EventRecorder) -> None:
+        super().__init__(POOL, "virtualmachinepool-controller", client, clock, events)
+
+    def act(self, obj: Object) -> datetime | None:
+        """Make the machines that are missing, delete those of the highest numbers that are too many."""
+        wanted = [f"{name_of(obj)}-{number}" for number in range(int(obj["spec"].get("replicas", 1)))]
+        machines = {name_of(each): each for each in self.owned(obj, MACHINE.key)}
+        for name, machine in machines.items():
+            if name not in wanted:
+                self.delete(obj, MACHINE.key, machine)
+        for name in wanted:
+            if name not in machines:
+                self.create(obj, MACHINE.key, _pooled(obj, name))
+        ready = sum(1 for each in machines.values() if (each.get("status") or {}).get("ready"))
+        self.report(obj, {"replicas": len(machines), "readyReplicas": ready})
+        return None
 
 
 class InstanceOperator(Operator):
@@ -363,6 +394,17 @@ def _instance(machine: Object) -> Object:
     }
 
 
+def _pooled(pool: Object, name: str) -> Object:
+    template = pool["spec"]["virtualMachineTemplate"]
+    metadata = {**(template.get("metadata") or {}), "name": name}
+    return {
+        "apiVersion": MACHINE.api_version,
+        "kind": MACHINE.kind,
+        "metadata": metadata,
+        "spec": template["spec"],
+    }
+
+
 def _strategy(machine: Object) -> str:
     """Return the run strategy; the older boolean `running` says the same in fewer words."""
     spec = machine["spec"]
@@ -387,4 +429,7 @@ def _labels(obj: Object) -> dict[str, str]:
     return dict(obj["metadata"].get("labels") or {})
 
 
-SYSTEM = System(kinds=(MACHINE, INSTANCE, MIGRATION), operators=(MachineOperator, InstanceOperator, MigrationOperator))
+SYSTEM = System(
+    kinds=(MACHINE, INSTANCE, MIGRATION, POOL),
+    operators=(MachineOperator, InstanceOperator, MigrationOperator, PoolOperator),
+)
