@@ -77,6 +77,10 @@ def test_a_request_for_a_part_of_a_device_is_met_exactly() -> None:
     assert shares(4, queue("a", request=0.5), queue("b", request=9)) == {"a": 0.5, "b": 3.5}
 
 
+def test_an_offer_that_is_just_enough_is_given_to_the_last_fraction() -> None:
+    assert shares(3, queue("a", request=1.5), queue("b", request=1.5)) == {"a": 1.5, "b": 1.5}
+
+
 def test_weight_0_gets_what_it_deserves_and_nothing_else() -> None:
     assert shares(10, queue("a", deserved=2, weight=0), queue("b", deserved=2)) == {"a": 2, "b": 8}
 

@@ -141,6 +141,35 @@ def test_labels_of_shared_devices_are_compared_by_device() -> None:
     assert play(case, following(plan_of(placed("job", devices=[0])))).passed
 
 
+def test_different_labels_are_different_devices() -> None:
+    expectation = {"jobs": {name: {"gpu_groups": [name], "check_gpu_group": True} for name in ("job", "old")}}
+    jobs = [running("old"), {"name": "job", "queue": "team", "gpus_per_task": 0.5, "tasks": [{}]}]
+    case = case_with(jobs=jobs, expect=expectation)
+    assert play(case, following(plan_of(placed("job", devices=[1])))).passed
+    assert play(case, following(plan_of(placed("job", devices=[0])))).differences == (
+        "old-0 should not share device 0 of node0 with job-0.",
+    )
+
+
+def test_promised_places_are_counted_and_bounded() -> None:
+    case = case_with(expect={"at_most": {"pipelines": 0}})
+    assert play(case, following(plan_of(nominations=[placed("job")]))).differences == (
+        "1 places were promised, and 0 are the most allowed.",
+    )
+
+
+def test_totals_are_those_of_all_tasks() -> None:
+    totals = {"gpus_requested_total": 2, "cpu_milli_total": 4000, "memory_total": 14}
+    job = {"name": "job", "queue": "team", "gpus_per_task": 1, "cpu_per_task_milli": 2, "memory_per_task": 7}
+    twice, once = ([{**job, "tasks": [{"count": count}]}] for count in (2, 1))
+    assert play(case_with(jobs=twice, expect={"jobs": {"job": totals}}), following()).passed
+    assert play(case_with(jobs=once, expect={"jobs": {"job": totals}}), following()).differences == (
+        "job should ask for 2 GPUs in all, and asks for 1.",
+        "job should ask for 4000 thousandths of a processor in all, and asks for 2000.",
+        "job should ask for 14 bytes in all, and asks for 7.",
+    )
+
+
 def test_a_single_plan_is_judged_as_it_leaves_everybody() -> None:
     jobs = [
         running("old"),

@@ -106,6 +106,22 @@ def test_another_size_holds_for_every_sighting_of_the_node() -> None:
     assert again["second"] == (at(20), at(105), at(20))
 
 
+def test_who_starts_later_than_in_the_record_outlives_its_end_there() -> None:
+    history = recorded(
+        (0, node("a", gpus=2)),
+        *submitted("first", 5),
+        *bound("first", 5),
+        *submitted("second", 10),
+        *bound("second", 10),
+        ended("second", 60),
+        (61, e.WorkloadGone(workload_id=id_of("workload/second"), end_seen=True)),
+        ended("first", 95),
+        (200, node("a", gpus=2, labels={"touched": "yes"})),
+    )
+    again = starts(history, changes(a=NodeChange(gpus=1)))
+    assert again["second"] == (at(10), at(10), at(95))
+
+
 def test_who_left_before_getting_a_place_leaves_at_the_same_moment() -> None:
     history = recorded((0, node("a", gpus=0)), *submitted("first", 5), ended("first", 50), (60, node("a", gpus=1)))
     assert starts(history) == {"first": (at(5), None, None)}

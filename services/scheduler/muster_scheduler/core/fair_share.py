@@ -129,8 +129,6 @@ def divide_surplus(
     shares = dict(granted)
     by_rank = sorted(siblings, key=lambda queue: (-queue.priority, queue.age, queue.name))
     for _, tier in groupby(by_rank, key=lambda queue: queue.priority):
-        if surplus == 0:
-            break
         surplus = _Tier(resource, tuple(tier), usage_weight_millionths).divide(surplus, shares)
     return Division(shares, surplus)
 

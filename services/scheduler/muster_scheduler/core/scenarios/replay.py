@@ -108,9 +108,7 @@ def _untouched(recorded: Recorded, record: dict[UUID, Life]) -> Iterator[e.AnyEv
     """Yield what of an event is not the scheduler's doing, nor follows from it."""
     match recorded.event:
         case e.PodObserved(pods=pods) as event:
-            told = [facts for facts in map(_as_it_came, pods) if _is_news(facts, recorded.envelope.time, record)]
-            if told:
-                yield event.model_copy(update={"pods": tuple(told)})
+            yield event.model_copy(update={"pods": tuple(map(_as_it_came, pods))})
         case e.PodGone(pods=marks) as event:
             cancelled = [mark for mark in marks if (life := record.get(mark.pod_id)) is None or life.bound is None]
             if cancelled:
@@ -128,12 +126,6 @@ def _as_it_came(facts: PodFacts) -> PodFacts:
         return facts
     waiting = {"node": "", "gpus": "", "phase": PodPhase.PENDING, "ready": False, "terminating": False}
     return facts.model_copy(update=waiting)
-
-
-def _is_news(facts: PodFacts, moment: datetime, record: dict[UUID, Life]) -> bool:
-    """Whether it was seen so before the record's scheduler had a hand in it."""
-    life = record.get(facts.pod_id)
-    return life is None or all(moment <= turn for turn in (life.bound, life.ended) if turn is not None)
 
 
 def _compared(record: dict[UUID, Life], again: dict[UUID, Life], state: State) -> list[Waiting]:
