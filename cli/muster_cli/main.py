@@ -20,6 +20,7 @@ from muster_cli.verbs import (
     list_,
     logs,
     project,
+    recognise,
     simulate,
     status,
     submit,
@@ -58,6 +59,7 @@ app.command(rich_help_panel="Workloads")(actions.delete)
 app.add_typer(project.app, name="project", rich_help_panel="System")
 app.command(rich_help_panel="System")(status.status)
 app.command(rich_help_panel="System")(simulate.simulate)
+app.command(rich_help_panel="System")(recognise.recognise)
 app.add_typer(audit.app, name="audit", rich_help_panel="System")
 app.command(rich_help_panel="System")(completion.completion)
 

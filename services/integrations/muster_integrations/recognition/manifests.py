@@ -70,7 +70,7 @@ class _Written:
 
 
 def read_objects(documents: Iterable[Document]) -> Objects:
-    """Return the objects of all documents; of two that are the same object, the later one."""
+    """Return the objects of all documents. Of two that are the same: the one with a UID, else the later one."""
     objects = Objects()
     written = _Writing(objects)
     for document in documents:
@@ -119,12 +119,14 @@ class _Writing:
 
     def finish(self) -> None:
         """Read everything that was noted as objects."""
-        for one in self._by_key.values():
+        admitted = {key for key, uid in self._by_key if uid}
+        objects = [one for one in self._by_key.values() if one.uid or one.key not in admitted]
+        for one in objects:
             if not one.uid:
                 one.uid = one.raw["metadata"]["uid"] = self._invent(one.key)
-        uids = {one.uid for one in self._by_key.values()}
-        names = {one.key: one.uid for one in self._by_key.values()}
-        for one in self._by_key.values():
+        uids = {one.uid for one in objects}
+        names = {one.key: one.uid for one in objects}
+        for one in objects:
             self._refer(one, uids, names)
             self._take(one)
 

@@ -1,0 +1,97 @@
+"""Reads manifests as people keep them: files of JSON or YAML, many documents in one, whole directories, a pipe.
+
+YAML is read as Kubernetes reads it: a date stays text, for no field of an object is a date in YAML's sense. What the
+documents mean is nobody's business here.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from muster_cli.failure import Exit, Failure
+
+if TYPE_CHECKING:
+    from muster_integrations.recognition.manifests import Document
+
+SUFFIXES: Final = (".json", ".yaml", ".yml")
+"""What is read of a directory; a file that is named outright may be called as it likes."""
+
+PIPE: Final = Path("-")
+_A_DATE: Final = "tag:yaml.org,2002:timestamp"
+
+
+def read_documents(paths: Iterable[Path]) -> "Iterator[Document]":
+    """Yield everything that is written in files, in directories and below, or on standard input (`-`)."""
+    from muster_integrations.recognition.manifests import Document
+
+    for path in paths:
+        for file in _files(path):
+            for value in _parsed(_text(file), file):
+                yield Document("standard input" if file == PIPE else file.name, value)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    if not found:
+        raise Failure(Exit.INVALID, f"{path}: No file in this directory ends in {', '.join(SUFFIXES)}.")
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if file == PIPE else file.read_bytes()
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        raise Failure(Exit.INVALID, f"{file}: The file cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise Failure(Exit.INVALID, f"{file}: This is not text in UTF-8.") from error
+
+
+def _parsed(text: str, file: Path) -> list[Any]:
+    """Return the documents of a file that are not empty: as JSON if they are, for that is much faster, else YAML."""
+    try:
+        return list(_json_documents(text))
+    except (ValueError, RecursionError):
+        pass
+    return [value for value in _yaml_documents(text, file) if value is not None]
+
+
+def _json_documents(text: str) -> Iterator[Any]:
+    decoder, position = json.JSONDecoder(), _skip_space(text, 0)
+    while position < len(text):
+        value, position = decoder.raw_decode(text, position)
+        position = _skip_space(text, position)
+        yield value
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
+
+
+def _yaml_documents(text: str, file: Path) -> list[Any]:
+    import yaml
+
+    try:
+        return list(yaml.load_all(text, _loader()))
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {error.problem}{line}.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {error}.") from error
+
+
+def _loader() -> type[Any]:
+    import yaml
+
+    safe: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in patterns if tag != _A_DATE]
+        for first, patterns in safe.yaml_implicit_resolvers.items()
+    }
+    return type("_Loader", (safe,), {"yaml_implicit_resolvers": resolvers})
