@@ -42,7 +42,7 @@ def decide_workload(
         *_groups(folded, seen),
         *_pods_left(folded, seen.pods, departures),
         *_pods_seen(folded, seen),
-        *_groups_left(folded, seen),
+        *_groups_left(folded, seen.groups),
         *_owner(folded, seen),
     ]
 
@@ -120,11 +120,11 @@ def _formed(seen: SeenWorkload, group: SeenGroup) -> PodGroupFormed:
     )
 
 
-def _groups_left(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
+def _groups_left(folded: FoldedWorkload, present: Container[object]) -> Iterator[AnyEvent]:
     for group_id, group in folded.groups.items():
-        if group_id not in seen.groups:
+        if group_id not in present:
             yield PodGroupChanged(
-                workload_id=seen.workload_id,
+                workload_id=folded.workload_id,
                 pod_group_id=group_id,
                 min_members=group.min_members,
                 sub_groups=group.sub_groups,
@@ -210,7 +210,8 @@ def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
     owner = folded.discovered.owner
     over = folded.closed or folded.asked_to_delete
     if owner.quiet_outcome is not Outcome.NONE and not over:
-        return  # its last pod is gone, and the next may come; somebody waits how long it stays quiet
+        yield from _groups_left(folded, ())  # the next pod may come; somebody waits how long it stays quiet
+        return
     seen = departures.end_seen or folded.closed or owner.deleting or owner.outcome is not Outcome.NONE
     yield WorkloadGone(workload_id=folded.workload_id, end_seen=seen, reason="" if seen else _UNSEEN)
 
