@@ -20,6 +20,7 @@ from integrations.kube import (
     uid,
 )
 from muster_cluster.objects import JOBS
+from muster_contracts.events import PodGroupChanged, PodGroupFormed
 from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import Outcome, ParentRef
 from muster_integrations.recognition.resolution import Reading
@@ -419,3 +420,13 @@ def test_a_trial_of_katib_is_a_job_whose_parent_is_the_experiment() -> None:
     found = see(*objects, workload=trial)
     assert (found.parent, found.attributes) == (ParentRef(kind="Experiment", name="tune"), {"trial": "tune-abc123"})
     assert gangs(found) == {"tune-abc123": (3, {"master": 1, "worker": 2})}
+
+
+def test_a_job_that_is_scaled_says_so_and_keeps_its_group() -> None:
+    small, large = job(Worker=2), job(Worker=5, version=2)
+    world = World(project())
+    world.show(small)
+    (group,) = [event for event in world.write() if isinstance(event, PodGroupFormed)]
+    world.step(small, large)
+    (changed,) = [event for event in world.write() if isinstance(event, PodGroupChanged)]
+    assert (changed.pod_group_id, changed.min_members) == (group.pod_group_id, 5)

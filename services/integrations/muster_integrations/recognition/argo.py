@@ -17,7 +17,7 @@ from muster_contracts.values import Controls, Outcome, OwnerFacts, ParentRef, Su
 from muster_integrations.recognition.controls import patch
 from muster_integrations.recognition.fields import flag, moment, text
 from muster_integrations.recognition.kinds import Claim, Handle, Kind, Sight, Standing, System, Watch
-from muster_integrations.recognition.training import living
+from muster_integrations.recognition.pods import living
 
 _WORKFLOW: Final = "workflows.argoproj.io/workflow"
 _RUN_ID: Final = "pipeline/runid"

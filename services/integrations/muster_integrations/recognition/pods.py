@@ -10,7 +10,7 @@ from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import Outcome, OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import delete_only
-from muster_integrations.recognition.kinds import Kind, Members, Sight, Standing, System, Watch, together
+from muster_integrations.recognition.kinds import Grouping, Kind, Members, Sight, Standing, System, Watch, together
 
 ENDED = frozenset({"Succeeded", "Failed"})
 _STATIC = "kubernetes.io/config.mirror"
@@ -57,6 +57,16 @@ def fate_of(pod: Pod, container: str) -> Outcome:
     if ended is None:
         return outcome_of([pod])
     return Outcome.FAILED if ended.exit_code else Outcome.SUCCEEDED
+
+
+def living(pods: Sequence[Pod]) -> int:
+    """Count the pods that have not ended."""
+    return sum(1 for pod in pods if pod.status.phase not in ENDED)
+
+
+def as_many_as_live(sight: Sight, key: str) -> Sequence[Grouping]:
+    """Put the pods of an object that cannot be read into one group that needs all that live."""
+    return [Grouping(key, sight.name, max(1, living(sight.pods)), sight.pods)]
 
 
 def is_static(pod: Pod) -> str:

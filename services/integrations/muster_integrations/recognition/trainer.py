@@ -29,7 +29,8 @@ from muster_integrations.recognition.fields import (
 )
 from muster_integrations.recognition.jobs import JOB
 from muster_integrations.recognition.kinds import Claim, Grouping, Kind, Members, Sight, System, Watch
-from muster_integrations.recognition.training import is_suspended, living
+from muster_integrations.recognition.pods import as_many_as_live
+from muster_integrations.recognition.training import is_suspended
 
 _LABELS: Final = "jobset.sigs.k8s.io/"
 _JOB_SET: Final = f"{_LABELS}jobset-name"
@@ -71,7 +72,7 @@ def train_job_members(sight: Sight) -> tuple[Members, ...] | None:
 def groups(sight: Sight, found: tuple[Members, ...] | None) -> Sequence[Grouping]:
     """Return one group per replicated job where they start in order, else one of all of them."""
     if found is None:
-        return [Grouping(_TOGETHER, sight.name, max(1, living(sight.pods)), sight.pods)]
+        return as_many_as_live(sight, _TOGETHER)
     return _in_order(sight, found) if len(found) == 1 or _is_ordered(sight) else [_at_once(sight, found)]
 
 

@@ -30,7 +30,7 @@ from muster_integrations.recognition.fields import (
 )
 from muster_integrations.recognition.jobs import JOB
 from muster_integrations.recognition.kinds import Claim, Grouping, Kind, KindName, Members, Sight, System, Watch
-from muster_integrations.recognition.pod_facts import has_ended
+from muster_integrations.recognition.pods import as_many_as_live
 
 GANG: Final = "gang"
 GROUP: Final = "kubeflow.org"
@@ -96,14 +96,9 @@ def groups(sight: Sight) -> Sequence[Grouping]:
     """Return the one gang, with a part for each type of replica; of a job that cannot be read, as many as are there."""
     found = members(sight)
     if found is None:
-        return [Grouping(GANG, sight.name, max(1, living(sight.pods)), sight.pods)]
+        return as_many_as_live(sight, GANG)
     size = max(1, sum(one.minimum for one in found))
     return [Grouping(GANG, sight.name, size, sight.pods, _parts(found))]
-
-
-def living(pods: Sequence[Pod]) -> int:
-    """Count the pods that have not ended."""
-    return sum(1 for pod in pods if not has_ended(pod))
 
 
 def role(pod: Pod, _sight: Sight) -> str:
