@@ -153,7 +153,7 @@ def _controls(subject: Subject, kind: Kind, sight: Sight) -> Controls:
     remembered = folded.discovered.controls if folded and folded.discovered else Controls()
     controls = kind.controls(sight, _handle(subject), remembered)
     if controls == Controls():
-        return Controls(reason=f"Muster does not know how to control a {root.kind.name}.")
+        return Controls(reason=f"Muster does not know how to control objects of the kind {root.kind.name}.")
     return controls
 
 
