@@ -378,6 +378,7 @@ def test_nodes_whose_owner_is_gone_are_known_by_the_name_of_their_cluster() -> N
     assert (found.identity, found.identity_source, found.name) == ("muster-demo/shared", "label", "shared")
     assert gangs(found) == {"shared": (3, {})}
     assert found.controls.stop == ()
+    assert found.controls.reason == "The RayCluster shared cannot be read, so that it cannot be controlled."
 
 
 def test_nodes_without_an_owner_find_the_job_through_the_cluster_of_their_label() -> None:

@@ -152,9 +152,11 @@ def _controls(subject: Subject, kind: Kind, sight: Sight) -> Controls:
     root, folded = subject.root, subject.folded
     remembered = folded.discovered.controls if folded and folded.discovered else Controls()
     controls = kind.controls(sight, _handle(subject), remembered)
-    if controls == Controls():
-        return Controls(reason=f"Muster does not know how to control objects of the kind {root.kind.name}.")
-    return controls
+    if controls != Controls():
+        return controls
+    if root.kind.watch is not None:
+        return Controls(reason=f"The {root.kind.name} {root.name} cannot be read, so that it cannot be controlled.")
+    return Controls(reason=f"Muster does not know how to control objects of the kind {root.kind.name}.")
 
 
 def _handle(subject: Subject) -> Handle | None:
