@@ -38,7 +38,11 @@ class Queue:
 
 @dataclass(eq=False, slots=True)
 class Account:
-    """A queue in one pool. `firm` is the part of `allocated` that may not be taken back."""
+    """A queue in one pool.
+
+    `firm` is the part of `allocated` that may not be taken back, `fresh` what the plan in the making gives it: that
+    counts for the queue, but nobody can be told to go from it yet.
+    """
 
     queue: Queue
     parent: "Account | None" = None
@@ -50,6 +54,19 @@ class Account:
     fair: list[int] = field(default_factory=lambda: [0, 0, 0])
     allocated: list[int] = field(default_factory=lambda: [0, 0, 0])
     firm: list[int] = field(default_factory=lambda: [0, 0, 0])
+    fresh: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+    @property
+    def settled(self) -> Triple:
+        """What it held before the plan, less who was told to go."""
+        held, fresh = self.allocated, self.fresh
+        return held[0] - fresh[0], held[1] - fresh[1], held[2] - fresh[2]
+
+    def add_fresh(self, amounts: Triple) -> None:
+        """Note what the plan in the making gives, here and above."""
+        for account in self.chain():
+            for r in range(3):
+                account.fresh[r] += amounts[r]
 
     def chain(self) -> Iterator["Account"]:
         """Walk from this account up to the topmost."""

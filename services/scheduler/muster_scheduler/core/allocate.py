@@ -4,7 +4,9 @@ A group tries its node pools in the order of its list: all groups their first, t
 The core of a group is one transaction; what it would like beyond waits its turn behind other cores.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from muster_contracts.values import Placement
 
@@ -25,17 +27,71 @@ def honour_nominations(draft: Draft) -> None:
     A nomination that cannot be kept is void: its group is treated like any other.
     """
     groups = [draft.snapshot.views[one] for one in draft.snapshot.nominations if one in draft.snapshot.views]
-    matched = [
-        (view, _match(view, draft.snapshot.nominations[view.id])) for view in sorted(groups, key=lambda v: v.order)
-    ]
-    for layer in ("idle", "later"):
-        for view, pairs in matched:
-            if pairs and view.id not in draft.settled:
-                _seat_nominees(draft, view, pairs, at_once=layer == "idle")
+    groups.sort(key=lambda view: view.order)
+    nominees = [one for one in (_nominee(draft, view) for view in groups) if one is not None]
+    left = [one for one in nominees if not one.bind(draft)]
+    for one in left:
+        one.keep(draft)
+
+
+@dataclass(frozen=True, slots=True)
+class _Nominee:
+    """A group with the seats it was promised. Some of its pods may still be on their way out of their old places."""
+
+    view: GroupView
+    seats: tuple[Seat, ...]
+    pool: str
+
+    def bind(self, draft: Draft) -> bool:
+        """Bind the group if all its seats are free, all its pods wait, and they are enough."""
+        if not self._arrived() or not self._is_enough() or not self._take(draft, at_once=True):
+            return False
+        view = self.view
+        draft.placements += [draft.place_of(view, seat.pod.facts, seat.row, seat.devices) for seat in self.seats]
+        return True
+
+    def keep(self, draft: Draft) -> None:
+        """Keep the seats from others, if there is still something to wait for."""
+        idle = all(draft.room.is_idle(seat.row, (seat.pod.need, seat.devices)) for seat in self.seats)
+        if not (idle and self._arrived()):
+            self._take(draft, at_once=False)
+
+    def _arrived(self) -> bool:
+        waiting = {pod.facts.pod_id for pod in self.view.waiting}
+        return all(seat.pod.facts.pod_id in waiting for seat in self.seats)
+
+    def _is_enough(self) -> bool:
+        held = Counter(self.view.held)
+        held.update(self.view.leaf_of(seat.pod.facts) for seat in self.seats)
+        return self.view.is_whole(held)
+
+    def _take(self, draft: Draft, *, at_once: bool) -> bool:
+        """Take the seats, whole or not at all."""
+        view, mark = self.view, draft.mark(self.pool)
+        item = Item(view, tuple(seat.pod for seat in self.seats), is_core=True)
+        amounts, leaf, firm = draft.amounts(item), draft.account(view, self.pool), not view.preemptible
+        forbidden = over_limit(leaf, amounts) or (over_firm_quota(leaf, amounts) if firm else None)
+        if forbidden or not all(_take_exactly(draft, seat, at_once) for seat in self.seats):
+            draft.restore(self.pool, mark)
+            return False
+        draft.accounts(self.pool).charge(leaf, amounts, firm=firm)
+        draft.settled.add(view.id)
+        draft.seat(item, list(self.seats), self.pool)
+        return True
+
+
+def _nominee(draft: Draft, view: GroupView) -> _Nominee | None:
+    """Match places with pods; None if a node is gone or nobody is there to sit."""
+    pairs = _match(view, draft.snapshot.nominations[view.id])
+    rows = [draft.terrain.rows.get(place.node) for _, place in pairs]
+    seats = [Seat(pod, row, place.devices) for (pod, place), row in zip(pairs, rows, strict=True) if row is not None]
+    if not seats or len(seats) < len(pairs):
+        return None
+    return _Nominee(view, tuple(seats), draft.terrain.pool_names[seats[0].row])
 
 
 def _match(view: GroupView, places: tuple[Placement, ...]) -> list[tuple[Waiting, Placement]]:
-    """Give each place to its pod, or to one that asks for the same and came instead."""
+    """Give each place to its pod, or to one that came in its stead."""
     left = {pod.facts.pod_id: pod for pod in view.waiting}
     coming = {pod.facts.pod_id: Waiting(pod.facts, pod.need) for pod in view.bound if pod.releasing}
     pairs: list[tuple[Waiting, Placement]] = []
@@ -46,38 +102,6 @@ def _match(view: GroupView, places: tuple[Placement, ...]) -> list[tuple[Waiting
         if pod is not None:
             pairs.append((pod, place))
     return pairs
-
-
-def _seat_nominees(draft: Draft, view: GroupView, pairs: list[tuple[Waiting, Placement]], *, at_once: bool) -> None:
-    rows = [draft.terrain.rows.get(place.node) for _, place in pairs]
-    seats = [Seat(pod, row, place.devices) for (pod, place), row in zip(pairs, rows, strict=True) if row is not None]
-    if len(seats) < len(pairs):
-        return
-    pool = draft.terrain.pool_names[seats[0].row]
-    item = Item(view, tuple(seat.pod for seat in seats), is_core=True)
-    waiting = {pod.facts.pod_id for pod in view.waiting}
-    arrived = [seat for seat in seats if seat.pod.facts.pod_id in waiting]
-    if at_once and (len(arrived) < len(seats) or not _is_enough(view, arrived)):
-        return
-    mark = draft.mark(pool)
-    amounts, leaf = draft.amounts(item), draft.account(view, pool)
-    refused = over_limit(leaf, amounts) or (None if view.preemptible else over_firm_quota(leaf, amounts))
-    if refused or not all(_take_exactly(draft, seat, at_once) for seat in seats):
-        draft.restore(pool, mark)
-        return
-    draft.accounts(pool).charge(leaf, amounts, firm=not view.preemptible)
-    draft.settled.add(view.id)
-    draft.seat(item, seats)
-    if at_once:
-        draft.placements += [draft.place_of(view, seat.pod.facts, seat.row, seat.devices) for seat in seats]
-
-
-def _is_enough(view: GroupView, seats: list[Seat]) -> bool:
-    held = dict(view.held)
-    for seat in seats:
-        leaf = view.leaf_of(seat.pod.facts)
-        held[leaf] = held.get(leaf, 0) + 1
-    return view.is_whole(held)
 
 
 def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
@@ -154,6 +178,6 @@ def bind(draft: Draft, item: Item, pool: str) -> bool:
         return False
     draft.accounts(pool).charge(leaf, amounts, firm=firm)
     draft.placements += [draft.place_of(item.view, seat.pod.facts, seat.row, seat.devices) for seat in seats]
-    draft.seat(item, seats)
+    draft.seat(item, seats, pool)
     draft.done.add(item.key)
     return True

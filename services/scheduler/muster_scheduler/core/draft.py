@@ -118,8 +118,9 @@ class Draft:
         self.accounts(pool).restore(mark[1])
         self.neighbours.restore(mark[2])
 
-    def seat(self, item: Item, seats: list[Seat]) -> None:
-        """Note that pods of a group have been placed or nominated."""
+    def seat(self, item: Item, seats: list[Seat], pool: str) -> None:
+        """Note that pods of a group have been placed or nominated, and charged for."""
+        self.account(item.view, pool).add_fresh(self.amounts(item))
         counts = self.seated.setdefault(item.view.id, Counter())
         counts.update(item.view.leaf_of(seat.pod.facts) for seat in seats)
 

@@ -41,7 +41,7 @@ def _candidates(leaf: Account, amounts: Triple, victims: Victims) -> Iterator[Un
         if account is leaf:
             continue
         theirs = parting(leaf, account)[1]
-        if exceeds(theirs.allocated, theirs.fair, involved) or exceeds(theirs.allocated, theirs.deserved, involved):
+        if exceeds(theirs.settled, theirs.fair, involved) or exceeds(theirs.settled, theirs.deserved, involved):
             lenders.append(account)
     for unit in victims.most_over_share(lenders):
         if not victims.is_protected(unit, reclaim=True):
@@ -99,7 +99,7 @@ class _Before:
         return any(exceeds(self._held(sibling), sibling.deserved, useful) for sibling in account.parent.children)
 
     def _held(self, account: Account) -> tuple[int, int, int]:
-        more, held = self._more.get(account, (0, 0, 0)), account.allocated
+        more, held = self._more.get(account, (0, 0, 0)), account.settled
         return held[0] + more[0], held[1] + more[1], held[2] + more[2]
 
     def _shift(self, unit: Unit, sign: int) -> None:

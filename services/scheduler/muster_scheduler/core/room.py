@@ -181,7 +181,7 @@ class Room:
 
     def is_idle(self, row: int, use: Use) -> bool:
         """Say whether exactly this is free already, before anything is settled."""
-        return self._early is None or self._early.has(row, use)
+        return self._first.has(row, use)
 
     def reserve(self, row: int, use: Use, *, at_once: bool) -> None:
         """Take what a nominee gets, before anything is settled."""
