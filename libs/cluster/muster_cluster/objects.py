@@ -114,11 +114,12 @@ def read_object(raw: Raw, model: type[Item]) -> Item:
 
 
 def read_moment(text: str) -> datetime | None:
-    """Return a point in time as Kubernetes writes it; None when it is none."""
+    """Return a point in time as Kubernetes writes it; None when it is none, which it is without a zone."""
     try:
-        return msgspec.convert(text, datetime)
+        found = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
         return None
+    return found if found.tzinfo is not None else None
 
 
 class Condition(Partial, frozen=True, gc=False):

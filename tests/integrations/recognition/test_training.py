@@ -247,6 +247,12 @@ def test_a_job_that_failed_says_why_and_when() -> None:
     assert facts.finished_at is not None
 
 
+@pytest.mark.parametrize("written", ["2026-11-01T12:00:00", "yesterday", "", None, 7])
+def test_an_end_at_no_point_in_time_is_still_an_end(written: Any) -> None:
+    facts = see(job(Worker=1, status={"conditions": [condition("Succeeded")], "completionTime": written})).owner
+    assert (facts.outcome, facts.finished_at) == (Outcome.SUCCEEDED, None)
+
+
 def test_a_restart_is_no_failure() -> None:
     status = {"conditions": [condition("Running"), condition("Restarting", message="exit code 137")]}
     facts = see(job(Worker=1, status=status)).owner
