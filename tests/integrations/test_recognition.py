@@ -40,7 +40,8 @@ def job(name: str = "train", *, status: dict[str, Any] | None = None, **parts: A
 
 
 def deployment(name: str = "web", replicas: int = 3, **parts: Any) -> dict[str, Any]:
-    return manifest(DEPLOYMENTS, name, spec={"replicas": replicas, "template": template(gpus=1)}, **parts)
+    spec = {"replicas": replicas, "template": template(gpus=1)} | parts.pop("spec", {})
+    return manifest(DEPLOYMENTS, name, spec=spec, **parts)
 
 
 def seen(*manifests: dict[str, Any], workload: dict[str, Any] | None = None) -> SeenWorkload:
@@ -66,6 +67,13 @@ def test_a_job_without_pods_is_a_workload_with_what_it_asks_for() -> None:
     assert found.requests.gpu_millionths == 4_000_000
     assert found.requests.cpu_milli == 1000
     assert found.pods == {}
+
+
+@pytest.mark.parametrize("make", [job, deployment])
+def test_parts_of_gpus_that_a_template_asks_for_are_summed(make: Any) -> None:
+    half = template(annotations={names.GPU_FRACTION: "0.5"})
+    found = seen(make(spec={"replicas": 2, "parallelism": 2, "template": half}))
+    assert found.requests.gpu_millionths == 1_000_000
 
 
 def test_pods_of_a_job_are_workers_with_their_index_and_each_is_scheduled_alone() -> None:

@@ -129,6 +129,15 @@ def test_a_service_without_pods_says_what_it_will_ask_for(component: dict[str, A
     assert found.requests.gpu_millionths == 6_000_000
 
 
+@pytest.mark.parametrize("with_deployment", [False, True])
+def test_parts_of_gpus_that_annotations_ask_for_are_summed(with_deployment: bool) -> None:
+    half = {"gpu-fraction": "0.5"}
+    iris = inference_service(spec={"predictor": {"minReplicas": 3}}, annotations=half)
+    spec = {"replicas": 3, "template": template(annotations=half)}
+    made = [manifest(DEPLOYMENTS, "iris-predictor", owner=iris, spec=spec)] if with_deployment else []
+    assert see(iris, *made).requests.gpu_millionths == 1_500_000
+
+
 def test_zero_pods_are_a_way_to_rest_and_no_stop() -> None:
     iris = inference_service(status={"conditions": [{"type": "Ready", "status": "True"}]})
     made = knative_service("iris-predictor", owner=iris)

@@ -136,6 +136,11 @@ def test_a_suspended_worker_group_wants_nobody() -> None:
     assert found.owner.desired_pods == 2
 
 
+def test_parts_of_gpus_that_templates_ask_for_are_summed() -> None:
+    halves = GROUP | {"template": template(annotations={"gpu-fraction": "0.5"})}
+    assert see(ray_cluster("shared", halves)).requests.gpu_millionths == 6 * 500_000
+
+
 def test_the_clean_up_of_redis_belongs_to_the_cluster_but_not_to_its_gang() -> None:
     cluster = ray_cluster()
     job = manifest(JOBS, "shared-redis-cleanup", owner=cluster, spec={"template": template()})

@@ -29,9 +29,14 @@ def amounts_of(spec: PodSpec) -> Amounts:
         return {}
 
 
-def template_resources(spec: PodSpec, pods: int) -> Resources:
-    """Return what so many pods of a template ask for."""
-    return to_resources({name: amount * pods for name, amount in amounts_of(spec).items()})
+def times(resources: Resources, count: int) -> Resources:
+    """Return so many times as much."""
+    return Resources(
+        cpu_milli=resources.cpu_milli * count,
+        memory_bytes=resources.memory_bytes * count,
+        gpu_millionths=resources.gpu_millionths * count,
+        extended={name: amount * count for name, amount in resources.extended.items()},
+    )
 
 
 def total(parts: Iterable[Resources]) -> Resources:

@@ -45,6 +45,11 @@ def mapping(raw: Any, *path: str) -> Raw:
     return value if isinstance(value, Mapping) else {}
 
 
+def texts(raw: Any, *path: str) -> Mapping[str, str]:
+    """Return the texts of a mapping, such as labels or annotations."""
+    return {name: value for name, value in mapping(raw, *path).items() if isinstance(value, str)}
+
+
 def entries(raw: Any, *path: str) -> Sequence[Raw]:
     """Return the mappings of a list, none when there is no list."""
     value = field(raw, *path)

@@ -45,8 +45,9 @@ def members(sight: Sight) -> tuple[Members, ...] | None:
     job: Job | None = sight.item
     if job is None:
         return None
-    desired = desired_pods(job)
-    return (Members("worker", desired, min(min_members(job) or desired, desired), job.spec.template.spec),)
+    desired, template = desired_pods(job), job.spec.template
+    enough = min(min_members(job) or desired, desired)
+    return (Members("worker", desired, enough, template.spec, template.metadata.annotations),)
 
 
 def owner(sight: Sight) -> OwnerFacts:

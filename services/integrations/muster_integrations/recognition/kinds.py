@@ -100,12 +100,16 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """So many pods in one role. `minimum` of them are enough to start; each asks for what `spec` says, if known."""
+    """So many pods in one role. `minimum` of them are enough to start; each asks for what `spec` says, if known.
+
+    `annotations` are those of the template: parts of a GPU are asked for there.
+    """
 
     role: str
     count: int
     minimum: int
     spec: PodSpec | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ Alone it is a workload; under an InferenceService, one of its parts. Zero pods a
 has no switch: whoever wants it gone deletes it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from muster_cluster.objects import Deployment, Pod
+from muster_cluster.objects import Deployment, Pod, PodSpec
 from muster_contracts.phases import PriorityClass, WorkloadClass
 from muster_contracts.values import OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import delete_only
-from muster_integrations.recognition.fields import conditions, holding, mapping, pod_spec, sentence, text
+from muster_integrations.recognition.fields import conditions, holding, pod_spec, sentence, text, texts
 from muster_integrations.recognition.kinds import Claim, Kind, Members, Sight, Standing, System, Watch
 from muster_integrations.recognition.replicas import DEPLOYMENT, role
 
@@ -46,16 +46,21 @@ def replicas_of_parts(sight: Sight) -> Iterator[Members]:
     """Yield the replicas of the Deployments that were made."""
     deployments: Sequence[Deployment] = sight.parts_of(DEPLOYMENT.name)
     for part in deployments:
-        template = part.spec.template.spec
         replicas = part.spec.replicas
-        yield Members("replica", replicas, min(1, replicas), template if template.containers else None)
+        yield Members("replica", replicas, min(1, replicas), *template_of(part))
+
+
+def template_of(part: Deployment) -> tuple[PodSpec | None, Mapping[str, str]]:
+    """Return the spec and the annotations of a template; no spec when it is not written what its pods consist of."""
+    template = part.spec.template
+    return template.spec if template.spec.containers else None, template.metadata.annotations
 
 
 def _planned(spec: Any) -> Members:
-    annotations = mapping(spec, "template", "metadata", "annotations")
-    written = next((least for name in _LEAST if (least := text(annotations, name))), "")
+    annotations = texts(spec, "template", "metadata", "annotations")
+    written = next((least for name in _LEAST if (least := annotations.get(name))), "")
     count = int(written) if written.isascii() and written.isdigit() and len(written) < 10 else 1
-    return Members("replica", max(1, count), 1, pod_spec(spec, "template", "spec"))
+    return Members("replica", max(1, count), 1, pod_spec(spec, "template", "spec"), annotations)
 
 
 def main_containers(pod: Pod) -> frozenset[str] | None:

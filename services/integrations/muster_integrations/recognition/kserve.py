@@ -31,9 +31,16 @@ from muster_integrations.recognition.fields import (
     pod_spec,
     sentence,
     text,
+    texts,
 )
 from muster_integrations.recognition.kinds import Claim, Grouping, Kind, Members, Sight, System, Watch, each_alone
-from muster_integrations.recognition.knative import SERVICE, SERVICE_LABEL, main_containers, replicas_of_parts
+from muster_integrations.recognition.knative import (
+    SERVICE,
+    SERVICE_LABEL,
+    main_containers,
+    replicas_of_parts,
+    template_of,
+)
 from muster_integrations.recognition.leaderworkerset import LEADER_WORKER_SET
 from muster_integrations.recognition.replicas import DEPLOYMENT
 
@@ -97,7 +104,7 @@ def _members(sight: Sight) -> tuple[Members, ...] | None:
     if sight.item is None:
         return None
     made = tuple(_made(sight))
-    return (*made, *(size for size in _written(sight.spec) if size.role not in {one.role for one in made}))
+    return (*made, *(size for size in _written(sight) if size.role not in {one.role for one in made}))
 
 
 def _made(sight: Sight) -> Iterator[Members]:
@@ -105,18 +112,20 @@ def _made(sight: Sight) -> Iterator[Members]:
     for part in deployments:
         role, wanted = component_of(_labels(part), part.metadata.name), part.spec.replicas
         enough = wanted if role == WORKER else min(wanted, _least(mapping(sight.spec, role)))
-        template = part.spec.template.spec
-        yield Members(role, wanted, enough, template if template.containers else None)
+        yield Members(role, wanted, enough, *template_of(part))
 
 
 def _labels(part: Deployment) -> Mapping[str, str]:
     return {**part.metadata.labels, **part.spec.template.metadata.labels}
 
 
-def _written(spec: Any) -> Iterator[Members]:
+def _written(sight: Sight) -> Iterator[Members]:
+    """Yield the components as they are written; the annotations of the service go to all its pods."""
+    spec, given = sight.spec, sight.item.metadata.annotations if sight.item is not None else {}
     for name in COMPONENTS:
         if isinstance(component := field(spec, name), Mapping):
-            yield Members(name, _least(component), _least(component), _component_spec(component))
+            annotations, least = {**given, **texts(component, "annotations")}, _least(component)
+            yield Members(name, least, least, _component_spec(component), annotations)
     if isinstance(worker := field(spec, "predictor", "workerSpec"), Mapping):
         yield Members(WORKER, _workers(worker), _workers(worker), pod_spec(spec, "predictor", "workerSpec"))
 

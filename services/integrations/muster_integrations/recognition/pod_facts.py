@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from muster_cluster.objects import Container, ContainerStatus, Pod, Toleration
+from muster_cluster.objects import Container, ContainerStatus, Pod, PodSpec, Toleration
 from muster_cluster.requests import Amounts
 from muster_contracts import names, values
 from muster_contracts.subjects import derived_id
@@ -51,8 +51,8 @@ class Membership:
 def facts_of(pod: Pod, membership: Membership, asked: frozenset[str] = frozenset()) -> PodFacts:
     """Return all facts of a pod, as a member of its workload; of its labels those that are asked for."""
     amounts = amounts_of(pod.spec)
-    gpu = gpu_request(pod, amounts)
     metadata, spec, status = pod.metadata, pod.spec, pod.status
+    gpu = gpu_request(metadata.annotations, amounts)
     return PodFacts(
         pod_id=to_uuid(metadata.uid),
         name=metadata.name,
@@ -107,14 +107,18 @@ def has_ended(pod: Pod) -> bool:
 
 
 def requests_of(pod: Pod) -> Resources:
-    """Return what a pod takes of its node, GPUs in millionths: parts of devices by annotation, else whole ones."""
-    amounts = amounts_of(pod.spec)
-    return _with_portions(to_resources(amounts), gpu_request(pod, amounts))
+    """Return what a pod takes of its node."""
+    return template_requests(pod.spec, pod.metadata.annotations)
 
 
-def gpu_request(pod: Pod, amounts: Amounts) -> GpuRequest:
+def template_requests(spec: PodSpec, annotations: Mapping[str, str]) -> Resources:
+    """Return what a pod of such a template takes, GPUs in millionths: parts of devices by annotation, else whole."""
+    amounts = amounts_of(spec)
+    return _with_portions(to_resources(amounts), gpu_request(annotations, amounts))
+
+
+def gpu_request(annotations: Mapping[str, str], amounts: Amounts) -> GpuRequest:
     """Return how a pod asks for GPUs: whole devices (in its `amounts`), a portion of each, or memory on each."""
-    annotations = pod.metadata.annotations
     devices = _count(_written(annotations, names.GPU_DEVICES_NAMES) or "1")
     portion = _millionths(_written(annotations, names.GPU_FRACTION_NAMES))
     memory = _count(_written(annotations, names.GPU_MEMORY_NAMES))

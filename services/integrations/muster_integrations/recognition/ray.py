@@ -9,7 +9,7 @@ called anew with every retry, so nothing but the name of a pod group hangs on th
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from muster_cluster.metadata import Metadata
@@ -30,6 +30,7 @@ from muster_integrations.recognition.fields import (
     pod_spec,
     sentence,
     text,
+    texts,
 )
 from muster_integrations.recognition.jobs import JOB
 from muster_integrations.recognition.kinds import (
@@ -74,7 +75,8 @@ class _Cluster:
 
 def _sizes(spec: Any) -> Iterator[Members]:
     """Yield the head and every worker group that is not suspended."""
-    yield Members(HEAD, 1, 1, _template(field(spec, "headGroupSpec")))
+    head = field(spec, "headGroupSpec")
+    yield Members(HEAD, 1, 1, pod_spec(head, "template", "spec"), _annotations(head))
     for group in entries(spec, "workerGroupSpecs"):
         if not flag(group, "suspend"):
             yield _workers(group, elastic=flag(spec, "enableInTreeAutoscaling"))
@@ -90,11 +92,12 @@ def _workers(group: Raw, *, elastic: bool) -> Members:
     wanted = max(least, asked if asked is not None else least)
     replicas = wanted if most is None else max(least, min(wanted, most))
     minimum = least if elastic or least else replicas
-    return Members(_worker_role(text(group, "groupName")), replicas * hosts, minimum * hosts, _template(group))
+    role, spec = _worker_role(text(group, "groupName")), pod_spec(group, "template", "spec")
+    return Members(role, replicas * hosts, minimum * hosts, spec, _annotations(group))
 
 
-def _template(group: Any) -> PodSpec | None:
-    return pod_spec(group, "template", "spec")
+def _annotations(group: Any) -> Mapping[str, str]:
+    return texts(group, "template", "metadata", "annotations")
 
 
 def _worker_role(group: str) -> str:
@@ -103,7 +106,7 @@ def _worker_role(group: str) -> str:
 
 def _spare(members: Members) -> Members:
     """Return the same pods as none that anybody waits for."""
-    return Members(members.role, members.count, 0, members.spec)
+    return replace(members, minimum=0)
 
 
 # ------------------------------------------------------------ pods and their groups

@@ -31,7 +31,8 @@ def members(sight: Sight) -> tuple[Members, ...] | None:
     item: Replicated | None = sight.item
     if item is None:
         return None
-    return (Members("replica", item.spec.replicas, item.spec.replicas, item.spec.template.spec),)
+    replicas, template = item.spec.replicas, item.spec.template
+    return (Members("replica", replicas, replicas, template.spec, template.metadata.annotations),)
 
 
 def role(_pod: Pod, _sight: Sight) -> str:

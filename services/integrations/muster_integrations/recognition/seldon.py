@@ -18,7 +18,7 @@ from muster_contracts.phases import PriorityClass
 from muster_contracts.values import Controls, OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import by_replicas, delete_only, patch
-from muster_integrations.recognition.fields import Raw, entries, field, flag, holding, number, pod_spec, text
+from muster_integrations.recognition.fields import Raw, entries, field, flag, holding, number, pod_spec, text, texts
 from muster_integrations.recognition.kinds import (
     Claim,
     Handle,
@@ -65,12 +65,13 @@ def _components(sight: Sight, predictor: Raw, size: int) -> Iterator[Members]:
         wanted = _first(number(component, "replicas"), size)
         if _scales_itself(component):
             wanted = _live_replicas(sight, text(predictor, "name"), index, number(component, "hpaSpec", "minReplicas"))
-        yield _alike(role, wanted, pod_spec(component, "spec") or PodSpec())
+        annotations = texts(component, "metadata", "annotations")
+        yield _alike(role, wanted, pod_spec(component, "spec") or PodSpec(), annotations)
 
 
-def _alike(role: str, count: int, spec: PodSpec) -> Members:
+def _alike(role: str, count: int, spec: PodSpec, annotations: Mapping[str, str] | None = None) -> Members:
     """Return members all of which are waited for. Without containers their pods have to tell what they ask for."""
-    return Members(role, count, count, spec if spec.containers else None)
+    return Members(role, count, count, spec if spec.containers else None, annotations or {})
 
 
 def _first(*numbers: int | None) -> int:

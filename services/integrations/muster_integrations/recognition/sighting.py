@@ -20,9 +20,16 @@ from muster_contracts.values import Controls, ObjectRef, OwnerFacts, ParentRef, 
 
 from muster_integrations.core.fold import FoldedWorkload, Submission
 from muster_integrations.core.seen import IdentitySource, SeenGroup, SeenWorkload
-from muster_integrations.recognition.amounts import template_resources, total
+from muster_integrations.recognition.amounts import times, total
 from muster_integrations.recognition.kinds import Grouping, Handle, Kind, Known, Members, Sight, each_alone
-from muster_integrations.recognition.pod_facts import UNKNOWN_MOMENT, Membership, has_ended, requests_of, to_uuid
+from muster_integrations.recognition.pod_facts import (
+    UNKNOWN_MOMENT,
+    Membership,
+    has_ended,
+    requests_of,
+    template_requests,
+    to_uuid,
+)
 from muster_integrations.recognition.pods import unknown
 from muster_integrations.recognition.resolution import Root
 from muster_integrations.recognition.table import ATTRIBUTES, PARENTS, VARIANTS
@@ -178,7 +185,7 @@ def _requests(members: tuple[Members, ...] | None, pods: Sequence[Pod]) -> Resou
     """Return what the templates ask for; what the pods do, where no template is known or nothing fills them in."""
     if members is None or any(m.spec is None for m in members):
         return total(requests_of(pod) for pod in pods if not has_ended(pod))
-    return total(template_resources(m.spec, m.count) for m in members if m.spec is not None)
+    return total(times(template_requests(m.spec, m.annotations), m.count) for m in members if m.spec is not None)
 
 
 def _created_at(subject: Subject) -> datetime:
