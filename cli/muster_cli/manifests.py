@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 """What is read of a directory; a file that is named outright may be called as it likes."""
 
+DEEPEST: Final = 500
+"""Values within values; the schemas of custom resources have some sixty."""
+
 PIPE: Final = Path("-")
 _A_DATE: Final = "tag:yaml.org,2002:timestamp"
 
@@ -55,7 +58,9 @@ def _parsed(text: str, file: Path) -> list[Any]:
     """Return the documents of a file that are not empty: as JSON if they are, for that is much faster, else YAML."""
     try:
         return list(_json_documents(text))
-    except (ValueError, RecursionError):
+    except RecursionError as error:
+        raise _too_deep(file) from error
+    except ValueError:
         pass
     return [value for value in _yaml_documents(text, file) if value is not None]
 
@@ -77,13 +82,35 @@ def _skip_space(text: str, position: int) -> int:
 def _yaml_documents(text: str, file: Path) -> list[Any]:
     import yaml
 
+    loader = _loader()
     try:
-        return list(yaml.load_all(text, _loader()))
+        if _depth(text, loader) > DEEPEST:
+            raise _too_deep(file)
+        return list(yaml.load_all(text, loader))
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {error.problem}{line}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {error}.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {said}.") from error
+
+
+def _depth(text: str, loader: type[Any]) -> int:
+    """Return how deep values are nested. LibYAML builds them by recursion, and takes the process down with it."""
+    import yaml
+
+    depth = deepest = 0
+    for event in yaml.parse(text, loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return deepest
+
+
+def _too_deep(file: Path) -> Failure:
+    return Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML of manifests: it is nested too deeply.")
 
 
 def _loader() -> type[Any]:
