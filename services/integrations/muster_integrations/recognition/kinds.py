@@ -80,13 +80,13 @@ class Sight:
 
     @property
     def spec(self) -> Any:
-        """What is wanted of the object, as it is written; None when the object cannot be read."""
-        return self.item.spec if self.item is not None else None
+        """What is wanted of the object, as it is written; None when that is not read."""
+        return getattr(self.item, "spec", None)
 
     @property
     def status(self) -> Any:
-        """What its controller says of the object, as it is written; None when the object cannot be read."""
-        return self.item.status if self.item is not None else None
+        """What its controller says of the object, as it is written; None when that is not read."""
+        return getattr(self.item, "status", None)
 
     @property
     def deleting(self) -> bool:
