@@ -119,3 +119,8 @@ def test_the_recorded_notebook_is_one_workload() -> None:
     found = see(*recorded(RECORDED / "derived-notebook-v1.json"))
     assert (found.kind, found.name, roles(found)) == ("Notebook", "my-nb", {"my-nb-0": "notebook"})
     assert found.requests.gpu_millionths == 1_000_000
+
+
+def test_a_notebook_may_ask_for_a_part_of_a_gpu() -> None:
+    found = see(notebook(spec={"template": template()}, annotations={"muster.dev/gpu-fraction": "0.25"}))
+    assert found.requests.gpu_millionths == 250_000

@@ -436,3 +436,9 @@ def test_a_job_that_is_scaled_says_so_and_keeps_its_group() -> None:
     world.step(small, large)
     (changed,) = [event for event in world.write() if isinstance(event, PodGroupChanged)]
     assert (changed.pod_group_id, changed.min_members) == (group.pod_group_id, 5)
+
+
+def test_parts_of_gpus_are_counted_by_the_annotation_of_the_template() -> None:
+    half = {"replicas": 3, "template": template(annotations={"gpu-fraction": "0.5"})}
+    owner = manifest(RESOURCES["PyTorchJob"], "train", spec={"pytorchReplicaSpecs": {"Worker": half}})
+    assert see(owner).requests.gpu_millionths == 1_500_000

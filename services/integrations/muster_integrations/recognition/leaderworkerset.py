@@ -12,7 +12,7 @@ from muster_cluster.objects import Pod
 from muster_contracts.values import OwnerFacts, SubGroup, Supports
 
 from muster_integrations.recognition.controls import by_replicas
-from muster_integrations.recognition.fields import number, pod_spec, text
+from muster_integrations.recognition.fields import Raw, mapping, number, pod_spec, text, texts
 from muster_integrations.recognition.kinds import (
     Claim,
     Grouping,
@@ -41,12 +41,11 @@ def members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the leaders, one per copy, and the workers of all copies."""
     if sight.item is None:
         return None
-    spec, copies = sight.spec, _replicas(sight.item)
-    worker = pod_spec(spec, "leaderWorkerTemplate", "workerTemplate", "spec")
-    leader = pod_spec(spec, "leaderWorkerTemplate", "leaderTemplate", "spec") or worker
-    workers = copies * (_size(sight.item) - 1)
-    leaders = Members("leader", copies, copies, leader)
-    return (leaders, Members("worker", workers, workers, worker)) if workers else (leaders,)
+    template, copies = mapping(sight.spec, "leaderWorkerTemplate"), _replicas(sight.item)
+    made_as = "leaderTemplate" if mapping(template, "leaderTemplate") else "workerTemplate"
+    leaders = _members("leader", copies, mapping(template, made_as))
+    workers = _members("worker", copies * (_size(sight.item) - 1), mapping(template, "workerTemplate"))
+    return (leaders, workers) if workers.count else (leaders,)
 
 
 def groups(sight: Sight) -> Sequence[Grouping]:
@@ -71,6 +70,10 @@ def by_label(pod: Pod) -> Claim | None:
     """Know a pod by the name of its set."""
     name = pod.metadata.labels.get(f"{_LABELS}name", "")
     return Claim(LEADER_WORKER_SET, "leaderworkerset.x-k8s.io/v1", name, object_name=name) if name else None
+
+
+def _members(role: str, count: int, template: Raw) -> Members:
+    return Members(role, count, count, pod_spec(template, "spec"), texts(template, "metadata", "annotations"))
 
 
 def _copy(sight: Sight, index: str, pods: Sequence[Pod]) -> Grouping:

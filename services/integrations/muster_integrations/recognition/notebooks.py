@@ -4,7 +4,7 @@ A Notebook is stopped by an annotation: that it is there counts, not what it say
 Workspace asks for stands in its WorkspaceKind, so only its StatefulSet tells.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from muster_cluster.objects import Pod
 from muster_contracts.phases import PriorityClass
@@ -39,18 +39,20 @@ def workspace_owner(sight: Sight) -> OwnerFacts:
 
 
 def notebook_members(sight: Sight) -> tuple[Members, ...] | None:
-    """Return the one pod of a Notebook."""
+    """Return the one pod of a Notebook, whose annotations become the pod's."""
     if sight.item is None:
         return None
-    return (Members("notebook", 1, 1, pod_spec(sight.spec, "template", "spec")),)
+    annotations = sight.item.metadata.annotations
+    return (Members("notebook", 1, 1, pod_spec(sight.spec, "template", "spec"), annotations),)
 
 
 def workspace_members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the one pod of a Workspace, as its StatefulSet makes it."""
     if sight.item is None:
         return None
-    made: Any = next(iter(sight.parts_of("StatefulSet")), None)
-    return (Members("notebook", 1, 1, made.spec.template.spec if made is not None else None),)
+    made = [part.spec.template for part in sight.parts_of("StatefulSet")]
+    told = [Members("notebook", 1, 1, template.spec, template.metadata.annotations) for template in made]
+    return tuple(told[:1]) or (Members("notebook", 1, 1),)
 
 
 def role(_pod: Pod, _sight: Sight) -> str:

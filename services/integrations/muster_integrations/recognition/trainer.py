@@ -26,6 +26,7 @@ from muster_integrations.recognition.fields import (
     pod_spec,
     sentence,
     text,
+    texts,
 )
 from muster_integrations.recognition.jobs import JOB
 from muster_integrations.recognition.kinds import Claim, Grouping, Kind, Members, Sight, System, Watch
@@ -110,7 +111,8 @@ def _replicated(written: Any) -> Members:
     each = each if completions is None else min(each, completions)
     copies = number(written, "replicas")
     count = each * (1 if copies is None else copies)
-    return Members(text(written, "name") or "pod", count, count, pod_spec(job, "template", "spec"))
+    annotations = texts(job, "template", "metadata", "annotations")
+    return Members(text(written, "name") or "pod", count, count, pod_spec(job, "template", "spec"), annotations)
 
 
 def _nodes(spec: Any) -> tuple[Members, ...]:

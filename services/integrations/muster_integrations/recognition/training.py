@@ -9,11 +9,11 @@ Pitfall: conditions stay True when they are over (`Created` always), so the firs
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from muster_cluster.objects import Pod, PodSpec
+from muster_cluster.objects import Pod
 from muster_contracts.values import Outcome, OwnerFacts, SubGroup, Supports
 
 from muster_integrations.recognition.controls import by_switch
@@ -27,6 +27,7 @@ from muster_integrations.recognition.fields import (
     pod_spec,
     sentence,
     text,
+    texts,
 )
 from muster_integrations.recognition.jobs import JOB
 from muster_integrations.recognition.kinds import Claim, Grouping, Kind, KindName, Members, Sight, System, Watch
@@ -41,16 +42,6 @@ _MIN_AVAILABLE: Final = ("runPolicy", "schedulingPolicy", "minAvailable")
 _OUTCOMES: Final = {"Succeeded": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 _HEALTH: Final = {"Restarting": False, "Running": True}
 _COLLECTOR: Final = "metrics-logger-and-collector"  # Katib's, beside the container that trains
-
-
-@dataclass(frozen=True, slots=True)
-class _Replicas:
-    """The pods of one type that a job asks for; `startable` is how many of them can be there from the beginning."""
-
-    role: str
-    count: int
-    startable: int
-    spec: PodSpec | None
 
 
 def owner(sight: Sight) -> OwnerFacts:
@@ -85,10 +76,9 @@ def members(sight: Sight) -> tuple[Members, ...] | None:
         return None
     left = _gang_size(sight, found)
     sized = []
-    for replicas in found:
-        minimum = min(replicas.startable, left)
-        left -= minimum
-        sized.append(Members(replicas.role, replicas.count, minimum, replicas.spec))
+    for one in found:
+        sized.append(replace(one, minimum=min(one.minimum, left)))
+        left -= sized[-1].minimum
     return tuple(sized)
 
 
@@ -117,18 +107,20 @@ def by_label(pod: Pod) -> Claim | None:
     return Claim(_OLD_LABELS[old], f"{GROUP}/v1", labels[old], object_name=labels[old]) if old else None
 
 
-def _replicas(sight: Sight) -> Sequence[_Replicas]:
+def _replicas(sight: Sight) -> Sequence[Members]:
+    """Return the replicas of every type, and as their minimum how many can be there from the beginning."""
     spec = mapping(sight.spec)
     types = next((mapping(spec, name) for name in spec if str(name).endswith("ReplicaSpecs")), {})
     found = [_replicas_of(sight, str(name).lower(), written) for name, written in types.items()]
     return sorted(found, key=_rank)
 
 
-def _replicas_of(sight: Sight, name: str, written: object) -> _Replicas:
+def _replicas_of(sight: Sight, name: str, written: object) -> Members:
     count = number(written, "replicas")
     count = 1 if count is None else count
     awaited = name == "launcher" and _awaits_launcher(sight)
-    return _Replicas(name, count, 0 if awaited else count, pod_spec(written, "template", "spec"))
+    annotations = texts(written, "template", "metadata", "annotations")
+    return Members(name, count, 0 if awaited else count, pod_spec(written, "template", "spec"), annotations)
 
 
 def _awaits_launcher(sight: Sight) -> bool:
@@ -137,8 +129,8 @@ def _awaits_launcher(sight: Sight) -> bool:
     return waits and all(role(pod, sight) != "launcher" for pod in sight.pods)
 
 
-def _gang_size(sight: Sight, found: Sequence[_Replicas]) -> int:
-    everybody = sum(replicas.startable for replicas in found)
+def _gang_size(sight: Sight, found: Sequence[Members]) -> int:
+    everybody = sum(one.minimum for one in found)
     asked = number(sight.spec, *_MIN_AVAILABLE) or number(sight.spec, "elasticPolicy", "minReplicas")
     return min(asked or everybody, everybody)
 
@@ -150,7 +142,7 @@ def _parts(found: Sequence[Members]) -> tuple[SubGroup, ...]:
     return tuple(SubGroup(name=one.role, min_members=one.minimum) for one in found if one.minimum)
 
 
-def _rank(replicas: _Replicas) -> tuple[int, str]:
+def _rank(replicas: Members) -> tuple[int, str]:
     ranks = {name: rank for rank, name in enumerate(_FIRST_ROLES)}
     return ranks.get(replicas.role, len(ranks)), replicas.role
 
