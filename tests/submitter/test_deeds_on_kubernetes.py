@@ -332,6 +332,38 @@ async def test_a_workload_that_asked_for_it_is_deleted_when_it_has_completed(wor
         assert gone.end_seen
 
 
+def task_pod(name: str, number: int, **outcome: str) -> dict[str, Any]:
+    """A pod of Airflow's KubernetesPodOperator, which soon ends."""
+    labels = {"dag_id": "nightly", "run_id": "manual-1", "task_id": "train", "try_number": str(number)}
+    annotations = {"sim.run-seconds": "0.1"} | outcome
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "muster-demo", "labels": labels, "annotations": annotations},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "base", "image": "i"}]},
+    }
+
+
+@pytest.mark.parametrize(("outcome", "effect"), [({}, "complete"), ({"sim.exit-code": "1"}, "fail")])
+async def test_a_dag_run_ends_when_it_was_quiet_and_a_cleared_task_begins_another(
+    world: World, outcome: dict[str, str], effect: str
+) -> None:
+    async with everything(world, quiet_seconds=1), pods_get_nodes(world):
+        await until(lambda: world.namespace() is not None)
+        pods = world.simulated.client
+        pods.create("pods", task_pod("train-a", 1, **outcome))
+        (limit,) = await until_told(world, LimitReached)
+        assert (limit.limit, limit.effect) == ("quiet", effect)
+        pods.delete("pods", "muster-demo", "train-a")
+        (gone,) = await until_told(world, WorkloadGone)
+        assert (gone.workload_id, gone.end_seen) == (limit.workload_id, True)
+        pods.create("pods", task_pod("train-b", 2))
+        first, second = await until_told(world, WorkloadDiscovered, 2)
+        assert (first.workload_id, first.identity) == (limit.workload_id, second.identity)
+        assert second.attributes["first_attempt"] == str(first.workload_id)
+    assert not await world.events(StopRequested), "there was nothing to stop"
+
+
 def labels_of(world: World, namespace: str) -> dict[str, str]:
     found = world.namespace(namespace)
     labels: dict[str, str] = (found or {}).get("metadata", {}).get("labels", {})

@@ -258,7 +258,7 @@ def test_after_a_quiet_time_it_goes_and_a_later_pod_opens_a_second_attempt(effec
     world.show(first)
     world.write()
     (one,) = all_seen(world)
-    world.step(first, None)
+    world.step(first, None, seen=False)
     world.write()
     world.hear(quiet(one.workload_id, effect))
     (gone,) = world.write_everybody()
