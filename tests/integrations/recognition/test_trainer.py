@@ -231,6 +231,17 @@ def test_the_train_job_is_stopped_and_never_its_job_set() -> None:
     assert [(p.object.kind, p.body) for p in alone.controls.stop] == [("JobSet", {"spec": {"suspend": True}})]
 
 
+@pytest.mark.parametrize(
+    ("manager", "attributes"),
+    [
+        ("kueue.x-k8s.io/multikueue", {"managed_by": "kueue.x-k8s.io/multikueue"}),
+        ("trainer.kubeflow.org/trainjob-controller", {}),
+    ],
+)
+def test_a_train_job_that_another_manager_runs_elsewhere_says_so(manager: str, attributes: dict[str, str]) -> None:
+    assert see(train_job({"managedBy": manager})).attributes == attributes
+
+
 # ------------------------------------------------------------ without the objects
 
 

@@ -105,6 +105,12 @@ def test_replicas_that_nobody_counted_are_one() -> None:
     assert gangs(see(job(Master=None, Worker=None))) == {"train": (2, {"master": 1, "worker": 1})}
 
 
+@pytest.mark.parametrize("written", ["3", -1, 1.5, True, 2**31, None])
+def test_what_is_no_count_is_one(written: Any) -> None:
+    owner = manifest(RESOURCES["PyTorchJob"], "train", spec={"pytorchReplicaSpecs": {"Worker": {"replicas": written}}})
+    assert see(owner).owner.desired_pods == 1
+
+
 def test_the_gang_is_there_before_its_pods_and_stays_the_same() -> None:
     owner = job(Worker=2)
     assert list(see(owner).groups) == list(see(owner, replica(owner, "worker")).groups)

@@ -29,9 +29,9 @@ def text(raw: Any, *path: str) -> str:
 
 
 def number(raw: Any, *path: str) -> int | None:
-    """Return a whole number that is not negative, None when there is none."""
+    """Return a count, None when there is none: Kubernetes counts in 32 bits, what is more than that is a mistake."""
     value = field(raw, *path)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
 
 
 def flag(raw: Any, *path: str) -> bool:

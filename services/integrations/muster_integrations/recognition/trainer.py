@@ -31,7 +31,7 @@ from muster_integrations.recognition.fields import (
 from muster_integrations.recognition.jobs import JOB
 from muster_integrations.recognition.kinds import Claim, Grouping, Kind, Members, Sight, System, Watch
 from muster_integrations.recognition.pods import as_many_as_live
-from muster_integrations.recognition.training import is_suspended
+from muster_integrations.recognition.training import is_suspended, managed_by
 
 _LABELS: Final = "jobset.sigs.k8s.io/"
 _JOB_SET: Final = f"{_LABELS}jobset-name"
@@ -165,6 +165,7 @@ JOB_SET = Kind(
     members=job_set_members,
     groups=lambda sight: groups(sight, job_set_members(sight)),
     role=role,
+    attributes=lambda sight: managed_by(text(sight.spec, "managedBy")),
     controls=by_switch("spec", "suspend"),
 )
 
@@ -179,6 +180,7 @@ TRAIN_JOB = Kind(
     groups=lambda sight: groups(sight, train_job_members(sight)),
     role=role,
     main_containers=main_containers,
+    attributes=lambda sight: managed_by(text(sight.spec, "managedBy")),
     controls=by_switch("spec", "suspend"),
 )
 

@@ -8,7 +8,7 @@ make it only after the workers are ready: a gang that waited for such a launcher
 Pitfall: conditions stay True when they are over (`Created` always), so the first that holds in a fixed order counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -41,6 +41,7 @@ _CONDITIONS: Final = ("Succeeded", "Failed", "Suspended", "Restarting", "Running
 _MIN_AVAILABLE: Final = ("runPolicy", "schedulingPolicy", "minAvailable")
 _OUTCOMES: Final = {"Succeeded": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 _HEALTH: Final = {"Restarting": False, "Running": True}
+_OPERATORS_OWN: Final = ("kubeflow.org/", "trainer.kubeflow.org/", "jobset.sigs.k8s.io/")
 _COLLECTOR: Final = "metrics-logger-and-collector"  # Katib's, beside the container that trains
 
 
@@ -147,9 +148,9 @@ def _rank(replicas: Members) -> tuple[int, str]:
     return ranks.get(replicas.role, len(ranks)), replicas.role
 
 
-def _attributes(sight: Sight) -> dict[str, str]:
-    manager = text(sight.spec, "runPolicy", "managedBy")
-    return {"managed_by": manager} if manager and "kubeflow.org" not in manager else {}
+def managed_by(manager: str) -> Mapping[str, str]:
+    """Return who else looks after an object, if it is not the operator of its kind (Kueue, in another cluster)."""
+    return {"managed_by": manager} if manager and not manager.startswith(_OPERATORS_OWN) else {}
 
 
 def _training(
@@ -172,7 +173,7 @@ def _training(
         groups=groups,
         role=role,
         main_containers=main_containers,
-        attributes=_attributes,
+        attributes=lambda sight: managed_by(text(sight.spec, "runPolicy", "managedBy")),
         controls=by_switch("spec", "runPolicy", "suspend"),
     )
 
