@@ -386,6 +386,37 @@ async def test_what_operators_make_is_reviewed_too(api, hooks, configured, make_
     assert users == {"system:serviceaccount:kube-system:ray-cluster-operator"}
 
 
+async def test_a_whole_life_goes_well_when_every_step_of_everybody_is_reviewed(api, hooks, configured, make_pod):
+    everything = rule("*", resource="*/*", group="*", versions=("*",))
+    await configured.mutating("first", allow, everything)
+    await configured.validating("last", allow, everything)
+    spec = make_pod("x")["spec"] | {"restartPolicy": "Never", "schedulerName": "default-scheduler"}
+    template = {"metadata": {"annotations": {"sim.run-seconds": "0.2"}}, "spec": spec}
+    job = {"metadata": {"name": "j"}, "spec": {"completions": 3, "parallelism": 2, "template": template}}
+    await api.create("jobs.batch", job)
+    done = {"watch": "true", "fieldSelector": "status.succeeded=3"}
+    [event] = await api.watch("jobs.batch", 1, **done)
+    conditions = {each["type"]: each["status"] for each in event["object"]["status"]["conditions"]}
+    assert conditions["Complete"] == "True"
+    reasons = [each["reason"] for each in (await api.find("events")).body["items"]]
+    assert reasons.count("SuccessfulCreate") == 3
+    assert reasons.count("Completed") == 1
+    asked = {(request["resource"]["resource"], request.get("subResource", "")) for _, request in hooks.asked}
+    assert asked >= {("jobs", ""), ("pods", ""), ("pods", "binding")}
+    assert len((await api.find("pods")).body["items"]) == 3
+
+
+async def test_executors_keep_their_numbers_when_each_is_reviewed(api, hooks, configured, make_pod):
+    await configured.validating("judge", allow)
+    spec = make_pod("x")["spec"] | {"schedulerName": "default-scheduler", "restartPolicy": "Never"}
+    labels = {"spark-role": "driver", "spark-app-selector": "spark-1"}
+    metadata = {"name": "driver", "labels": labels, "annotations": {"sim.run-seconds": "60"}}
+    await api.create("pods", {"metadata": metadata, "spec": spec})
+    seen = await api.watch("pods", 8, watch="true", labelSelector="spark-role=executor")
+    made = [event["object"]["metadata"]["labels"]["spark-exec-id"] for event in seen if event["type"] == "ADDED"]
+    assert sorted(made) == ["1", "2"]
+
+
 async def test_a_controller_that_is_refused_tells_it_on_the_owner(api, configured, make_pod):
     await configured.validating("judge", lambda _request: {"allowed": False, "status": {"message": "not here"}})
     template = {"spec": make_pod("x")["spec"] | {"restartPolicy": "Never"}}

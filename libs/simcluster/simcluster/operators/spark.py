@@ -87,9 +87,9 @@ class DriverPlayer:
         if missing <= 0:
             return
         last = max([_executor_id(each) for each in executors] + [_last_id(driver)])
-        driver = self._client.update("pods", _annotated(driver, _LAST_ID, str(last + missing)))
         for number in range(last + 1, last + missing + 1):
             self._client.create("pods", _executor(driver, number, properties))
+        self._client.update("pods", _annotated(driver, _LAST_ID, str(last + missing)))
 
     def _properties(self, driver: Object) -> dict[str, str]:
         """Return what spark-submit told the driver of its executors, in one of the ConfigMaps it mounts."""
