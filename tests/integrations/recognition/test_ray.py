@@ -352,11 +352,23 @@ def test_the_first_cluster_of_a_service_is_waited_for() -> None:
         ([{"type": "Ready", "status": "True"}], True),
         ([{"type": "Ready", "status": "False", "reason": "Initializing"}], None),
         ([{"type": "Ready", "status": "False", "reason": "ZeroServeEndpoints"}], False),
+        ([{"type": "Ready", "status": "False", "reason": "InitializingTimeout"}], False),
+        ([{"type": "Ready", "status": "False", "reason": "SomethingNew"}], None),
         (["odd", None], None),
     ],
 )
 def test_a_service_says_whether_it_serves(conditions: list[Any], ready: bool | None) -> None:
     assert see(ray_service(status={"conditions": conditions})).owner.ready is ready
+
+
+def test_a_service_says_what_it_is_about() -> None:
+    upgrade = [{"type": "Ready", "status": "True"}, {"type": "UpgradeInProgress", "status": "True"}]
+    assert see(ray_service(status={"conditions": upgrade})).owner.reason == "It moves to a new Ray cluster."
+    silent = [{"type": "Ready", "status": "False", "reason": "ZeroServeEndpoints"}]
+    reason = see(ray_service(status={"conditions": silent})).owner.reason
+    assert reason == "Ray says that it does not serve: ZeroServeEndpoints."
+    resting = see(ray_service(spec={"suspend": True}, status={"conditions": silent})).owner
+    assert (resting.suspended, resting.ready, resting.reason) == (True, None, "")
 
 
 def test_a_service_is_stopped_by_its_suspension() -> None:

@@ -91,6 +91,8 @@ def test_all_predictors_of_a_deployment_are_one_workload_that_serves() -> None:
         ({}, [{"name": "brought-along", "graph": {"implementation": "SKLEARN_SERVER"}}], 1),
         ({}, [predictor(explainer={"type": "AnchorTabular"})], 2),
         ({}, [predictor(explainer={})], 1),
+        ({}, [predictor(explainer={"type": "AnchorTabular"}, replicas=3)], 4),
+        ({}, [predictor(explainer={"type": "AnchorTabular", "replicas": 2}, replicas=0)], 0),
         ({"annotations": {"seldon.io/engine-separate-pod": "true"}}, [predictor(replicas=2)], 4),
         ({}, [predictor(annotations={"seldon.io/engine-separate-pod": "true"}, svcOrchSpec={"replicas": 1})], 2),
         ({"replicas": "three"}, [predictor(replicas=-1)], 1),

@@ -20,6 +20,7 @@ from muster_contracts.values import Controls, Outcome, OwnerFacts, ParentRef, Su
 from muster_integrations.recognition.controls import by_switch, delete_only
 from muster_integrations.recognition.fields import (
     Raw,
+    conditions,
     entries,
     field,
     flag,
@@ -275,23 +276,29 @@ def _job_controls(sight: Sight, handle: Handle | None, remembered: Controls) -> 
 # ------------------------------------------------------------ RayService
 
 
+_TROUBLES: Final = frozenset({"ZeroServeEndpoints", "InitializingTimeout", "ValidationFailed"})
+"""Why a service is not ready, other than that it is not ready yet."""
+
+
 def _service_owner(sight: Sight) -> OwnerFacts:
     """Return what a RayService says; not to be ready yet is no trouble, not to have become ready in time is."""
-    ready = next(holding(sight.status, "Ready"), None)
-    upgrading = next(holding(sight.status, "UpgradeInProgress"), None)
-    unready = next((c for c in entries(sight.status, "conditions") if _says_unready(c)), None)
+    suspended = flag(sight.spec, "suspend")
+    trouble = "" if suspended else _trouble(sight.status)
+    upgrading = any(holding(sight.status, "UpgradeInProgress"))
     return OwnerFacts(
-        suspended=flag(sight.spec, "suspend"),
+        suspended=suspended,
         deleting=sight.deleting,
         serving=True,
-        ready=True if ready else (False if unready else None),
-        reason=sentence(unready if unready and not ready else upgrading),
+        ready=True if any(holding(sight.status, "Ready")) else (False if trouble else None),
+        reason=trouble or ("It moves to a new Ray cluster." if upgrading else ""),
     )
 
 
-def _says_unready(condition: Raw) -> bool:
-    is_ready = text(condition, "type") == "Ready" and text(condition, "status") == "False"
-    return is_ready and text(condition, "reason") not in {"", "Initializing"}
+def _trouble(status: Any) -> str:
+    said = conditions(status).get("Ready")
+    if text(said, "status") != "False" or text(said, "reason") not in _TROUBLES:
+        return ""
+    return text(said, "message") or f"Ray says that it does not serve: {text(said, 'reason')}."
 
 
 def _service_members(sight: Sight) -> tuple[Members, ...] | None:

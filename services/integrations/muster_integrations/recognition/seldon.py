@@ -55,7 +55,8 @@ def _sizes(sight: Sight) -> Iterator[Members]:
         if _engine_is_apart(sight.spec, predictor):
             yield _alike(ENGINE, _first(number(predictor, "svcOrchSpec", "replicas"), size), PodSpec())
         if text(predictor, "explainer", "type"):
-            yield _alike("explainer", _first(number(predictor, "explainer", "replicas"), 1), PodSpec())
+            explainers = _first(number(predictor, "explainer", "replicas"), 1) if size else 0
+            yield _alike("explainer", explainers, PodSpec())
 
 
 def _components(sight: Sight, predictor: Raw, size: int) -> Iterator[Members]:
