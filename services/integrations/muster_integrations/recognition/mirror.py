@@ -259,7 +259,9 @@ class Mirror:
         members = self._members.get(workload_id)
         if members is None:
             return None
-        found = self._resolved[members.anybody]
+        pods = self._sorted_items(members.pods)
+        first = members.anchor or (pods[0].metadata.uid if pods else members.anybody)
+        found = self._resolved[first]
         root = self._current(found.root)
         folded = self._knowledge.workload(workload_id)
         project = self._knowledge.project_of(root.namespace)
@@ -268,7 +270,7 @@ class Mirror:
         subject = Subject(
             workload_id,
             root,
-            pods=self._sorted_items(members.pods),
+            pods=pods,
             parts=sorted((self._objects[uid] for uid in members.parts), key=_kind_and_name),
             project=project or "",
             submission=self._believed(workload_id, root),

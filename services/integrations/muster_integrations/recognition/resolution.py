@@ -3,8 +3,9 @@
 1. A pod that a rule knows before anything else (a Spark executor, whose owner may be a notebook) is claimed by it; what
    its owners lead to is the parent.
 2. Owners are followed: the controller, else the only one, else the one whose kind stands first in the table. An owner
-   is who has the UID the reference names, in the same namespace or in none; a namesake is not. The innermost workload
-   wins: a walk ends below an owner that does not absorb what it has reached, and names that owner as the parent.
+   is who has the UID the reference names, in the same namespace or in none; a namesake is not, and a reference with
+   somebody else's UID counts for nothing. The innermost workload wins: a walk ends below an owner that does not absorb
+   what it has reached, and names that owner as the parent.
 3. A pod that nobody owns, or whose owners cannot be read as far as a workload, is claimed by the labels it carries. Of
    a pod that a pod owns, that one's labels count.
 4. What is left is the topmost object that could be read, or what the last reference says.
@@ -233,6 +234,9 @@ class _Walk:
         if kind.standing is Standing.APART:
             return self._end(_root(self.current), apart=f"It belongs to the {reference.kind} {reference.name}.")
         owner = self._live(reference)
+        if owner is None and self.world.by_uid(reference.uid) is not None:
+            self.trail.note(f"{_words(reference)} is another kind of object, or lies in another namespace.")
+            return self._end(_root(self.current))
         if kind.key not in TABLE:
             self.kinds.append(kind.key)
         if not _takes(kind, self.current.kind, live=owner is not None):
