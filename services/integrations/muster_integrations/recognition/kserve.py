@@ -153,15 +153,16 @@ def _workers(worker: Raw) -> int:
 
 def _groups(sight: Sight) -> Sequence[Grouping]:
     """Return every pod alone; of a predictor on several nodes a gang per generation."""
-    nodes = [pod for pod in sight.pods if _role(pod, sight) in {COMPONENTS[0], WORKER}]
-    spread = isinstance(field(sight.spec, "predictor", "workerSpec"), Mapping)
-    if not spread and all(_role(pod, sight) != WORKER for pod in nodes):
+    roles = [_role(pod, sight) for pod in sight.pods]
+    if WORKER not in roles and not isinstance(field(sight.spec, "predictor", "workerSpec"), Mapping):
         return each_alone(sight)
+    of_gangs = {COMPONENTS[0], WORKER}
+    nodes = [pod for pod, role in zip(sight.pods, roles, strict=True) if role in of_gangs]
+    others = [pod for pod, role in zip(sight.pods, roles, strict=True) if role not in of_gangs]
     latest = max((pod.metadata.labels.get(_GENERATION, "") for pod in nodes), default="")
     generations: defaultdict[str, list[Pod]] = defaultdict(list)
     for pod in nodes:
         generations[pod.metadata.labels.get(_GENERATION, latest)].append(pod)
-    others = [pod for pod in sight.pods if pod not in nodes]
     gangs = [_gang(sight, generation, pods) for generation, pods in generations.items()]
     return [*gangs, *each_alone(Sight(None, "", "", others))]
 
@@ -219,6 +220,7 @@ def _graph_members(sight: Sight) -> tuple[Members, ...] | None:
 
 _LLM: Final = "llminferenceservice"
 _LLM_COMPONENT: Final = "app.kubernetes.io/component"
+_SET: Final = "leaderworkerset.sigs.k8s.io/name"
 
 
 def _llm_role(pod: Pod, _sight: Sight) -> str:
@@ -238,8 +240,7 @@ def _sets(sight: Sight) -> Iterator[Sight]:
     """Yield each LeaderWorkerSet of a service, with its pods."""
     for part in sight.parts_of(LEADER_WORKER_SET.name):
         name = part.metadata.name
-        pods = [pod for pod in sight.pods if pod.metadata.labels.get("leaderworkerset.sigs.k8s.io/name") == name]
-        yield Sight(part, name, sight.namespace, pods)
+        yield Sight(part, name, sight.namespace, [pod for pod in sight.pods if pod.metadata.labels.get(_SET) == name])
 
 
 def _llm_written(spec: Any) -> Iterator[Members]:
@@ -263,7 +264,8 @@ def _llm_groups(sight: Sight) -> Sequence[Grouping]:
     """Return a gang per copy of a LeaderWorkerSet, and every other pod alone."""
     sets = list(_sets(sight))
     gangs = [replace(copy, key=f"{part.name}/{copy.key}") for part in sets for copy in leaderworkerset.groups(part)]
-    others = [pod for pod in sight.pods if all(pod not in part.pods for part in sets)]
+    names = {part.name for part in sets}
+    others = [pod for pod in sight.pods if pod.metadata.labels.get(_SET) not in names]
     return [*gangs, *each_alone(Sight(None, "", "", others))]
 
 
