@@ -12,6 +12,7 @@ import numpy as np
 from muster_contracts.events import NodeObserved
 from muster_contracts.values import WHOLE_GPU, DeviceShare
 
+from muster_scheduler.core.devices import share_of
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.terrain import Integers, Terrain
 
@@ -135,7 +136,7 @@ def _last_with_room(free: list[int], devices: int, portion: int) -> tuple[Device
     taken = [index for index in reversed(range(len(free))) if free[index] >= portion][:devices]
     for index in taken:
         free[index] -= portion
-    return tuple(DeviceShare(index=index, portion_millionths=portion) for index in sorted(taken))
+    return tuple(share_of(index, portion) for index in sorted(taken))
 
 
 def total_of(needs: Iterable[Need], least_device_bytes: int) -> tuple[int, int, int]:

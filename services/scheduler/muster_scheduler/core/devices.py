@@ -5,8 +5,15 @@ without a portion is the whole device.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from muster_contracts.values import WHOLE_GPU, DeviceShare
+
+
+@lru_cache(maxsize=10_000)
+def share_of(index: int, portion_millionths: int) -> DeviceShare:
+    """Return a share of a device, the same object for the same share: there are few, and millions of uses."""
+    return DeviceShare(index=index, portion_millionths=portion_millionths)
 
 
 def format_devices(devices: Iterable[DeviceShare]) -> str:

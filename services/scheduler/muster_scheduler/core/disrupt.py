@@ -17,6 +17,9 @@ from muster_scheduler.core.placing import Placing
 from muster_scheduler.core.room import UNFIT
 from muster_scheduler.core.victims import Unit
 
+PRECISION = 16
+"""How finely the shortest beginning is searched for, as a part of its length."""
+
 Judge = Callable[[list[Unit]], bool]
 
 
@@ -63,9 +66,12 @@ class Disruption:
         return outcome is not None
 
     def _fewest(self, units: list[Unit], below: int, admits: Judge) -> list[Unit]:
-        """Halve between a length that does not do and one that does."""
+        """Halve between a length that does not do and one that does.
+
+        Long ones are not searched to the end: whoever is taken away for nothing returns to his place anyhow.
+        """
         enough = len(units)
-        while enough - below > 1:
+        while enough - below > max(1, enough // PRECISION):
             middle = (below + enough) // 2
             if self._works(units[:middle], admits):
                 enough = middle
@@ -107,8 +113,9 @@ class Disruption:
             return None
         accounts.charge(self._leaf, self._amounts, firm=self._firm)
         outcome = Outcome(seats)
-        for unit in reversed(units):  # the most deserving first
-            self._put_back(unit, outcome)
+        homeless = [unit for unit in reversed(units) if not self._return_home(unit)]
+        for unit in homeless:  # the most deserving first
+            self._put_elsewhere(unit, outcome)
         outcome.lost.reverse()
         return outcome if admits(outcome.lost) else None
 
@@ -123,8 +130,23 @@ class Disruption:
                 draft.room.later.give(row, pod.use)
         draft.accounts(self._pool).charge(draft.account(unit.view, self._pool), unit.amounts, firm=False, sign=-1)
 
-    def _put_back(self, unit: Unit, outcome: Outcome) -> None:
-        """Put every pod of a unit back or elsewhere, or lose the unit whole."""
+    def _return_home(self, unit: Unit) -> bool:
+        """Put a unit back where it was, if all of that is still free."""
+        draft, account = self._draft, self._draft.account(unit.view, self._pool)
+        layer, mark = draft.room.later, draft.mark(self._pool)
+        if over_limit(account, unit.amounts):
+            return False
+        for pod in unit.pods:
+            row = draft.terrain.rows.get(pod.node)
+            if row is None or not layer.has(row, pod.use):
+                draft.restore(self._pool, mark)
+                return False
+            layer.take(row, pod.use)
+        draft.accounts(self._pool).charge(account, unit.amounts, firm=False)
+        return True
+
+    def _put_elsewhere(self, unit: Unit, outcome: Outcome) -> None:
+        """Find every pod of a unit its old place or another, or lose the unit whole."""
         draft, account = self._draft, self._draft.account(unit.view, self._pool)
         broken = any(lost.view is unit.view for lost in outcome.lost)  # its gang is gone
         mark = draft.mark(self._pool)

@@ -124,11 +124,6 @@ class Draft:
         counts = self.seated.setdefault(item.view.id, Counter())
         counts.update(item.view.leaf_of(seat.pod.facts) for seat in seats)
 
-    def has_placed(self, view: GroupView) -> bool:
-        """Say whether all pods of a group that waited are placed now."""
-        placed = {place.pod_id for place in self.placements if place.pod_group_id == view.id}
-        return all(pod.facts.pod_id in placed for pod in view.waiting)
-
     def place_of(self, view: GroupView, facts: PodFacts, row: int, devices: tuple[DeviceShare, ...]) -> Placement:
         """Write down a place for a pod."""
         return Placement.model_construct(

@@ -4,8 +4,8 @@ Rules come before room: a quota or a limit that forbids a group is the reason ev
 node would ever take it, whether one has room, and last what its project could still claim.
 """
 
+from collections import Counter
 from collections.abc import Iterator
-from uuid import UUID
 
 import numpy as np
 
@@ -33,9 +33,12 @@ def explain(draft: Draft, left: Failed) -> None:
         if key not in known:
             known[key] = next(_Inquiry(draft, item, pool).causes())
         draft.blocked[view.id] = known[key].of(view, place)
+    placed = {place.pod_id for place in draft.placements}
+    promised = Counter(place.pod_group_id for place in draft.nominations)
     for view in draft.snapshot.groups:
-        if view.id in draft.settled and not draft.has_placed(view):
-            draft.blocked[view.id] = _nominated(draft, view.id).of(view, 1)
+        if view.id in draft.settled and any(pod.facts.pod_id not in placed for pod in view.waiting):
+            places = promised[view.id] or len(draft.snapshot.nominations.get(view.id, ()))
+            draft.blocked[view.id] = _nominated(places).of(view, 1)
 
 
 def _budget(draft: Draft) -> Cause:
@@ -48,14 +51,13 @@ def _budget(draft: Draft) -> Cause:
     )
 
 
-def _nominated(draft: Draft, group_id: UUID) -> Cause:
-    places = [one for one in draft.nominations if one.pod_group_id == group_id]
-    pods = len(places) or len(draft.snapshot.nominations.get(group_id, ()))
+def _nominated(places: int) -> Cause:
+    noun = "place" if places == 1 else "places"
     return Cause(
         "RoomIsBeingMade",
-        f"has {pods} places promised to it; it starts when the pods that are there have gone.",
+        f"is promised {places} {noun}; it starts when the pods that are there have gone.",
         "Nothing has to be done: evicted pods are given their grace period to end.",
-        {"places": pods},
+        {"places": places},
     )
 
 

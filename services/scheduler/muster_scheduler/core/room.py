@@ -15,6 +15,7 @@ import numpy as np
 from muster_contracts.values import WHOLE_GPU, DeviceShare
 
 from muster_scheduler.core.amounts import Amounts, Use
+from muster_scheduler.core.devices import share_of
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.terrain import Integers, Mask, Terrain
 
@@ -84,7 +85,7 @@ class Layer:
         if self.terrain.spreads(pool, need):
             fitting = [(-amount, index) for amount, index in fitting]
         indices = sorted(index for _, index in sorted(fitting)[: need.devices])
-        return tuple(DeviceShare(index=index, portion_millionths=portion) for index in indices)
+        return tuple(share_of(index, portion) for index in indices)
 
     def has(self, row: int, use: Use) -> bool:
         """Say whether exactly this is free on a node, devices and all."""

@@ -38,11 +38,12 @@ class Victims:
             units = list(self._units(view))
             self._by_account.setdefault(draft.account(view, pool), []).extend(units)
 
-    def of(self, account: Account) -> list[Unit]:
-        """Return the units of one project, who goes first first."""
-        units = [unit for unit in self._by_account.get(account, []) if self._stays(unit)]
-        self._by_account[account] = units
-        return units
+    def of(self, account: Account) -> Iterator[Unit]:
+        """Return the units of one project that are still there, who goes first first."""
+        units = self._by_account.get(account, [])
+        first = next((index for index, unit in enumerate(units) if self._stays(unit)), len(units))
+        del units[:first]  # who went already is passed over but once
+        return (unit for unit in list(units) if self._stays(unit))
 
     def accounts(self) -> list[Account]:
         """Return the projects that have any."""
@@ -58,7 +59,7 @@ class Victims:
 
     def most_over_share(self, accounts: Iterable[Account]) -> Iterator[Unit]:
         """Hand out units of these projects, always from the queue that then holds the most above its share."""
-        left = {account: iter(self.of(account)) for account in accounts}
+        left = {account: self.of(account) for account in accounts}
         heads = {account: unit for account, units in left.items() if (unit := next(units, None)) is not None}
         taken: dict[Account, Triple] = {}
         while heads:
