@@ -120,6 +120,16 @@ def test_a_run_within_a_task_of_airflow_has_the_dag_run_as_its_parent() -> None:
     assert (found.kind, found.parent) == ("MLflowRun", ParentRef(kind="AirflowDagRun", name="nightly/manual-1"))
 
 
+@pytest.mark.parametrize(
+    ("requirements", "framework"), [(["mlflow"], "mlflow"), (["sklearn", 7], None), ("mlflow", None)]
+)
+def test_a_server_says_that_a_model_in_it_is_mlflow_s(requirements: Any, framework: str | None) -> None:
+    server = manifest(RESOURCES["Server"], "mlserver", spec={"replicas": 1})
+    model = manifest(RESOURCES["Model"], "wine", spec={"server": "mlserver", "requirements": requirements})
+    found = the_workload(server, model)
+    assert (found.kind, found.attributes.get("framework")) == ("Server", framework)
+
+
 def inference_service(model_format: Any) -> dict[str, Any]:
     written = {"predictor": {"model": {"modelFormat": {"name": model_format}}}}
     return manifest(RESOURCES["InferenceService"], "wine", spec=written)

@@ -57,7 +57,8 @@ def _specs(sight: Sight) -> Iterator[PodSpec]:
 
 def _serves_mlflow(sight: Sight) -> bool:
     """Say whether one of the formats in which KServe or Seldon name a model is MLflow's."""
-    return any("mlflow" in said.lower() for said in _formats(sight.spec))
+    models = (model.spec for model in sight.parts_of("Model"))
+    return any("mlflow" in said.lower() for spec in (sight.spec, *models) for said in _formats(spec))
 
 
 def _formats(spec: Any) -> Iterator[str]:
