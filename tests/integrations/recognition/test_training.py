@@ -444,7 +444,13 @@ def test_a_job_that_is_scaled_says_so_and_keeps_its_group() -> None:
     assert (changed.pod_group_id, changed.min_members) == (group.pod_group_id, 5)
 
 
-def test_parts_of_gpus_are_counted_by_the_annotation_of_the_template() -> None:
-    half = {"replicas": 3, "template": template(annotations={"gpu-fraction": "0.5"})}
-    owner = manifest(RESOURCES["PyTorchJob"], "train", spec={"pytorchReplicaSpecs": {"Worker": half}})
-    assert see(owner).requests.gpu_millionths == 1_500_000
+@pytest.mark.parametrize(
+    "asked",
+    [
+        template(annotations={"gpu-fraction": "0.5"}),
+        template() | {"spec": pod_spec(containers=[container(resources={"limits": {"nvidia.com/gpu": "0.5"}})])},
+    ],
+)
+def test_parts_of_gpus_are_counted_by_what_is_written_in_the_template(asked: dict[str, Any]) -> None:
+    spec = {"pytorchReplicaSpecs": {"Worker": {"replicas": 3, "template": asked}}}
+    assert see(manifest(RESOURCES["PyTorchJob"], "train", spec=spec)).requests.gpu_millionths == 1_500_000

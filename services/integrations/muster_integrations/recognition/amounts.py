@@ -22,11 +22,23 @@ def to_resources(amounts: Mapping[str, int]) -> Resources:
 
 
 def amounts_of(spec: PodSpec) -> Amounts:
-    """Return what a pod of this template takes; nothing when a quantity cannot be read, as before admission."""
+    """Return what a pod of this template takes; nothing when a quantity cannot be read, as before admission.
+
+    A portion of a GPU among the limits, which Kubernetes would round up, is no amount of whole ones: it is left out.
+    """
     try:
-        return spec_requests(spec)
+        amounts = spec_requests(spec)
     except ValueError:
         return {}
+    if portion_limit(spec):
+        amounts.pop(names.GPU_RESOURCE, None)
+    return amounts
+
+
+def portion_limit(spec: PodSpec) -> str:
+    """Return the portion of a GPU that is written among the limits of a container, for admission; empty if none."""
+    written = (str(container.resources.limits.get(names.GPU_RESOURCE, "")) for container in spec.containers)
+    return next((limit for limit in written if limit.startswith(("0.", "."))), "")
 
 
 def times(resources: Resources, count: int) -> Resources:

@@ -27,7 +27,7 @@ from muster_contracts.values import (
     Resources,
 )
 
-from muster_integrations.recognition.amounts import amounts_of, to_resources
+from muster_integrations.recognition.amounts import amounts_of, portion_limit, to_resources
 from muster_integrations.recognition.placement import rules_of
 
 UNKNOWN_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ def facts_of(pod: Pod, membership: Membership, asked: frozenset[str] = frozenset
     """Return all facts of a pod, as a member of its workload; of its labels those that are asked for."""
     amounts = amounts_of(pod.spec)
     metadata, spec, status = pod.metadata, pod.spec, pod.status
-    gpu = gpu_request(metadata.annotations, amounts)
+    gpu = gpu_request(spec, metadata.annotations, amounts)
     return PodFacts(
         pod_id=to_uuid(metadata.uid),
         name=metadata.name,
@@ -114,13 +114,13 @@ def requests_of(pod: Pod) -> Resources:
 def template_requests(spec: PodSpec, annotations: Mapping[str, str]) -> Resources:
     """Return what a pod of such a template takes, GPUs in millionths: parts of devices by annotation, else whole."""
     amounts = amounts_of(spec)
-    return _with_portions(to_resources(amounts), gpu_request(annotations, amounts))
+    return _with_portions(to_resources(amounts), gpu_request(spec, annotations, amounts))
 
 
-def gpu_request(annotations: Mapping[str, str], amounts: Amounts) -> GpuRequest:
+def gpu_request(spec: PodSpec, annotations: Mapping[str, str], amounts: Amounts) -> GpuRequest:
     """Return how a pod asks for GPUs: whole devices (in its `amounts`), a portion of each, or memory on each."""
     devices = _count(_written(annotations, names.GPU_DEVICES_NAMES) or "1")
-    portion = _millionths(_written(annotations, names.GPU_FRACTION_NAMES))
+    portion = _millionths(_written(annotations, names.GPU_FRACTION_NAMES) or portion_limit(spec))
     memory = _count(_written(annotations, names.GPU_MEMORY_NAMES))
     if devices and 0 < portion < WHOLE_GPU:
         return GpuRequest(devices=devices, portion_millionths=portion)
