@@ -93,6 +93,15 @@ def test_it_ends_as_its_pods_do(phases: tuple[str, ...], outcome: Outcome) -> No
     assert seen(world, aml).owner.outcome is outcome
 
 
+@pytest.mark.parametrize("deleting", [False, True])
+def test_it_says_when_it_is_on_its_way_out(deleting: bool) -> None:
+    aml = manifest(AML_JOBS, "train", deleting=deleting)
+    world = World(project())
+    show(world, AML_JOBS, aml)
+    world.show(pod("train-0", owner=aml))
+    assert seen(world, aml).owner.deleting is deleting
+
+
 @pytest.mark.parametrize("reading", [Reading.FORBIDDEN, Reading.ABSENT])
 def test_an_object_under_one_that_cannot_be_read_is_the_workload_and_names_that_as_its_parent(reading: Reading) -> None:
     run, task, member = tekton()

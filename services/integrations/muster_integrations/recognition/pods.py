@@ -38,8 +38,8 @@ def bare_members(sight: Sight) -> tuple[Members, ...] | None:
 
 
 def unknown_owner(sight: Sight) -> OwnerFacts:
-    """Return what the pods say together: it has ended when all of them have."""
-    return OwnerFacts(outcome=outcome_of(sight.pods))
+    """Return what the pods say together: it has ended when all of them have. The object only says that it goes."""
+    return OwnerFacts(deleting=sight.deleting, outcome=outcome_of(sight.pods))
 
 
 def outcome_of(pods: Sequence[Pod]) -> Outcome:
