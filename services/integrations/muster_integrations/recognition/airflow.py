@@ -122,8 +122,10 @@ def _true_name(sight: Sight, described: Sequence[Metadata], name: str) -> str:
 
 def _run_key(labels: Mapping[str, str]) -> str:
     """Return the DAG and the run as labels have them; before Airflow 2.2 the run was known by its date."""
+    if not labels.get(DAG):
+        return ""
     run = next((labels[name] for name in (RUN, *_DATES) if labels.get(name)), "")
-    return f"{labels[DAG]}/{run}" if labels.get(DAG) and run else ""
+    return f"{labels[DAG]}/{run}" if run else ""
 
 
 def _try_of(metadata: Metadata) -> Try:

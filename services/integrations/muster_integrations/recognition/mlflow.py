@@ -18,11 +18,11 @@ from muster_integrations.recognition.jobs import JOB
 from muster_integrations.recognition.kinds import Kind, Sight, System
 
 RUN_ID: Final = "MLFLOW_RUN_ID"
+EXPERIMENT_ID: Final = "MLFLOW_EXPERIMENT_ID"
 _ATTRIBUTES: Final = {
     RUN_ID: "mlflow_run_id",
-    "MLFLOW_EXPERIMENT_ID": "mlflow_experiment_id",
-    "MLFLOW_TRACKING_URI": "mlflow_tracking_uri",
-}
+    EXPERIMENT_ID: "mlflow_experiment_id",
+}  # a tracking URI may hold a password
 _FRAMEWORK: Final = {"framework": "mlflow"}
 
 
@@ -43,9 +43,10 @@ def facts(sight: Sight) -> Mapping[str, str]:
 def _run_facts(sight: Sight) -> dict[str, str]:
     """Return the run as the first that names one has it. Values that come from secrets are not seen."""
     for spec in _specs(sight):
-        found = {variable.name: variable.value for container in spec.containers for variable in container.env}
-        if found.get(RUN_ID):
-            return {label: found[name] for name, label in _ATTRIBUTES.items() if found.get(name)}
+        for container in spec.containers:
+            if any(variable.name == RUN_ID and variable.value for variable in container.env):
+                found = {variable.name: variable.value for variable in container.env}
+                return {label: found[name] for name, label in _ATTRIBUTES.items() if found.get(name)}
     return {}
 
 
