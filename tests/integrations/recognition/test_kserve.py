@@ -264,6 +264,19 @@ def test_a_predictor_on_several_nodes_is_a_gang_in_each_generation() -> None:
     assert sum(facts.sub_group == "worker" for facts in found.pods.values()) == 4
 
 
+def test_a_gang_whose_service_may_not_be_read_is_who_is_there() -> None:
+    world = World(project())
+    world.mirror.reads((KSERVE, "InferenceService"), Reading.FORBIDDEN)
+    names = {NAME_LABEL: "iris"}
+    workers = [pod(f"worker-{n}", labels=names | {"app": "isvc.iris-predictor-worker"}) for n in range(2)]
+    ended = pod("worker-2", labels=names | {"app": "isvc.iris-predictor-worker"}, status={"phase": "Failed"})
+    world.show(pod("head", labels=names | {"component": "predictor"}), *workers, ended)
+    (workload_id,) = world.mirror.workload_ids
+    found = world.mirror.seen_workload(workload_id)
+    assert found is not None
+    assert [(group.name, group.min_members) for group in found.groups.values()] == [("iris", 3)]
+
+
 def test_workers_that_are_not_made_yet_are_counted_as_they_are_written() -> None:
     worker = {"pipelineParallelSize": 3, "containers": [container(4)]}
     found = see(inference_service(spec={"predictor": {"workerSpec": worker, "containers": [container(1)]}}))

@@ -390,7 +390,7 @@ def test_nodes_whose_owner_is_gone_are_known_by_the_name_of_their_cluster() -> N
     world = World(project())
     for kind in RESOURCES:
         world.mirror.reads(("ray.io", kind), Reading.FORBIDDEN)
-    world.show(*nodes("shared"))
+    world.show(*nodes("shared"), node("shared", "worker", "gpu", 9) | {"status": {"phase": "Failed"}})
     found = found_by_key(world, "RayCluster")
     assert (found.identity, found.identity_source, found.name) == ("muster-demo/shared", "label", "shared")
     assert gangs(found) == {"shared": (3, {})}

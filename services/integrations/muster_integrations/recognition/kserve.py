@@ -42,6 +42,7 @@ from muster_integrations.recognition.knative import (
     template_of,
 )
 from muster_integrations.recognition.leaderworkerset import LEADER_WORKER_SET
+from muster_integrations.recognition.pod_facts import has_ended
 from muster_integrations.recognition.replicas import DEPLOYMENT
 
 GROUP: Final = "serving.kserve.io"
@@ -170,7 +171,7 @@ def _groups(sight: Sight) -> Sequence[Grouping]:
 def _gang(sight: Sight, generation: str, pods: Sequence[Pod]) -> Grouping:
     """Return a head and its workers; when nobody says how many those are, the pods that are there."""
     worker = mapping(sight.spec, "predictor", "workerSpec")
-    workers = _workers(worker) if worker else max(0, len(pods) - 1)
+    workers = _workers(worker) if worker else max(0, sum(not has_ended(pod) for pod in pods) - 1)
     parts = (SubGroup(name=COMPONENTS[0], min_members=1), SubGroup(name=WORKER, min_members=workers))
     return Grouping(f"generation-{generation}", f"{sight.name}-{generation}".rstrip("-"), 1 + workers, pods, parts)
 

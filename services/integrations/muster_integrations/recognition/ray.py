@@ -46,6 +46,7 @@ from muster_integrations.recognition.kinds import (
     Watch,
     each_alone,
 )
+from muster_integrations.recognition.pod_facts import has_ended
 
 GROUP: Final = "ray.io"
 API_VERSION: Final = "ray.io/v1"
@@ -130,7 +131,7 @@ def main_containers(pod: Pod) -> frozenset[str] | None:
 def _groups(clusters: Iterable[_Cluster], sight: Sight) -> Sequence[Grouping]:
     """Return one gang per cluster, and every other pod alone.
 
-    A cluster that cannot be read is a gang of the pods that say they are its.
+    A cluster that cannot be read is a gang of the pods that say they are its, and have not ended.
     """
     known = {cluster.name: cluster for cluster in clusters}
     gangs: dict[str, list[Pod]] = {name: [] for name in known}
@@ -144,7 +145,7 @@ def _groups(clusters: Iterable[_Cluster], sight: Sight) -> Sequence[Grouping]:
 
 def _gang(name: str, cluster: _Cluster | None, pods: Sequence[Pod]) -> Grouping:
     if cluster is None:
-        return Grouping(name, name, max(1, len(pods)), pods)
+        return Grouping(name, name, max(1, sum(not has_ended(pod) for pod in pods)), pods)
     parts = tuple(SubGroup(name=size.role, min_members=size.minimum) for size in _sizes(cluster.spec))
     return Grouping(name, name, sum(part.min_members for part in parts), pods, parts)
 
