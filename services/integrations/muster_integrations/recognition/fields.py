@@ -34,6 +34,12 @@ def number(raw: Any, *path: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
 
 
+def how_many(raw: Any, *path: str) -> int:
+    """Return a count that is one unless it is written, as Kubernetes has it for replicas."""
+    written = number(raw, *path)
+    return 1 if written is None else written
+
+
 def flag(raw: Any, *path: str) -> bool:
     """Return whether true stands there."""
     return field(raw, *path) is True

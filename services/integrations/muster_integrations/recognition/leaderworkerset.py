@@ -6,13 +6,14 @@ their leader to be ready, the leader starts alone, for a gang that waited for th
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from muster_cluster.objects import Pod
 from muster_contracts.values import OwnerFacts, SubGroup, Supports
 
 from muster_integrations.recognition.controls import by_replicas
-from muster_integrations.recognition.fields import Raw, mapping, number, pod_spec, text, texts
+from muster_integrations.recognition.fields import Raw, how_many, mapping, number, pod_spec, text, texts
 from muster_integrations.recognition.kinds import (
     Claim,
     Grouping,
@@ -41,23 +42,24 @@ def members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the leaders, one per copy, and the workers of all copies."""
     if sight.item is None:
         return None
-    template, copies = mapping(sight.spec, "leaderWorkerTemplate"), _replicas(sight.item)
+    template, copies = mapping(sight.spec, "leaderWorkerTemplate"), how_many(sight.spec, "replicas")
     made_as = "leaderTemplate" if mapping(template, "leaderTemplate") else "workerTemplate"
     leaders = _members("leader", copies, mapping(template, made_as))
-    workers = _members("worker", copies * (_size(sight.item) - 1), mapping(template, "workerTemplate"))
+    workers = _members("worker", copies * (_size(sight) - 1), mapping(template, "workerTemplate"))
     return (leaders, workers) if workers.count else (leaders,)
 
 
 def groups(sight: Sight) -> Sequence[Grouping]:
     """Return a gang per copy; pods that do not say which copy is theirs are alone."""
-    copies: dict[str, list[Pod]] = {str(index): [] for index in _expected(sight.item)}
+    expected = min(how_many(sight.spec, "replicas"), _MOST_GROUPS) if sight.item is not None else 0
+    copies: dict[str, list[Pod]] = {str(index): [] for index in range(expected)}
     strays: list[Pod] = []
     for pod in sight.pods:
         index = pod.metadata.labels.get(_GROUP_INDEX, "")
         (copies.setdefault(index, []) if index else strays).append(pod)
     return [
         *(_copy(sight, index, pods) for index, pods in copies.items()),
-        *each_alone(Sight(None, "", "", strays)),
+        *each_alone(replace(sight, pods=strays)),
     ]
 
 
@@ -86,23 +88,14 @@ def _workers_at_once(sight: Sight, pods: Sequence[Pod]) -> int:
     """Return how many workers start with the leader: none while they still wait for it to be ready."""
     there = sum(1 for pod in pods if role(pod, sight) == "worker")
     if sight.item is None:
-        return max(0, len(pods) - 1)
+        return there
     waiting = text(sight.spec, "startupPolicy") == "LeaderReady" and not there
-    return 0 if waiting else _size(sight.item) - 1
+    return 0 if waiting else _size(sight) - 1
 
 
-def _expected(item: Any | None) -> range:
-    return range(min(_replicas(item), _MOST_GROUPS)) if item is not None else range(0)
-
-
-def _replicas(item: Any) -> int:
-    written = number(item.spec, "replicas")
-    return 1 if written is None else written
-
-
-def _size(item: Any) -> int:
+def _size(sight: Sight) -> int:
     """Return how many pods a copy has: its leader and its workers."""
-    return max(1, number(item.spec, "leaderWorkerTemplate", "size") or 1)
+    return max(1, how_many(sight.spec, "leaderWorkerTemplate", "size"))
 
 
 LEADER_WORKER_SET = Kind(
@@ -115,7 +108,7 @@ LEADER_WORKER_SET = Kind(
     members=members,
     groups=groups,
     role=role,
-    controls=by_replicas(_replicas),
+    controls=by_replicas(lambda item: how_many(item.spec, "replicas")),
 )
 
 SYSTEM = System(kinds=(LEADER_WORKER_SET,), by_label=(by_label,))

@@ -10,6 +10,7 @@ controller undoes whatever anybody else does to the JobSet.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from muster_cluster.objects import Pod
@@ -21,6 +22,7 @@ from muster_integrations.recognition.fields import (
     entries,
     field,
     holding,
+    how_many,
     moment,
     number,
     pod_spec,
@@ -29,7 +31,7 @@ from muster_integrations.recognition.fields import (
     texts,
 )
 from muster_integrations.recognition.jobs import JOB
-from muster_integrations.recognition.kinds import Claim, Grouping, Kind, Members, Sight, System, Watch
+from muster_integrations.recognition.kinds import Claim, Grouping, Kind, Members, Sight, System, Watch, each_alone
 from muster_integrations.recognition.pods import as_many_as_live
 from muster_integrations.recognition.training import is_suspended, managed_by
 
@@ -79,12 +81,12 @@ def groups(sight: Sight, found: tuple[Members, ...] | None) -> Sequence[Grouping
 
 def role(pod: Pod, _sight: Sight) -> str:
     """Call a pod by its replicated job."""
-    return {**pod.metadata.annotations, **pod.metadata.labels}.get(_REPLICATED_JOB) or "pod"
+    return _replicated_job(pod) or "pod"
 
 
 def main_containers(pod: Pod) -> frozenset[str] | None:
     """Let the trainer's containers decide: they are called as the replicated job, those of MPI all `node`."""
-    named = {role(pod, Sight(None, "", "")), _NODE}
+    named = {_replicated_job(pod), _NODE}
     return frozenset(container.name for container in pod.spec.containers if container.name in named) or None
 
 
@@ -92,6 +94,10 @@ def by_label(pod: Pod) -> Claim | None:
     """Know a pod by the name of its JobSet, which leads to the TrainJob if either can be read."""
     name = pod.metadata.labels.get(_JOB_SET) or pod.metadata.annotations.get(_JOB_SET, "")
     return Claim(JOB_SET, "jobset.x-k8s.io/v1alpha2", name, object_name=name) if name else None
+
+
+def _replicated_job(pod: Pod) -> str:
+    return {**pod.metadata.annotations, **pod.metadata.labels}.get(_REPLICATED_JOB, "")
 
 
 def _job_set_spec(sight: Sight) -> Any:
@@ -106,20 +112,16 @@ def _replicated_jobs(sight: Sight) -> Sequence[Any]:
 def _replicated(written: Any) -> Members:
     """Return the pods of all copies of one replicated job, as many as run at once."""
     job = field(written, "template", "spec")
-    parallelism, completions = number(job, "parallelism"), number(job, "completions")
-    each = 1 if parallelism is None else parallelism
-    each = each if completions is None else min(each, completions)
-    copies = number(written, "replicas")
-    count = each * (1 if copies is None else copies)
+    parallelism, completions = how_many(job, "parallelism"), number(job, "completions")
+    each = parallelism if completions is None else min(parallelism, completions)
+    count = each * how_many(written, "replicas")
     annotations = texts(job, "template", "metadata", "annotations")
     return Members(text(written, "name") or "pod", count, count, pod_spec(job, "template", "spec"), annotations)
 
 
 def _nodes(spec: Any) -> tuple[Members, ...]:
     trainer = field(spec, "trainer")
-    count = number(trainer, "numNodes")
-    count = 1 if count is None else count
-    resources = field(trainer, "resourcesPerNode")
+    count, resources = how_many(trainer, "numNodes"), field(trainer, "resourcesPerNode")
     container = {"name": _NODE, "resources": resources}
     template = {"spec": {"containers": [container]}} if resources is not None else {}  # else the runtime says it
     return (Members(_NODE, count, count, pod_spec(template, "spec")),)
@@ -136,7 +138,7 @@ def _in_order(sight: Sight, found: Sequence[Members]) -> Sequence[Grouping]:
     called = {one.role: [pod for pod in sight.pods if role(pod, sight) == one.role] for one in found}
     groupings = [Grouping(one.role, f"{sight.name}-{one.role}", max(1, one.minimum), called[one.role]) for one in found]
     others = [pod for pod in sight.pods if role(pod, sight) not in called]
-    return [*groupings, *(Grouping(pod.metadata.name, pod.metadata.name, 1, (pod,)) for pod in others)]
+    return [*groupings, *each_alone(replace(sight, pods=others))]
 
 
 def _at_once(sight: Sight, found: Sequence[Members]) -> Grouping:

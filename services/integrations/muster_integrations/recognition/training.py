@@ -21,6 +21,7 @@ from muster_integrations.recognition.fields import (
     Raw,
     field,
     holding,
+    how_many,
     mapping,
     moment,
     number,
@@ -117,8 +118,7 @@ def _replicas(sight: Sight) -> Sequence[Members]:
 
 
 def _replicas_of(sight: Sight, name: str, written: object) -> Members:
-    count = number(written, "replicas")
-    count = 1 if count is None else count
+    count = how_many(written, "replicas")
     awaited = name == "launcher" and _awaits_launcher(sight)
     annotations = texts(written, "template", "metadata", "annotations")
     return Members(name, count, 0 if awaited else count, pod_spec(written, "template", "spec"), annotations)
