@@ -86,6 +86,7 @@ class Draft:
         self.done: set[tuple[UUID, int]] = set()
         self.untried: set[UUID] = set()
         self.seated: dict[UUID, Counter[str]] = {}
+        self.seats: dict[UUID, list[Seat]] = {}
         self.device_bytes = snapshot.terrain.least_device_bytes()
         self._accounts: dict[str, Accounts] = {}
 
@@ -123,6 +124,7 @@ class Draft:
         self.account(item.view, pool).add_fresh(self.amounts(item))
         counts = self.seated.setdefault(item.view.id, Counter())
         counts.update(item.view.leaf_of(seat.pod.facts) for seat in seats)
+        self.seats.setdefault(item.view.id, []).extend(seats)
 
     def place_of(self, view: GroupView, facts: PodFacts, row: int, devices: tuple[DeviceShare, ...]) -> Placement:
         """Write down a place for a pod."""

@@ -114,7 +114,9 @@ class Placing:
         domains = self._draft.terrain.domains(levels)
         leaves = {leaf.name for leaf in part.leaves()}
         view = self._item.view
-        rows = (self._draft.terrain.rows.get(p.node) for p in view.staying if view.leaf_of(p.facts) in leaves)
+        rows = [self._draft.terrain.rows.get(p.node) for p in view.staying if view.leaf_of(p.facts) in leaves]
+        seats = self._draft.seats.get(view.id, ())
+        rows += [seat.row for seat in seats if view.leaf_of(seat.pod.facts) in leaves]
         held = sorted({int(domains[row]) for row in rows if row is not None})
         if held:
             return [everywhere & (domains == held[0]) & (domains >= 0)]

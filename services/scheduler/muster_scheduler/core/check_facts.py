@@ -1,0 +1,101 @@
+"""What the checker knows of a snapshot and a plan, looked up once and only when a rule asks for it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cached_property
+from uuid import UUID
+
+from muster_contracts.values import WHOLE_GPU, Placement, PodFacts, PoolQuota
+
+from muster_scheduler.core.groups import Bound, GroupView
+from muster_scheduler.core.plan import Plan
+from muster_scheduler.core.snapshot import Snapshot
+
+Amount = tuple[int, int, int]
+"""Millionths of GPUs, thousandths of processors, bytes of memory."""
+KINDS = ("GPUs", "processors", "memory")
+
+
+class Facts:
+    """A snapshot and a plan, by the keys that rules look for."""
+
+    def __init__(self, snapshot: Snapshot, plan: Plan) -> None:
+        self.snapshot, self.plan = snapshot, plan
+        self.rows = snapshot.terrain.rows
+        self.places = (*plan.placements, *plan.nominations)
+
+    @cached_property
+    def waiting(self) -> dict[UUID, tuple[GroupView, PodFacts]]:
+        """Pods that want a place."""
+        return {pod.facts.pod_id: (view, pod.facts) for view in self.snapshot.groups for pod in view.waiting}
+
+    @cached_property
+    def bound(self) -> dict[UUID, tuple[GroupView, Bound]]:
+        """Pods that have one."""
+        return {pod.facts.pod_id: (view, pod) for view in self.snapshot.views.values() for pod in view.bound}
+
+    @cached_property
+    def leaving(self) -> dict[str, list[Bound]]:
+        """Pods that leave, by node: the victims of the plan and those of before."""
+        gone = [self.bound[victim.pod_id][1] for victim in self.plan.victims if victim.pod_id in self.bound]
+        if self.snapshot.releasing is not None:
+            gone += [pod for _, pod in self.bound.values() if pod.releasing]
+        by_node: dict[str, list[Bound]] = defaultdict(list)
+        for pod in gone:
+            by_node[pod.node].append(pod)
+        return by_node
+
+    @cached_property
+    def quotas(self) -> dict[str, tuple[PoolQuota, ...]]:
+        """Quotas of every queue."""
+        return {queue.key: queue.quotas for queue in self.snapshot.queues}
+
+    @cached_property
+    def parents(self) -> dict[str, str]:
+        """The queue above each queue."""
+        return {queue.key: queue.parent for queue in self.snapshot.queues}
+
+    def pod_at(self, place: Placement) -> PodFacts | None:
+        """Return the pod that a place is for: one that waits, or one that moves."""
+        if place.pod_id in self.waiting:
+            return self.waiting[place.pod_id][1]
+        return self.bound[place.pod_id][1].facts if place.pod_id in self.bound else None
+
+    def pool(self, node: str) -> str:
+        """Return the pool of a node."""
+        return self.snapshot.terrain.pool_names[self.rows[node]]
+
+    def above(self, key: str) -> list[str]:
+        """Return a queue and all above it."""
+        chain = [key]
+        while self.parents.get(chain[-1]) in self.parents:
+            chain.append(self.parents[chain[-1]])
+        return chain
+
+    def quota(self, key: str, pool: str) -> PoolQuota | None:
+        """Return the quota of a queue in a pool; None if nothing bounds it."""
+        if not self.quotas.get(key):
+            return None
+        return next((quota for quota in self.quotas[key] if quota.node_pool == pool), PoolQuota(node_pool=pool))
+
+    def held(self, pool: str, *, firm: bool) -> dict[str, Amount]:
+        """Sum what every queue held before the plan, or the part that may not be taken back."""
+        entries = [(queue, both[firm]) for (where, queue), both in self.snapshot.holding.items() if where == pool]
+        return self.summed(entries)
+
+    def summed(self, entries: Iterable[tuple[str, Amount]]) -> dict[str, Amount]:
+        """Sum amounts of projects for these and for all queues above."""
+        total: dict[str, Amount] = defaultdict(lambda: (0, 0, 0))
+        for queue, amount in entries:
+            for key in self.above(queue):
+                before = total[key]
+                total[key] = (before[0] + amount[0], before[1] + amount[1], before[2] + amount[2])
+        return total
+
+    def amount_of(self, pod: PodFacts) -> Amount:
+        """Return what a pod counts for its queue; bytes of a device as their part of the smallest there is."""
+        portion = pod.gpu.portion_millionths
+        if pod.gpu.memory_bytes:
+            sizes = [node.gpu_memory_bytes for node in self.snapshot.terrain.nodes if node.gpu_memory_bytes]
+            portion = min(WHOLE_GPU, -(-pod.gpu.memory_bytes * WHOLE_GPU // min(sizes))) if sizes else WHOLE_GPU
+        return pod.gpu.devices * portion, pod.requests.cpu_milli, pod.requests.memory_bytes

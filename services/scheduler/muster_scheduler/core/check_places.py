@@ -1,0 +1,210 @@
+"""The checker's rules about places: room, devices, labels, taints, domains, pools and the wholeness of gangs."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+from muster_contracts.events import NodeObserved
+from muster_contracts.values import WHOLE_GPU, LabelRule, NodeTerm, Placement, PodFacts, Toleration
+
+from muster_scheduler.core.check_facts import Facts
+from muster_scheduler.core.gang import Part
+from muster_scheduler.core.groups import Bound, GroupView
+
+
+def wrong_places(facts: Facts) -> Iterator[str]:
+    """List what is wrong with the places a plan gives."""
+    yield from _strangers(facts)
+    yield from _crowded(facts, facts.plan.placements, {}, "now")
+    if facts.plan.nominations:
+        yield from _crowded(facts, facts.places, facts.leaving, "later")
+    for place in facts.places:
+        if place.node in facts.rows and (pod := facts.pod_at(place)) is not None:
+            node = facts.snapshot.terrain.nodes[facts.rows[place.node]]
+            yield from _unsuitable(node, pod)
+            yield from _wrong_devices(node, pod, place)
+    yield from _broken_gangs(facts)
+    yield from _wrong_pools(facts)
+    yield from _far_apart(facts)
+
+
+def _strangers(facts: Facts) -> Iterator[str]:
+    moved = {victim.pod_id for victim in facts.plan.victims if victim.rule == "consolidate"}
+    for pod_id, count in Counter(place.pod_id for place in facts.places).items():
+        if count > 1:
+            yield f"Pod {pod_id} is placed {count} times."
+    for place in facts.places:
+        if place.node not in facts.rows:
+            yield f"There is no node {place.node}."
+        known = facts.waiting.get(place.pod_id)
+        if place.pod_id not in moved and (known is None or known[0].id != place.pod_group_id):
+            yield f"Pod {place.pod_id} does not wait in group {place.pod_group_id}."
+
+
+def _crowded(facts: Facts, places: Iterable[Placement], leaving: dict[str, list[Bound]], when: str) -> Iterator[str]:
+    by_node: dict[str, list[Placement]] = defaultdict(list)
+    for place in places:
+        if place.node in facts.rows:
+            by_node[place.node].append(place)
+    for name, here in by_node.items():
+        coming = [pod for pod in map(facts.pod_at, here) if pod is not None]
+        going = [bound.facts for bound in leaving.get(name, ())]
+        yield from _too_much(facts, name, coming, going, when)
+        yield from _crowded_devices(facts, name, here, leaving.get(name, []), when)
+
+
+def _too_much(facts: Facts, name: str, coming: list[PodFacts], going: list[PodFacts], when: str) -> Iterator[str]:
+    row, idle = facts.rows[name], facts.snapshot.idle
+    free = {"thousandths of CPUs": idle.cpu[row], "bytes of memory": idle.memory[row], "pods": idle.pods[row]}
+    free |= {what: column[row] for what, column in idle.extended.items()}
+    left = Counter({what: int(amount) for what, amount in free.items()})
+    for pods, sign in ((coming, -1), (going, 1)):
+        for pod in pods:
+            left["thousandths of CPUs"] += sign * pod.requests.cpu_milli
+            left["bytes of memory"] += sign * pod.requests.memory_bytes
+            left["pods"] += sign
+            for what, count in pod.requests.extended.items():
+                left[what] += sign * count
+    for what, amount in left.items():
+        if amount < 0:
+            yield f"Node {name} is given {-amount} {what} more than it has {when}."
+
+
+def _crowded_devices(facts: Facts, name: str, here: list[Placement], going: list[Bound], when: str) -> Iterator[str]:
+    left = Counter(dict(enumerate(facts.snapshot.idle.devices[facts.rows[name]].tolist())))
+    for bound in going:
+        left.update({share.index: share.portion_millionths for share in bound.devices})
+    for place in here:
+        left.subtract({share.index: share.portion_millionths for share in place.devices})
+    for index, amount in left.items():
+        if amount < 0:
+            yield f"Device {index} of {name} is given {-amount} too much {when}."
+
+
+def _wrong_devices(node: NodeObserved, pod: PodFacts, place: Placement) -> Iterator[str]:
+    if len({share.index for share in place.devices}) != pod.gpu.devices:
+        yield f"Pod {pod.pod_id} asks for {pod.gpu.devices} devices and gets {len(place.devices)}."
+    for share in place.devices:
+        if pod.gpu.memory_bytes:
+            enough = share.portion_millionths * node.gpu_memory_bytes >= pod.gpu.memory_bytes * WHOLE_GPU
+        else:
+            enough = share.portion_millionths == pod.gpu.portion_millionths
+        if not enough:
+            yield f"Pod {pod.pod_id} gets another part of device {share.index} than it asks for."
+
+
+def _unsuitable(node: NodeObserved, pod: PodFacts) -> Iterator[str]:
+    if not node.ready or node.unschedulable:
+        yield f"Node {node.name} takes no pods."
+    for key, value in pod.node_selector.items():
+        if node.labels.get(key) != value:
+            yield f"Pod {pod.pod_id} wants a node labelled {key}={value}, which {node.name} is not."
+    for taint in node.taints:
+        if taint.effect != "PreferNoSchedule" and not any(
+            _suits(t, taint.key, taint.value, taint.effect) for t in pod.tolerations
+        ):
+            yield f"Pod {pod.pod_id} does not tolerate the taint {taint.key} of {node.name}."
+    rules = pod.rules
+    for terms in (rules.nodes, *rules.volumes) if rules else ():
+        if terms and not any(_holds(term, node) for term in terms):
+            yield f"Pod {pod.pod_id} wants another node than {node.name}, or its volume does."
+
+
+def _suits(toleration: Toleration, key: str, value: str, effect: str) -> bool:
+    if toleration.effect not in ("", effect) or toleration.key not in ("", key):
+        return False
+    return toleration.operator == "Exists" or (toleration.key == key and toleration.value == value)
+
+
+def _holds(term: NodeTerm, node: NodeObserved) -> bool:
+    if term.names and node.name not in term.names:
+        return False
+    return bool(term.names or term.rules) and all(_label_suits(rule, node.labels.get(rule.key)) for rule in term.rules)
+
+
+def _label_suits(rule: LabelRule, value: str | None) -> bool:
+    if rule.operator in ("Gt", "Lt"):
+        try:
+            difference = int(value or "") - int(rule.values[0])
+        except ValueError:
+            return False
+        return difference > 0 if rule.operator == "Gt" else difference < 0
+    answers = {
+        "In": value in rule.values,
+        "NotIn": value not in rule.values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }
+    return answers[rule.operator]
+
+
+def _broken_gangs(facts: Facts) -> Iterator[str]:
+    """Whoever starts must be whole by what runs and what is placed; whoever is nominated, with the nominated, too."""
+    started = _by_group(facts, facts.plan.placements)
+    promised = _by_group(facts, facts.plan.nominations)
+    for group_id, pods in started.items():
+        yield from _if_broken(facts.snapshot.views[group_id], pods)
+    for group_id, pods in promised.items():
+        yield from _if_broken(facts.snapshot.views[group_id], pods + started.get(group_id, []))
+
+
+def _by_group(facts: Facts, places: Iterable[Placement]) -> dict[UUID, list[PodFacts]]:
+    groups: dict[UUID, list[PodFacts]] = defaultdict(list)
+    for place in places:
+        if place.pod_id in facts.waiting:
+            groups[place.pod_group_id].append(facts.waiting[place.pod_id][1])
+    return groups
+
+
+def _if_broken(view: GroupView, pods: list[PodFacts]) -> Iterator[str]:
+    there = [bound.facts for bound in view.bound if not bound.releasing] + pods
+    held = Counter(pod.sub_group if view.tree.parts else "" for pod in there)
+    held.update(view.finished)
+    if held.total() < view.min_members or not _is_whole(view.tree, held):
+        yield f"Group {view.id} is started in part: {dict(held)}, needed are {view.min_members}."
+
+
+def _is_whole(part: Part, held: Counter[str]) -> bool:
+    if not part.parts:
+        return held[part.name] >= part.minimum
+    whole = [below for below in part.parts if _is_whole(below, held)]
+    return len(whole) >= (len(part.parts) if part.minimum_parts is None else part.minimum_parts)
+
+
+def _wrong_pools(facts: Facts) -> Iterator[str]:
+    used: dict[UUID, set[str]] = defaultdict(set)
+    for place in facts.places:
+        if place.node in facts.rows:
+            used[place.pod_group_id].add(facts.pool(place.node))
+    for group_id, pools in used.items():
+        view = facts.snapshot.views.get(group_id)
+        if view is None:
+            continue
+        there = {facts.pool(bound.node) for bound in view.bound if not bound.releasing and bound.node in facts.rows}
+        if len(pools | there) > 1:
+            yield f"Group {group_id} is in the node pools {sorted(pools | there)} at once."
+        if not there and not pools <= set(view.node_pools):
+            yield f"Group {group_id} may not use the node pools {sorted(pools - set(view.node_pools))}."
+
+
+def _far_apart(facts: Facts) -> Iterator[str]:
+    """Check the required level of whole groups and of their leaves."""
+    nodes: dict[UUID, list[tuple[str, NodeObserved]]] = defaultdict(list)
+    for place in facts.places:
+        if place.pod_id in facts.waiting and place.node in facts.rows:
+            pod = facts.waiting[place.pod_id][1]
+            nodes[place.pod_group_id].append((pod.sub_group, facts.snapshot.terrain.nodes[facts.rows[place.node]]))
+    for group_id, seats in nodes.items():
+        view = facts.snapshot.views[group_id]
+        staying = [bound for bound in view.bound if not bound.releasing and bound.node in facts.rows]
+        seats += [(b.facts.sub_group, facts.snapshot.terrain.nodes[facts.rows[b.node]]) for b in staying]
+        tree = view.tree
+        for part in (tree, *(leaf for leaf in tree.leaves() if leaf is not tree)):
+            topology = part.topology
+            if topology is None or topology.required not in topology.levels:
+                continue
+            levels = topology.levels[: topology.levels.index(topology.required) + 1]
+            mine = [node for leaf, node in seats if part is tree or leaf == part.name]
+            domains = {tuple(node.labels.get(level) for level in levels) for node in mine}
+            if len(domains) > 1 or any(None in domain for domain in domains):
+                yield f"Group {group_id} is not in one domain of {topology.required}."
