@@ -207,8 +207,8 @@ def _reason(status: Any, outcome: Outcome) -> str:
     return sentence(status) or (_STOPPED if text(status, "jobStatus") == "STOPPED" else "")
 
 
-def _job_clusters(sight: Sight) -> Sequence[_Cluster]:
-    """Return the clusters of a RayJob that are there: one, and during a retry perhaps the one before."""
+def _made_clusters(sight: Sight) -> Sequence[_Cluster]:
+    """Return the clusters that are there: one, and during a retry or an upgrade another."""
     return [_Cluster(part.metadata.name, part.spec) for part in sight.parts_of(RAY_CLUSTER.name)]
 
 
@@ -231,7 +231,7 @@ def _job_members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the nodes of the current cluster, and the submitter, for which nobody waits who has a cluster."""
     if sight.item is None:
         return None
-    clusters = _job_clusters(sight) or _planned(sight, "rayClusterSpec")
+    clusters = _made_clusters(sight) or _planned(sight, "rayClusterSpec")
     current = _named(clusters, text(sight.status, "rayClusterName"))
     nodes = tuple(size for cluster in current for size in _sizes(cluster.spec))
     return (*nodes, *(_spare(size) if nodes else size for size in _submitters(sight)))
@@ -247,7 +247,7 @@ def _submitters(sight: Sight) -> Iterator[Members]:
 
 def _job_groups(sight: Sight) -> Sequence[Grouping]:
     """Return a gang per cluster; one for the cluster that is planned, while there is none and one may still come."""
-    clusters = _job_clusters(sight)
+    clusters = _made_clusters(sight)
     comes = not flag(sight.spec, "suspend") and _outcome(sight.status) is Outcome.NONE
     return _groups(clusters or (_planned(sight, "rayClusterSpec") if comes and not sight.pods else []), sight)
 
@@ -307,7 +307,7 @@ def _service_members(sight: Sight) -> tuple[Members, ...] | None:
     if sight.item is None:
         return None
     active, pending = _service_clusters(sight.status)
-    clusters = _job_clusters(sight) or _planned(sight, "rayClusterConfig")
+    clusters = _made_clusters(sight) or _planned(sight, "rayClusterConfig")
     upgrades = active in {cluster.name for cluster in clusters}
     return tuple(
         size if not upgrades or cluster.name == active else _spare(size)
@@ -324,7 +324,7 @@ def _service_clusters(status: Any) -> tuple[str, str]:
 
 
 def _service_groups(sight: Sight) -> Sequence[Grouping]:
-    clusters = _job_clusters(sight)
+    clusters = _made_clusters(sight)
     comes = not flag(sight.spec, "suspend") and not sight.pods
     return _groups(clusters or (_planned(sight, "rayClusterConfig") if comes else []), sight)
 
