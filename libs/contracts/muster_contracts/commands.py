@@ -7,10 +7,11 @@ every door gives the same complaint. Names are close to those of Run:ai's API, i
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -18,6 +19,7 @@ from pydantic import (
     TypeAdapter,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -73,13 +75,37 @@ class RequestedQuota(PoolQuota):
     model_config = ConfigDict(extra="forbid")
 
     node_pool: Name = "default"
-    gpu_millionths: int = Field(default=0, ge=0)
+    gpu_millionths: int | None = Field(default=0, ge=0)
     cpu_milli: int | None = Field(default=None, ge=0)
     memory_bytes: int | None = Field(default=None, ge=0)
     gpu_limit_millionths: int | None = Field(default=None, ge=0)
     cpu_limit_milli: int | None = Field(default=None, ge=0)
     memory_limit_bytes: int | None = Field(default=None, ge=0)
     over_quota_weight: int = Field(default=2, ge=0)
+    cpu_over_quota_weight: int = Field(default=1, ge=0)
+    memory_over_quota_weight: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _limits_suffice(self) -> Self:
+        for resource, quota, limit in (
+            ("gpu", self.gpu_millionths, self.gpu_limit_millionths),
+            ("cpu", self.cpu_milli, self.cpu_limit_milli),
+            ("memory", self.memory_bytes, self.memory_limit_bytes),
+        ):
+            if quota is not None and limit is not None and limit < quota:
+                raise ValueError(f"the {resource} limit ({limit}) must not be less than the {resource} quota ({quota})")
+        return self
+
+
+def _one_for_each_pool(quotas: tuple[RequestedQuota, ...]) -> tuple[RequestedQuota, ...]:
+    pools = [quota.node_pool for quota in quotas]
+    if repeated := sorted({pool for pool in pools if pools.count(pool) > 1}):
+        raise ValueError(f"must have one entry for each node pool; there are several for {', '.join(repeated)}")
+    return quotas
+
+
+Quotas = Annotated[tuple[RequestedQuota, ...], AfterValidator(_one_for_each_pool)]
+Seconds = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class ComputeRequest(Command):
@@ -159,19 +185,49 @@ class DeleteWorkload(Command):
     workload_id: UUID
 
 
-class CreateProject(Command):
-    """Ask for a new project. Its namespace is `muster-<name>` unless an existing one is named.
+class ProjectSettings(Command):
+    """What may change of a project: all of it, as it shall be.
 
-    `airflow_unit` says what of Airflow is one workload in it: a DAG run, or each of its tasks.
+    Without any quota a project is not limited. `node_pools` are tried in their order by workloads that name none.
+    `airflow_unit` says what of Airflow is one workload in it: a DAG run, or each of its tasks. For the minimum seconds
+    after its start nothing of the project is preempted by its own project, or reclaimed by others.
     """
+
+    department: Name = "default"
+    quotas: Quotas = ()
+    node_pools: tuple[Name, ...] = ()
+    airflow_unit: Literal["dag-run", "task"] = "dag-run"
+    preempt_minimum_seconds: Seconds = 0
+    reclaim_minimum_seconds: Seconds = 0
+
+
+class CreateProject(ProjectSettings):
+    """Ask for a new project. Its namespace is `muster-<name>` unless an existing one is named."""
 
     type: Literal["CreateProject.v1"] = "CreateProject.v1"
     name: Name
     namespace: Annotated[str, StringConstraints(max_length=63, pattern=DNS_LABEL.pattern)] | None = None
-    department: Name = "default"
-    quotas: tuple[RequestedQuota, ...] = ()
-    node_pools: tuple[Name, ...] = ()
-    airflow_unit: Literal["dag-run", "task"] = "dag-run"
+
+
+class DepartmentSettings(Command):
+    """What a department is: its quotas bound those of its projects. `parent` is the department above; empty: none."""
+
+    parent: Name | Literal[""] = ""
+    quotas: Quotas = ()
+    preempt_minimum_seconds: Seconds = 0
+    reclaim_minimum_seconds: Seconds = 0
+
+
+class NodePoolSettings(Command):
+    """What a node pool is: the nodes with this label, and whether pods are packed on them or spread.
+
+    The pool `default` takes the nodes that belong to no other, so it has no label.
+    """
+
+    label_key: LabelKey | Literal[""] = ""
+    label_value: LabelValue = ""
+    gpu_placement: Literal["bin-pack", "spread"] = "bin-pack"
+    cpu_placement: Literal["bin-pack", "spread"] = "bin-pack"
 
 
 WorkloadCommand = SubmitWorkload | StopWorkload | ActivateWorkload | DeleteWorkload

@@ -25,6 +25,7 @@ from muster_submitter.core.state import State
 from muster_submitter.deeds import ProjectDeeds, WorkloadDeeds
 from muster_submitter.entrypoints.api import command_routes
 from muster_submitter.entrypoints.intake import Intake
+from muster_submitter.entrypoints.organisation import organisation_routes
 from muster_submitter.entrypoints.parked import parked_routes
 from muster_submitter.handlers import Desk
 from muster_submitter.judging import Judge
@@ -103,6 +104,7 @@ def build(settings: SubmitterSettings, ports: Ports) -> Service:
         loops["intake"] = Intake(ports.intake, judge, health, deliveries=settings.intake_deliveries).run
     api = make_api("Muster submitter", health)
     api.include_router(command_routes(desk))
+    api.include_router(organisation_routes(desk))
     api.include_router(parked_routes(ports.bus))
     return Service(
         health=health,

@@ -17,8 +17,15 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from muster_chassis.following import Progress
-from muster_contracts.commands import CreateProject, SubmitWorkload
+from muster_contracts.commands import (
+    CreateProject,
+    DepartmentSettings,
+    NodePoolSettings,
+    ProjectSettings,
+    SubmitWorkload,
+)
 from muster_contracts.events import SubmissionRefused
+from muster_contracts.subjects import derived_id
 from muster_contracts.values import Caller
 from muster_journal.port import Conflict, Journal
 
@@ -33,6 +40,13 @@ from muster_submitter.core.decisions import (
     decide_submission,
     project_id_of,
     submission_id,
+)
+from muster_submitter.core.organisation import (
+    decide_department,
+    decide_department_removal,
+    decide_node_pool,
+    decide_node_pool_removal,
+    decide_project_settings,
 )
 from muster_submitter.core.state import State
 
@@ -95,9 +109,56 @@ class Desk:
 
     async def create_project(self, command: CreateProject, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
         """Create a project. One at a time, because namespaces must not be shared."""
-        async with self._alone("projects"):
-            position = await self._settle(lambda: decide_project(self._state, command, caller), origin)
-        return Receipt(project_id_of(command.name), position)
+        return await self._organise(
+            project_id_of(command.name), lambda: decide_project(self._state, command, caller), origin
+        )
+
+    async def set_project(
+        self, name: str, settings: ProjectSettings, version: int | None, caller: Caller, origin: Origin = NO_ORIGIN
+    ) -> Receipt:
+        """Change a project."""
+        return await self._organise(
+            derived_id("project", name),
+            lambda: decide_project_settings(self._state, name, settings, version, caller),
+            origin,
+        )
+
+    async def set_department(
+        self, name: str, settings: DepartmentSettings, version: int | None, caller: Caller, origin: Origin = NO_ORIGIN
+    ) -> Receipt:
+        """Create or change a department."""
+        return await self._organise(
+            derived_id("department", name),
+            lambda: decide_department(self._state, name, settings, version, caller),
+            origin,
+        )
+
+    async def remove_department(self, name: str, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Remove a department."""
+        return await self._organise(
+            derived_id("department", name), lambda: decide_department_removal(self._state, name, caller), origin
+        )
+
+    async def set_node_pool(
+        self, name: str, settings: NodePoolSettings, version: int | None, caller: Caller, origin: Origin = NO_ORIGIN
+    ) -> Receipt:
+        """Create or change a node pool."""
+        return await self._organise(
+            derived_id("node-pool", name),
+            lambda: decide_node_pool(self._state, name, settings, version, caller),
+            origin,
+        )
+
+    async def remove_node_pool(self, name: str, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Remove a node pool."""
+        return await self._organise(
+            derived_id("node-pool", name), lambda: decide_node_pool_removal(self._state, name, caller), origin
+        )
+
+    async def _organise(self, subject_id: UUID, decide: Callable[[], Decision], origin: Origin) -> Receipt:
+        """Change the organisation. One at a time, because its parts name one another."""
+        async with self._alone("organisation"):
+            return Receipt(subject_id, await self._settle(decide, origin))
 
     async def refuse_submission(self, event: SubmissionRefused, origin: Origin) -> None:
         """Write down that a submission over the bus was refused, once."""

@@ -15,6 +15,8 @@ from muster_contracts.errors import Complaint, RefusalCode, Refused
 from muster_contracts.events import (
     ActivateRequested,
     DeleteRequested,
+    DepartmentChanged,
+    NodePoolChanged,
     ProjectChanged,
     StopRequested,
     SubmissionRefused,
@@ -37,7 +39,15 @@ DEFAULT_PRIORITIES = {
 }
 """The priority of what names none: who works in a workspace waits for it, a training can be preempted."""
 
-CommandEvent = WorkloadSubmitted | StopRequested | ActivateRequested | DeleteRequested | ProjectChanged
+CommandEvent = (
+    WorkloadSubmitted
+    | StopRequested
+    | ActivateRequested
+    | DeleteRequested
+    | ProjectChanged
+    | DepartmentChanged
+    | NodePoolChanged
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +290,8 @@ def decide_project(state: State, command: CreateProject, caller: Caller) -> Deci
         quotas=tuple(PoolQuota(**quota.model_dump()) for quota in command.quotas),
         node_pools=command.node_pools,
         airflow_unit=command.airflow_unit,
+        preempt_minimum_seconds=command.preempt_minimum_seconds,
+        reclaim_minimum_seconds=command.reclaim_minimum_seconds,
         changed_by=caller,
     )
     present = state.projects.get(command.name)

@@ -102,6 +102,22 @@ class Project:
 
 
 @dataclass(slots=True)
+class Department:
+    """A department as it stands; `version` as for a project."""
+
+    event: DepartmentChanged
+    version: int
+
+
+@dataclass(slots=True)
+class NodePool:
+    """A node pool as it stands; `version` as for a project."""
+
+    event: NodePoolChanged
+    version: int
+
+
+@dataclass(slots=True)
 class Submission:
     """An accepted submission. `event` is forgotten when the workload is gone; digest and position never."""
 
@@ -220,6 +236,8 @@ class State:
         self.position = 0
         self.now = BEGINNING
         self.projects: dict[str, Project] = {}
+        self.departments: dict[str, Department] = {}
+        self.node_pools: dict[str, NodePool] = {}
         self.workloads: dict[UUID, Workload] = {}
         self.refusals: dict[UUID, tuple[int, SubmissionRefused]] = {}
         self._living: dict[tuple[str, str], set[UUID]] = {}
@@ -256,6 +274,10 @@ class State:
         match event:
             case ProjectChanged():
                 self.projects[event.name] = Project(event, recorded.position)
+            case DepartmentChanged():
+                self.departments[event.name] = Department(event, recorded.position)
+            case NodePoolChanged():
+                self.node_pools[event.name] = NodePool(event, recorded.position)
             case SubmissionRefused():
                 self.refusals[event.workload_id] = (recorded.position, event)
             case WorkloadDiscovered() if event.workload_id not in self.workloads and not event.project:
@@ -294,8 +316,6 @@ class State:
                 | PhaseChanged()
                 | GpuIdle()
                 | GpuBusy()
-                | DepartmentChanged()
-                | NodePoolChanged()
                 | PolicyChanged()
                 | AccessRuleChanged()
                 | AttemptRefused()
