@@ -41,7 +41,7 @@ from muster_journal.port import Batch, Conflict, Journal
 from muster_integrations.core.decide import decide_node, decide_workload
 from muster_integrations.core.fold import Fold, FoldedWorkload
 from muster_integrations.recognition.kinds import KindName, Known
-from muster_integrations.recognition.mirror import Mirror
+from muster_integrations.recognition.mirror import Mirror, kind_name
 from muster_integrations.recognition.resolution import Reading
 from muster_integrations.recognition.table import kind_of
 
@@ -119,12 +119,19 @@ class Recorder:
 
     def reads(self, kind: KindName, reading: Reading) -> None:
         """Note whether objects of a kind are seen."""
-        self.mirror.reads(kind, reading)
+        if self.mirror.reads(kind, reading):
+            self._compare_again(kind)
         if self._unlisted is not None:
             self._unlisted.discard(kind)
             if not self._unlisted:
                 self._listed.set()
         self._pass_on()
+
+    def _compare_again(self, kind: KindName) -> None:
+        """Compare what is written of a kind: what could not be seen may have gone meanwhile."""
+        for workload in self.fold.workloads.values():
+            if workload.discovered is not None and kind_name(workload.discovered) == kind:
+                self._deeds.want(WorkloadDue(workload.workload_id))
 
     async def know_the_ground(self) -> None:
         """Wait until the journal was read to its end and every kind was listed."""

@@ -169,13 +169,17 @@ class Mirror:
             if node is not None:
                 self._changes.nodes[node.metadata.name] = None
 
-    def reads(self, kind: KindName, reading: Reading) -> None:
-        """Note whether objects of a kind are seen; from now on nobody waits for those that are not."""
+    def reads(self, kind: KindName, reading: Reading) -> bool:
+        """Note whether objects of a kind are seen; from now on nobody waits for those that are not.
+
+        Return whether that is news.
+        """
         if self._readings.get(kind) is reading:
-            return
+            return False
         self._readings[kind] = reading
         waiting = [uid for uid, place in self._places.items() if place is Aside.WAITING]
         self._settle_with_owned(waiting)
+        return True
 
     def namespace_changed(self, namespace: str) -> None:
         """Settle everything in a namespace anew: it became, or is no longer, a project's."""
@@ -292,7 +296,7 @@ class Mirror:
 
     def is_hidden(self, discovered: WorkloadDiscovered) -> bool:
         """Say whether we may not look at objects of its kind, so that not to see it means nothing."""
-        return self._readings.get(_kind_name(discovered)) is Reading.FORBIDDEN
+        return self._readings.get(kind_name(discovered)) is Reading.FORBIDDEN
 
     def departures_of(self, workload_id: UUID) -> Departures:
         """Return what is known of the pods that left a workload, and of its end."""
@@ -571,7 +575,7 @@ def _has_place(known: Known) -> bool:
     return known.kind is POD or (known.kind.standing is Standing.WORKLOAD and known.kind.key in TABLE)
 
 
-def _kind_name(discovered: WorkloadDiscovered) -> KindName:
+def kind_name(discovered: WorkloadDiscovered) -> KindName:
     """Return the kind of the object behind a workload, which may have another name (a Job that is an MLflow run)."""
     behind = next((ref for ref in discovered.controls.delete if ref.uid == discovered.object_id), discovered)
     return group_of(behind.api_version), behind.kind
