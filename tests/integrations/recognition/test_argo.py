@@ -101,6 +101,13 @@ def test_what_a_step_makes_is_a_workload_whose_parent_the_workflow_is() -> None:
     assert see(owner, train, batch, pod("batch-a", owner=batch)).pods == {}
 
 
+def test_the_parent_of_what_a_step_makes_is_the_workflow_and_not_its_schedule() -> None:
+    schedule = manifest(RESOURCES["ScheduledWorkflow"], "nightly")
+    owner = workflow("Running", owner=schedule)
+    train = manifest(RESOURCES["PyTorchJob"], "train", owner=owner, spec={"pytorchReplicaSpecs": {"Worker": {}}})
+    assert see(train, owner, schedule).parent == ParentRef(kind="Workflow", name="etl")
+
+
 # ------------------------------------------------------------ schedules
 
 

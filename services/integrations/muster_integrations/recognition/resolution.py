@@ -256,17 +256,21 @@ class _Walk:
         return owner if owner.metadata.namespace in {"", self.current.metadata.namespace} else None
 
     def _parent(self, reference: OwnerReference) -> ParentRef:
-        """Return the thing to show as the parent: of parents that own each other (Experiment, Trial) the topmost."""
+        """Return the thing to show as the parent: the next workload; of things that are none (Trials) the topmost."""
         for _ in range(MAXIMUM_DEPTH):
             owner = self._live(reference)
             above = followed(owner.metadata) if owner is not None else None
-            if above is None or kind_of(group_of(above.api_version), above.kind).standing is not Standing.PARENT:
+            if above is None or not (_is_parent(reference) and _is_parent(above)):
                 break
             reference = above
         return ParentRef(kind=reference.kind, name=reference.name)
 
     def _end(self, root: Root, *, missing: bool = False, apart: str = "") -> Resolution:
         return Resolution(root, missing, apart, self.conflict, tuple(self.kinds))
+
+
+def _is_parent(reference: OwnerReference) -> bool:
+    return kind_of(group_of(reference.api_version), reference.kind).standing is Standing.PARENT
 
 
 def _takes(owner: Kind, owned: Kind, *, live: bool) -> bool:
