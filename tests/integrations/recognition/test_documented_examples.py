@@ -1,4 +1,4 @@
-"""The examples of the pages on Ray, Seldon and KServe are recognised as the pages say."""
+"""The examples of the pages on Ray, Seldon, KServe, Spark and KubeVirt are recognised as the pages say."""
 
 import re
 from pathlib import Path
@@ -17,6 +17,8 @@ PAGES = Path(__file__).parents[3] / "docs" / "integrations"
         ("ray", "RayJob", "tune", 5, 3),
         ("seldon", "SeldonDeployment", "fraud", 3, 0),
         ("kserve", "InferenceService", "iris", 3, 2),
+        ("spark", "SparkApplication", "etl", 3, 2),
+        ("kubevirt", "VirtualMachine", "desk", 1, 1),
     ],
 )
 def test_an_example_is_recognised_as_its_page_says(page: str, kind: str, name: str, pods: int, gpus: int) -> None:

@@ -264,8 +264,19 @@ def test_a_machine_asks_for_what_its_template_says_also_while_it_is_stopped() ->
     spec = {"runStrategy": "Halted", "template": {"spec": {"domain": domain}}}
     found = the_workload(machine(spec=spec))
     assert (found.requests.cpu_milli, found.requests.memory_bytes) == (2000, 2 * 1024**3)
-    assert found.requests.extended == {TESLA: 2}
+    assert (found.requests.extended, found.requests.gpu_millionths) == ({TESLA: 2}, 2_000_000)
     assert found.attributes["devices"] == f"{TESLA}, {TESLA}"
+
+
+def test_a_gpu_of_any_name_counts_in_the_pod_and_is_placed_under_its_name() -> None:
+    domain = {"devices": {"gpus": [{"deviceName": TESLA}], "hostDevices": [{"deviceName": "vendor.example/card"}]}}
+    owner = instance(spec={"domain": domain})
+    its_pod = launcher(owner)
+    limits = {TESLA: "1", "vendor.example/card": "1"}
+    its_pod["spec"]["containers"][0]["resources"] = {"limits": limits}
+    (its_facts,) = the_workload(owner, its_pod).pods.values()
+    assert (its_facts.requests.gpu_millionths, its_facts.gpu.devices) == (1_000_000, 0)
+    assert its_facts.requests.extended == {TESLA: 1, "vendor.example/card": 1}
 
 
 def test_a_whole_gpu_under_the_usual_name_counts_as_one() -> None:

@@ -41,6 +41,14 @@ def portion_limit(spec: PodSpec) -> str:
     return next((limit for limit in written if limit.startswith(("0.", "."))), "")
 
 
+def counting_gpus(resources: Resources, gpu_names: frozenset[str]) -> Resources:
+    """Count GPUs that go by other names as GPUs. They stay `extended` as well, for so they are placed."""
+    gpus = sum(resources.extended.get(name, 0) for name in gpu_names)
+    if not gpus:
+        return resources
+    return resources.model_copy(update={"gpu_millionths": resources.gpu_millionths + gpus * WHOLE_GPU})
+
+
 def times(resources: Resources, count: int) -> Resources:
     """Return so many times as much."""
     return Resources(

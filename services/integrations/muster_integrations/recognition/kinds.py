@@ -164,6 +164,11 @@ def every_container(_pod: Pod) -> frozenset[str] | None:
     return None
 
 
+def usual_gpus(_sight: Sight) -> frozenset[str]:
+    """Know GPUs by their usual name alone."""
+    return frozenset()
+
+
 def no_attributes(_sight: Sight) -> Mapping[str, str]:
     """Say nothing beside."""
     return {}
@@ -182,9 +187,9 @@ class Kind:
     itself, without sizes; where that has a `quiet_outcome`, the workload is still there when its last pod is gone,
     until it has been quiet for long. `members` how many pods of which role it wants (None: as many as there are);
     `groups` which pods start together; `role` what each does; `main_containers` which of its containers decide how it
-    fares (None: all); `attributes` what else is worth knowing; `controls` how it is stopped, activated and deleted,
-    given what was remembered. `refers` names an object of another kind that this one is shown with (a Model with its
-    Server).
+    fares (None: all); `gpu_names` which resources are GPUs under other names than the usual; `attributes` what else is
+    worth knowing; `controls` how it is stopped, activated and deleted, given what was remembered. `refers` names an
+    object of another kind that this one is shown with (a Model with its Server).
     """
 
     group: str
@@ -202,6 +207,7 @@ class Kind:
     groups: Callable[[Sight], Sequence[Grouping]] = each_alone
     role: Callable[[Pod, Sight], str] = plain_role
     main_containers: Callable[[Pod], frozenset[str] | None] = every_container
+    gpu_names: Callable[[Sight], frozenset[str]] = usual_gpus
     attributes: Callable[[Sight], Mapping[str, str]] = no_attributes
     controls: Callable[[Sight, Handle | None, Controls], Controls] = uncontrolled
 

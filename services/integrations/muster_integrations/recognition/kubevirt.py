@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from muster_cluster.objects import Container, Pod, PodSpec, Resources
+from muster_contracts.names import GPU_RESOURCE
 from muster_contracts.values import Controls, Outcome, OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import by_switch, delete_only
@@ -144,6 +145,11 @@ def machine_attributes(sight: Sight) -> Mapping[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
+def machine_gpus(sight: Sight) -> frozenset[str]:
+    """Return what its GPUs are called: every model, and every way to share one, is a resource by itself."""
+    return _gpu_names(field(sight.spec, "template", "spec"))
+
+
 def machine_controls(sight: Sight, handle: Handle | None, remembered: Controls) -> Controls:
     """Halt a machine, and let it run again by the strategy it had; both switches at once are forbidden."""
     if isinstance(field(sight.spec, "running"), bool):
@@ -191,6 +197,11 @@ def instance_attributes(sight: Sight) -> Mapping[str, str]:
     return {"devices": devices} if devices else {}
 
 
+def instance_gpus(sight: Sight) -> frozenset[str]:
+    """Return what its GPUs are called."""
+    return _gpu_names(sight.spec)
+
+
 def _launcher_spec(instance: Any) -> PodSpec | None:
     """Return what the launcher will ask for, as far as the instance says: amounts, and its devices one each.
 
@@ -207,6 +218,12 @@ def _launcher_spec(instance: Any) -> PodSpec | None:
     if not amounts and not devices:
         return None
     return PodSpec(containers=(Container(name=COMPUTE, resources=Resources(requests=amounts, limits=devices)),))
+
+
+def _gpu_names(instance: Any) -> frozenset[str]:
+    """Return the resources of a machine's GPUs but for the one that everybody counts."""
+    named = (text(gpu, "deviceName") for gpu in entries(instance, "domain", "devices", "gpus"))
+    return frozenset(name for name in named if name) - {GPU_RESOURCE}
 
 
 def _device_names(instance: Any) -> list[str]:
@@ -233,6 +250,7 @@ MACHINE = Kind(
     groups=together,
     role=role,
     main_containers=main_containers,
+    gpu_names=machine_gpus,
     attributes=machine_attributes,
     controls=machine_controls,
 )
@@ -247,6 +265,7 @@ INSTANCE = Kind(
     groups=together,
     role=role,
     main_containers=main_containers,
+    gpu_names=instance_gpus,
     attributes=instance_attributes,
     controls=delete_only("An instance without a virtual machine cannot be started again; it can only be deleted."),
 )

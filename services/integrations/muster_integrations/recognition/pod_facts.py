@@ -27,7 +27,7 @@ from muster_contracts.values import (
     Resources,
 )
 
-from muster_integrations.recognition.amounts import amounts_of, portion_limit, to_resources
+from muster_integrations.recognition.amounts import amounts_of, counting_gpus, portion_limit, to_resources
 from muster_integrations.recognition.placement import rules_of
 
 UNKNOWN_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,12 +40,16 @@ _PORTION: Final = re.compile(r"0?\.([0-9]{1,12})")
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a pod is in its workload: its group, the part of that, its role, and which containers decide (None: all)."""
+    """What a pod is in its workload: its group, the part of that, its role, and which containers decide (None: all).
+
+    `gpu_names` are resources that are GPUs under other names than the usual.
+    """
 
     pod_group_id: UUID
     role: str
     sub_group: str = ""
     mains: frozenset[str] | None = None
+    gpu_names: frozenset[str] = frozenset()
 
 
 def facts_of(pod: Pod, membership: Membership, asked: frozenset[str] = frozenset()) -> PodFacts:
@@ -71,7 +75,7 @@ def facts_of(pod: Pod, membership: Membership, asked: frozenset[str] = frozenset
         initialized=_is_true(pod, "Initialized"),
         terminating=metadata.deletion_timestamp is not None,
         containers=_containers(pod, membership.mains),
-        requests=_with_portions(to_resources(amounts), gpu),
+        requests=counting_gpus(_with_portions(to_resources(amounts), gpu), membership.gpu_names),
         gpu=gpu,
         gpus=metadata.annotations.get(names.GPUS, ""),
         node_selector=spec.node_selector,

@@ -20,7 +20,7 @@ from muster_contracts.values import Controls, ObjectRef, OwnerFacts, ParentRef, 
 
 from muster_integrations.core.fold import FoldedWorkload, Submission
 from muster_integrations.core.seen import IdentitySource, SeenGroup, SeenWorkload
-from muster_integrations.recognition.amounts import times, total
+from muster_integrations.recognition.amounts import counting_gpus, times, total
 from muster_integrations.recognition.kinds import Grouping, Handle, Kind, Known, Members, Sight, each_alone
 from muster_integrations.recognition.pod_facts import (
     UNKNOWN_MOMENT,
@@ -110,7 +110,7 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorklo
         owner=_sized(kind.owner(sight), members, subject.pods),
         controls=_controls(subject, kind, sight),
         supports=(varied or root.kind).supports,
-        requests=_requests(members, subject.pods),
+        requests=counting_gpus(_requests(members, subject.pods), kind.gpu_names(sight)),
         created_at=_created_at(subject),
         groups={seen.pod_group_id: seen for seen in (_group(subject, kind, grouping) for grouping in groupings)},
         pods=_pods(subject, kind, sight, groupings, make_facts),
@@ -232,7 +232,8 @@ def _pods(
 def _membership(kind: Kind, sight: Sight, grouping: Grouping, identity: UUID, pod: Pod) -> Membership:
     role = kind.role(pod, sight)
     parts = {part.name for part in grouping.sub_groups}
-    return Membership(identity, role, role if role in parts else "", kind.main_containers(pod))
+    part = role if role in parts else ""
+    return Membership(identity, role, part, kind.main_containers(pod), kind.gpu_names(sight))
 
 
 def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) -> SeenWorkload:
