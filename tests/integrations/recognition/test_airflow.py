@@ -298,6 +298,19 @@ def test_a_run_that_is_to_be_deleted_goes_with_its_last_pod() -> None:
     assert "in Airflow" in found.controls.reason
 
 
+def test_a_very_large_run_is_deleted_in_parts() -> None:
+    world = World(project())
+    pods = [task_pod("shard", name=f"p{number:03}", labels={"map_index": str(number)}) for number in range(150)]
+    world.show(*pods)
+    world.write()
+    (found,) = all_seen(world)
+    assert [ref.name for ref in found.controls.delete] == [f"p{number:03}" for number in range(100)]
+    for one in pods[:100]:
+        world.step(one, None)
+    (left,) = all_seen(world)
+    assert len(left.controls.delete) == 50
+
+
 # ------------------------------------------------------------ what a task makes
 
 

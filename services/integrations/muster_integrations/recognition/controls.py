@@ -5,7 +5,7 @@ number of replicas, stands in the `activate` patch that was written before the s
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from muster_cluster.objects import PODS, Pod
 from muster_contracts.values import Controls, ObjectRef, Patch
@@ -46,11 +46,16 @@ def by_replicas(replicas: Callable[[Any], int | None]) -> Make:
     return make
 
 
+MOST_PODS_AT_ONCE: Final = 100
+"""So many pods are named for deletion; as they go the next are. All of a large run would be too much for one event."""
+
+
 def delete_only(reason: str, warning: str = "") -> Make:
     """Offer nothing but deletion, and say why. What has no object of its own is deleted pod by pod."""
 
     def make(sight: Sight, handle: Handle | None, _remembered: Controls) -> Controls:
-        doomed = (handle.reference,) if handle else tuple(pod_reference(pod) for pod in sight.pods)
+        pods = sight.pods[:MOST_PODS_AT_ONCE]
+        doomed = (handle.reference,) if handle else tuple(pod_reference(pod) for pod in pods)
         return Controls(delete=doomed, reason=reason, warning=warning)
 
     return make
