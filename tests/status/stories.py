@@ -9,6 +9,8 @@ from muster_contracts.events import (
     ActivateRequested,
     AnyEvent,
     DeleteRequested,
+    DepartmentChanged,
+    NodePoolChanged,
     OwnerObserved,
     PhaseChanged,
     PodGone,
@@ -32,6 +34,7 @@ from muster_contracts.values import (
     PodFacts,
     PodMark,
     PodPhase,
+    PoolQuota,
     Resources,
     Source,
     Supports,
@@ -49,6 +52,16 @@ DEMO = uuid5(NAMESPACE, "demo")
 
 def project(name: str = "demo") -> ProjectChanged:
     return ProjectChanged(project_id=uuid5(NAMESPACE, name), name=name, namespace=f"muster-{name}", changed_by=ALICE)
+
+
+def department(name: str = "research") -> DepartmentChanged:
+    quotas = (PoolQuota(gpu_millionths=8_000_000),)
+    return DepartmentChanged(department_id=uuid5(NAMESPACE, name), name=name, quotas=quotas, changed_by=ALICE)
+
+
+def node_pool(name: str = "a100") -> NodePoolChanged:
+    pool_id = uuid5(NAMESPACE, f"pool/{name}")
+    return NodePoolChanged(node_pool_id=pool_id, name=name, label_key="gpu", label_value=name, changed_by=ALICE)
 
 
 class Story:

@@ -22,7 +22,7 @@ from muster_status.core.projection import Projection
 from muster_status.core.rows import Changes, Tables, values
 from muster_status.handlers.ports import Snapshot, Standing
 from muster_status.handlers.projector import Projector
-from status.stories import EPOCH, Story, project, record
+from status.stories import EPOCH, Story, department, node_pool, project, record
 
 Write = Callable[[Sequence[AnyEvent]], None]
 
@@ -67,6 +67,8 @@ def whole_journal() -> list[AnyEvent]:
             PodMoved(workload_id=moving.id, pod_id=moving.pod_id(0), new_workload_id=home.id, reason="Found."),
             home.stop(),
             project("vision"),
+            department(),
+            node_pool(),
         ]
     )
 

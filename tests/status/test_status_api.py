@@ -15,7 +15,7 @@ from muster_status.core.rows import Changes
 from muster_status.entrypoints import answers
 from muster_status.handlers.live import QUEUE_FRAMES, Listener, Live
 from status.service_bench import StatusBench, listening, serving
-from status.stories import Story, project
+from status.stories import Story, department, node_pool, project
 from status.test_projector import with_phases
 
 SILENT = "http://127.0.0.1:9"
@@ -151,7 +151,7 @@ async def test_every_path_refuses_parameters_it_does_not_know_and_takes_its_own(
     await bench.settle()
     document = (await bench.http.get(f"{bench.url}/api/v1/status/openapi.json")).json()
     paths = [path.removeprefix("/api/v1").format(workload_id=story.id, name="demo") for path in document["paths"]]
-    assert len(paths) == 13
+    assert len(paths) == 15
     for path in paths:
         assert "phse is not a parameter we know" in (await bench.get(path, 422, phse="x", at_least=0))["message"], path
     whole = {"project": "demo", "class": "native", "filter_by": ["name=@t", "name==train"], "sort_order": "asc"}
@@ -187,10 +187,18 @@ async def test_projects_and_nodes_tell_what_is_on_them(bench: StatusBench) -> No
     assert held["allocated"] == {"cpu_milli": 1000, "memory_bytes": 0, "gpu_millionths": 1_000_000, "pods": 1}
 
 
+async def test_departments_and_node_pools_are_listed_until_they_are_removed(bench: StatusBench) -> None:
+    await bench.tell([department(), node_pool(), node_pool("h100").model_copy(update={"removed": True})])
+    await bench.settle()
+    (found,) = (await bench.get("/departments"))["departments"]
+    assert (found["name"], found["quotas"][0]["gpu_millionths"]) == ("research", 8_000_000)
+    assert [pool["name"] for pool in (await bench.get("/node-pools"))["node_pools"]] == ["a100"]
+
+
 async def test_answers_are_what_the_document_says(bench: StatusBench) -> None:
     story = Story()
     node = NodeObserved(node_id=story.id, name="node-0", ready=True, allocatable=Resources())
-    await bench.tell([project(), node, *story.life()])
+    await bench.tell([project(), department(), node_pool(), node, *story.life()])
     await bench.settle()
     shapes = {
         "/workloads": answers.WorkloadList,
@@ -200,6 +208,8 @@ async def test_answers_are_what_the_document_says(bench: StatusBench) -> None:
         f"/workloads/{story.id}/pods": answers.PodList,
         "/projects": answers.ProjectList,
         "/projects/demo": answers.Project,
+        "/departments": answers.DepartmentList,
+        "/node-pools": answers.NodePoolList,
         "/nodes": answers.NodeList,
         "/system": answers.System,
         "/audit/verify": answers.Verified,

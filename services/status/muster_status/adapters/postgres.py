@@ -154,6 +154,14 @@ class PostgresReadModels:
         """Return projects."""
         return await self._fetch(statements("read")["projects.sql"], name)
 
+    async def departments(self) -> Sequence[Record]:
+        """Return departments."""
+        return await self._fetch("SELECT * FROM department WHERE removed_at IS NULL ORDER BY name")
+
+    async def node_pools(self) -> Sequence[Record]:
+        """Return node pools."""
+        return await self._fetch("SELECT * FROM node_pool WHERE removed_at IS NULL ORDER BY name")
+
     async def nodes(self) -> Sequence[Record]:
         """Return nodes."""
         return await self._fetch(statements("read")["nodes.sql"])
@@ -197,6 +205,8 @@ def _row_statements(changes: Changes) -> Iterable[tuple[str, list[dict[str, Any]
         ("pod_homes", changes.pod_homes.values()),
         ("history", changes.history),
         ("projects", changes.projects.values()),
+        ("departments", changes.departments.values()),
+        ("node_pools", changes.node_pools.values()),
         ("nodes", filter(None, changes.nodes.values())),
     )
     for name, rows in groups:

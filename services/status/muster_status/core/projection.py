@@ -62,7 +62,9 @@ from muster_status.core.phase_table import FIRST_PHASE
 from muster_status.core.pod import trouble_of
 from muster_status.core.rows import (
     Changes,
+    DepartmentRow,
     HistoryRow,
+    NodePoolRow,
     NodeRow,
     PhaseRow,
     PodEnd,
@@ -137,6 +139,10 @@ class Projection:
                 self._workload(recorded, event)
             case ProjectChanged():
                 self._project(recorded, event)
+            case DepartmentChanged():
+                self._changes.departments[event.department_id] = _department_row(recorded, event)
+            case NodePoolChanged():
+                self._changes.node_pools[event.node_pool_id] = _node_pool_row(recorded, event)
             case NodeObserved():
                 self._changes.nodes[event.node_id] = _node_row(recorded.position, event)
             case NodeGone():
@@ -144,8 +150,6 @@ class Projection:
             case (
                 SubmissionRefused()
                 | DeadlinePassed()
-                | DepartmentChanged()
-                | NodePoolChanged()
                 | PolicyChanged()
                 | AccessRuleChanged()
                 | AttemptRefused()
@@ -255,6 +259,9 @@ class Projection:
             department=event.department,
             quotas=[quota.model_dump(mode="json") for quota in event.quotas],
             node_pools=list(event.node_pools),
+            airflow_unit=event.airflow_unit,
+            preempt_minimum_seconds=event.preempt_minimum_seconds,
+            reclaim_minimum_seconds=event.reclaim_minimum_seconds,
             created_at=self.projects.setdefault(event.project_id, time),
             removed_at=time if event.removed else None,
             version=recorded.position,
@@ -337,6 +344,32 @@ def _pod_row(position: int, workload_id: UUID, facts: PodFacts) -> PodRow:
 
 def _first_reason(containers: tuple[ContainerFacts, ...]) -> str:
     return next((container.reason for container in containers if container.reason), "")
+
+
+def _department_row(recorded: Recorded, event: DepartmentChanged) -> DepartmentRow:
+    return DepartmentRow(
+        id=event.department_id,
+        name=event.name,
+        parent=event.parent,
+        quotas=[quota.model_dump(mode="json") for quota in event.quotas],
+        preempt_minimum_seconds=event.preempt_minimum_seconds,
+        reclaim_minimum_seconds=event.reclaim_minimum_seconds,
+        removed_at=recorded.envelope.time if event.removed else None,
+        version=recorded.position,
+    )
+
+
+def _node_pool_row(recorded: Recorded, event: NodePoolChanged) -> NodePoolRow:
+    return NodePoolRow(
+        id=event.node_pool_id,
+        name=event.name,
+        label_key=event.label_key,
+        label_value=event.label_value,
+        gpu_placement=event.gpu_placement,
+        cpu_placement=event.cpu_placement,
+        removed_at=recorded.envelope.time if event.removed else None,
+        version=recorded.position,
+    )
 
 
 def _node_row(position: int, event: NodeObserved) -> NodeRow:

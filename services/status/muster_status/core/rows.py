@@ -136,7 +136,38 @@ class ProjectRow:
     department: str
     quotas: list[dict[str, Any]]
     node_pools: list[str]
+    airflow_unit: str
+    preempt_minimum_seconds: int
+    reclaim_minimum_seconds: int
     created_at: datetime
+    removed_at: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentRow:
+    """One department; it stays, with `removed_at`, when it is removed."""
+
+    id: UUID
+    name: str
+    parent: str
+    quotas: list[dict[str, Any]]
+    preempt_minimum_seconds: int
+    reclaim_minimum_seconds: int
+    removed_at: datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodePoolRow:
+    """One node pool; it stays, with `removed_at`, when it is removed."""
+
+    id: UUID
+    name: str
+    label_key: str
+    label_value: str
+    gpu_placement: str
+    cpu_placement: str
     removed_at: datetime | None
     version: int
 
@@ -172,6 +203,8 @@ class Changes:
     pod_homes: dict[UUID, PodHome] = field(default_factory=dict)
     history: list[HistoryRow] = field(default_factory=list)
     projects: dict[UUID, ProjectRow] = field(default_factory=dict)
+    departments: dict[UUID, DepartmentRow] = field(default_factory=dict)
+    node_pools: dict[UUID, NodePoolRow] = field(default_factory=dict)
     nodes: dict[UUID, NodeRow | None] = field(default_factory=dict)
 
     def put_pod(self, row: PodRow) -> None:
@@ -204,6 +237,8 @@ class Tables:
     pod: dict[UUID, PodRow] = field(default_factory=dict)
     history: dict[int, HistoryRow] = field(default_factory=dict)
     project: dict[UUID, ProjectRow] = field(default_factory=dict)
+    department: dict[UUID, DepartmentRow] = field(default_factory=dict)
+    node_pool: dict[UUID, NodePoolRow] = field(default_factory=dict)
     node: dict[UUID, NodeRow] = field(default_factory=dict)
 
     def apply(self, changes: Changes) -> None:
@@ -218,6 +253,8 @@ class Tables:
             _change(self.pod, home.pod_id, home)
         self.history.update((row.position, row) for row in changes.history)
         self.project.update(changes.projects)
+        self.department.update(changes.departments)
+        self.node_pool.update(changes.node_pools)
         for node_id, node in changes.nodes.items():
             if node is None:
                 self.node.pop(node_id, None)

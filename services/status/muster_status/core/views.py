@@ -74,7 +74,17 @@ def pod_view(row: Record) -> dict[str, Any]:
 
 def project_view(row: Record) -> dict[str, Any]:
     """Return a project; `workloads` counts those that exist, where it was asked for."""
-    plain = ("name", "namespace", "department", "quotas", "node_pools", "version")
+    plain = (
+        "name",
+        "namespace",
+        "department",
+        "quotas",
+        "node_pools",
+        "airflow_unit",
+        "preempt_minimum_seconds",
+        "reclaim_minimum_seconds",
+        "version",
+    )
     return {
         "id": str(row["id"]),
         **{name: row[name] for name in plain},
@@ -82,6 +92,18 @@ def project_view(row: Record) -> dict[str, Any]:
         "removed_at": _moment(row["removed_at"]),
         "workloads": row.get("workloads"),
     }
+
+
+def department_view(row: Record) -> dict[str, Any]:
+    """Return a department."""
+    plain = ("name", "parent", "quotas", "preempt_minimum_seconds", "reclaim_minimum_seconds", "version")
+    return {"id": str(row["id"]), **{name: row[name] for name in plain}}
+
+
+def node_pool_view(row: Record) -> dict[str, Any]:
+    """Return a node pool."""
+    plain = ("name", "label_key", "label_value", "gpu_placement", "cpu_placement", "version")
+    return {"id": str(row["id"]), **{name: row[name] for name in plain}}
 
 
 def node_view(row: Record) -> dict[str, Any]:

@@ -148,6 +148,9 @@ class Project(BaseModel):
     department: str
     quotas: list[dict[str, Any]]
     node_pools: list[str]
+    airflow_unit: str
+    preempt_minimum_seconds: int
+    reclaim_minimum_seconds: int
     created_at: datetime
     removed_at: datetime | None
     workloads: int | None
@@ -158,6 +161,42 @@ class ProjectList(BaseModel):
     """All projects, by name."""
 
     projects: list[Project]
+
+
+class Department(BaseModel):
+    """A department; `parent` is the one above, empty at the top."""
+
+    id: UUID
+    name: str
+    parent: str
+    quotas: list[dict[str, Any]]
+    preempt_minimum_seconds: int
+    reclaim_minimum_seconds: int
+    version: int
+
+
+class DepartmentList(BaseModel):
+    """All departments that were described, by name."""
+
+    departments: list[Department]
+
+
+class NodePool(BaseModel):
+    """A node pool: the nodes with its label, and how pods are placed on them."""
+
+    id: UUID
+    name: str
+    label_key: str
+    label_value: str
+    gpu_placement: str
+    cpu_placement: str
+    version: int
+
+
+class NodePoolList(BaseModel):
+    """All node pools that were described, by name; `default` takes the other nodes whether it is here or not."""
+
+    node_pools: list[NodePool]
 
 
 class Allocatable(BaseModel):

@@ -17,12 +17,23 @@ from muster_chassis.http import API, summary
 from muster_contracts.errors import Complaint, RefusalCode, Refused
 
 from muster_status.core.query import WorkloadQuery, equal_to, read_filters, read_sort
-from muster_status.core.views import event_view, history_view, node_view, pod_view, project_view, workload_view
+from muster_status.core.views import (
+    department_view,
+    event_view,
+    history_view,
+    node_pool_view,
+    node_view,
+    pod_view,
+    project_view,
+    workload_view,
+)
 from muster_status.entrypoints.answers import (
     Counted,
+    DepartmentList,
     EventList,
     HistoryList,
     NodeList,
+    NodePoolList,
     PodList,
     Problem,
     Project,
@@ -179,6 +190,16 @@ def _cluster_routes(routes: APIRouter, questions: Questions) -> None:
     async def get_project(name: str) -> Response:
         """Return one project."""
         return JsonAnswer(project_view(await questions.project(name)))
+
+    @routes.get("/departments", response_model=DepartmentList, tags=["cluster"])
+    async def list_departments() -> Response:
+        """List departments by name."""
+        return JsonAnswer({"departments": [department_view(row) for row in await questions.departments()]})
+
+    @routes.get("/node-pools", response_model=NodePoolList, tags=["cluster"])
+    async def list_node_pools() -> Response:
+        """List node pools by name."""
+        return JsonAnswer({"node_pools": [node_pool_view(row) for row in await questions.node_pools()]})
 
     @routes.get("/nodes", response_model=NodeList, tags=["cluster"])
     async def list_nodes() -> Response:

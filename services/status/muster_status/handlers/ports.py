@@ -82,6 +82,14 @@ class ReadModels(Protocol):
         """Return the projects (or one) that were not removed, with the number of their workloads."""
         ...
 
+    async def departments(self) -> Sequence[Record]:
+        """Return the departments that were not removed."""
+        ...
+
+    async def node_pools(self) -> Sequence[Record]:
+        """Return the node pools that were not removed."""
+        ...
+
     async def nodes(self) -> Sequence[Record]:
         """Return the nodes, with what the pods of workloads hold of each."""
         ...

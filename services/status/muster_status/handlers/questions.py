@@ -105,6 +105,14 @@ class Questions:
             raise Refused(RefusalCode.NOT_FOUND, f"There is no project {name!r}.")
         return rows[0]
 
+    async def departments(self) -> Sequence[Record]:
+        """Return the departments."""
+        return await self._tables.departments()
+
+    async def node_pools(self) -> Sequence[Record]:
+        """Return the node pools."""
+        return await self._tables.node_pools()
+
     async def nodes(self) -> Sequence[Record]:
         """Return the nodes."""
         return await self._tables.nodes()

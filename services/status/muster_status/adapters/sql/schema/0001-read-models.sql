@@ -85,6 +85,9 @@ CREATE TABLE project (
     department text NOT NULL,
     quotas jsonb NOT NULL,
     node_pools text[] NOT NULL,
+    airflow_unit text NOT NULL,
+    preempt_minimum_seconds bigint NOT NULL,
+    reclaim_minimum_seconds bigint NOT NULL,
     created_at timestamptz NOT NULL,
     removed_at timestamptz,
     version bigint NOT NULL

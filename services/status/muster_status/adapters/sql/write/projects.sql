@@ -7,6 +7,9 @@ ON CONFLICT (id) DO UPDATE SET
     department = excluded.department,
     quotas = excluded.quotas,
     node_pools = excluded.node_pools,
+    airflow_unit = excluded.airflow_unit,
+    preempt_minimum_seconds = excluded.preempt_minimum_seconds,
+    reclaim_minimum_seconds = excluded.reclaim_minimum_seconds,
     created_at = excluded.created_at,
     removed_at = excluded.removed_at,
     version = excluded.version
