@@ -404,6 +404,12 @@ def test_deleting_what_is_deleted_says_so(muster: Muster, types: Type) -> None:
     assert (typed.code, typed.err) == (0, "hello is deleted already.\n")
 
 
+def test_what_to_know_of_a_deletion_is_told(muster: Muster, types: Type) -> None:
+    show(muster, workload())
+    muster.answers["DELETE", ONE] = {"workload_id": WORKLOAD_ID, "position": 9, "warning": "It may come back."}
+    assert types("delete", "hello").err == "hello is being deleted.\nIt may come back.\n"
+
+
 # ---------------------------------------------------------------- project, status, audit
 
 

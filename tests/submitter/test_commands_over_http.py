@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from muster_contracts.events import ProjectChanged, StopRequested, WorkloadSubmitted
+from muster_contracts.subjects import Writer
+from muster_contracts.values import Controls
+from submitter.story import discovered, job
 from submitter.world import Submitter, World, new_world, running
 
 
@@ -149,6 +153,15 @@ async def test_an_unknown_project_and_an_unknown_workload_are_not_found(submitte
 
 async def test_an_id_that_is_none_is_a_complaint(submitter: Submitter) -> None:
     is_refused(await submitter.client.post("/api/v1/workloads/hello/stop"), 422, "workload_id")
+
+
+async def test_a_deletion_is_answered_with_what_to_know_of_it(world: World, submitter: Submitter) -> None:
+    workload_id = UUID((await submitter.submit()).json()["workload_id"])
+    controls = Controls(delete=(job("hello"),), warning="It may come back.")
+    await world.journal(Writer.INTEGRATIONS).append(discovered(workload_id, controls=controls), expected=0)
+    await submitter.submit("after-it-was-read")
+    answer = (await submitter.client.delete(f"/api/v1/workloads/{workload_id}")).json()
+    assert (answer["workload_id"], answer["warning"]) == (str(workload_id), "It may come back.")
 
 
 async def test_a_stop_may_follow_a_submission_at_once_and_repeats_at_its_position(

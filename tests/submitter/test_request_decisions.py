@@ -23,6 +23,7 @@ from muster_submitter.core.decisions import (
     decide_activate,
     decide_delete,
     decide_stop,
+    warning_before_deletion,
 )
 from muster_submitter.core.state import State
 from submitter.story import ANNA, OBJECT_ID, Story, asked, discovered, job, owner
@@ -152,6 +153,23 @@ def test_a_kind_that_cannot_stop_says_why(story: Story, workload_id: UUID) -> No
     assert refused(story, decide_stop, workload_id).message == (
         "Workload 'hello' cannot be stopped: A bare Pod can only be deleted."
     )
+
+
+@pytest.mark.parametrize("decide", [decide_stop, decide_activate])
+def test_an_object_that_cannot_do_what_its_kind_can_says_why(story: Story, workload_id: UUID, decide: Decide) -> None:
+    cannot = Controls(delete=(job("hello"),), reason="It runs on a shared cluster.")
+    suspended = OwnerFacts(suspended=decide is decide_activate)
+    story.tell(discovered(workload_id, kind="RayJob", controls=cannot, owner=suspended))
+    done = "activated" if decide is decide_activate else "stopped"
+    assert refused(story, decide, workload_id).message == (
+        f"Workload 'hello' cannot be {done}: It runs on a shared cluster."
+    )
+
+
+def test_what_to_know_of_a_deletion_is_what_its_object_says(story: Story, workload_id: UUID) -> None:
+    assert warning_before_deletion(story.state, workload_id) == ""
+    story.tell(discovered(workload_id, controls=Controls(delete=(job("hello"),), warning="It may come back.")))
+    assert warning_before_deletion(story.state, workload_id) == "It may come back."
 
 
 def test_a_kind_that_cannot_stop_and_gives_no_reason_is_named(story: Story, workload_id: UUID) -> None:

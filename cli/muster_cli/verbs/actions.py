@@ -55,6 +55,8 @@ def _ask(action: str, doing: str, workloads: list[str], project: str, output: Fo
             client.settle(f"/workloads/{found['id']}", answer["position"])
             if output is Format.TABLE:
                 say(f"{found['name']} {'is deleted already' if found['deleted_at'] else doing}.")
+                if answer.get("warning"):
+                    say(answer["warning"])
     if output is not Format.TABLE:
         print_data(answers, output)
     _tell(failures)

@@ -40,6 +40,7 @@ from muster_submitter.core.decisions import (
     decide_submission,
     project_id_of,
     submission_id,
+    warning_before_deletion,
 )
 from muster_submitter.core.organisation import (
     decide_department,
@@ -53,10 +54,14 @@ from muster_submitter.core.state import State
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What whoever asked gets back: the id of what it is about, and the position from which a query sees it."""
+    """What whoever asked gets back: the id of what it is about, and the position from which a query sees it.
+
+    `warning` is what to know of what was asked, in a sentence.
+    """
 
     id: UUID
     position: int
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,8 @@ class Desk:
 
     async def delete(self, workload_id: UUID, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
         """Ask that a workload go away."""
-        return Receipt(workload_id, await self._settle(lambda: decide_delete(self._state, workload_id, caller), origin))
+        position = await self._settle(lambda: decide_delete(self._state, workload_id, caller), origin)
+        return Receipt(workload_id, position, warning_before_deletion(self._state, workload_id))
 
     async def create_project(self, command: CreateProject, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
         """Create a project. One at a time, because namespaces must not be shared."""

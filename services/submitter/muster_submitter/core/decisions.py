@@ -234,6 +234,12 @@ def decide_delete(state: State, workload_id: UUID, caller: Caller) -> Decision:
     return Append(DeleteRequested(workload_id=workload_id, requested_by=caller), expected=workload.version)
 
 
+def warning_before_deletion(state: State, workload_id: UUID) -> str:
+    """Return what to know of the deletion of a workload, empty when there is nothing."""
+    workload = state.workloads.get(workload_id)
+    return workload.seen.controls.warning if workload is not None and workload.seen is not None else ""
+
+
 def _workload(state: State, workload_id: UUID) -> Workload:
     workload = state.workloads.get(workload_id)
     if workload is None:
@@ -249,12 +255,13 @@ def _refuse_if_leaving(workload: Workload) -> None:
 
 
 def _refuse_unless_able(workload: Workload, wish: Wish) -> None:
-    """Refuse what the kind cannot do. What was submitted here and not yet seen is a Job, which can do both."""
+    """Refuse what the kind, or this very object, cannot do. What was submitted here and not yet seen is a Job."""
     if workload.seen is None:
         return
-    supports = workload.seen.supports
-    if not (supports.stop if wish is Wish.STOP else supports.activate):
-        done = "stopped" if wish is Wish.STOP else "activated"
+    supports, controls = workload.seen.supports, workload.seen.controls
+    stopping = wish is Wish.STOP
+    if not (supports.stop and controls.stop if stopping else supports.activate and controls.activate):
+        done = "stopped" if stopping else "activated"
         raise _conflict(f"Workload {workload.name!r} cannot be {done}: {_why_not(workload)}")
 
 

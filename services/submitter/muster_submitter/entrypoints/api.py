@@ -39,10 +39,11 @@ class Accepted(BaseModel):
 
 
 class Noted(BaseModel):
-    """What was asked stands in the journal at `position`."""
+    """What was asked stands in the journal at `position`. `warning` is what to know of it, where there is something."""
 
     workload_id: UUID
     position: int
+    warning: str = ""
 
 
 class ProjectAccepted(BaseModel):
@@ -175,7 +176,7 @@ def command_routes(desk: Desk) -> APIRouter:
 
 
 def _asked(receipt: Receipt) -> Noted:
-    return Noted(workload_id=receipt.id, position=receipt.position)
+    return Noted(workload_id=receipt.id, position=receipt.position, warning=receipt.warning)
 
 
 def _key(body: Submission, header: str | None) -> str | None:
