@@ -197,6 +197,8 @@ async def test_what_is_refused_is_asked_again_until_it_is_allowed(refusal: Fault
     reflector = reflect(server)
     told = Told()
     async with aclosing(reflector.run()) as batches:
+        if refusal is Fault.FORBIDDEN:  # whoever reads the mirror is told that it may be out of date
+            assert [(await anext(batches)).unreadable for _ in range(2)] == [True, True]
         told.take(await anext(batches))
         assert (reflector.failures, reflector.trouble) == (2, f"refused with {CODES[refusal]}")
         told.take(await anext(batches))
