@@ -116,6 +116,16 @@ class ClusterConformance:
         namespace = await cluster.get(NAMESPACES, "", "kube-system")
         assert await cluster.cluster_id() == namespace.metadata.uid != ""
 
+    async def test_it_tells_which_kinds_it_serves_each_once(self, cluster: KubernetesCluster) -> None:
+        served = await cluster.served_kinds()
+        kinds = {(kind.group, kind.kind): kind for kind in served.kinds}
+        assert len(kinds) == len(served.kinds)
+        for resource in (PODS, NODES, JOBS, DEPLOYMENTS):
+            found = kinds[resource.group, resource.kind]
+            assert (found.plural, found.namespaced) == (resource.plural, resource.namespaced)
+        assert ("", "Binding") not in kinds, "nobody can list bindings"
+        assert not served.silent
+
     async def test_an_object_is_created_read_and_deleted(self, cluster: KubernetesCluster, namespace: str) -> None:
         created = await cluster.create(CONFIG_MAPS, config_map(namespace, "a", labels={"x": "y"}, key="value"))
         assert created.metadata.key == (namespace, "a")
