@@ -405,6 +405,18 @@ def test_a_pod_that_is_made_anew_under_its_old_name_is_another_pod_of_the_same_w
     assert list(found.pods) == [UUID(uid("the second"))]
 
 
+def test_a_job_that_is_late_has_its_class_and_its_rights_from_the_beginning() -> None:
+    owner = job(Worker=1)
+    early = replica(owner, "worker")
+    world = World(project())
+    world.show(early)
+    world.mirror.give_up_owner(early["metadata"]["uid"])
+    found = world.mirror.seen_workload(UUID(owner["metadata"]["uid"]))
+    assert found is not None
+    assert (found.kind, found.workload_class) == ("PyTorchJob", WorkloadClass.THIRD_PARTY)
+    assert found.supports.stop
+
+
 # ------------------------------------------------------------ as recorded
 
 

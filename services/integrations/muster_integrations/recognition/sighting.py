@@ -98,7 +98,7 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorklo
         workload_id=subject.workload_id,
         kind=kind.name,
         api_version=root.api_version,
-        workload_class=WorkloadClass.NATIVE if submission else kind.workload_class,
+        workload_class=WorkloadClass.NATIVE if submission else (varied or root.kind).workload_class,
         name=submission.name if submission else root.name,
         namespace=root.namespace,
         project=subject.project,
