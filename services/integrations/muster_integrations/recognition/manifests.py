@@ -210,7 +210,7 @@ def _complete_pod(raw: dict[str, Any]) -> None:
             container.pop("image", None)  # a builder's blank, filled in when the pod is created
     if not isinstance(spec, dict) or not isinstance(status, dict) or status.get("phase") != "Running":
         return
-    spec.setdefault("nodeName", SOMEWHERE)
+    spec["nodeName"] = spec.get("nodeName") or SOMEWHERE
     if "containerStatuses" not in status:
         status["conditions"] = [{"type": name, "status": "True"} for name in ("Initialized", "Ready")]
         status["containerStatuses"] = [
