@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from integrations.kube import (
@@ -124,3 +125,15 @@ def test_the_recorded_notebook_is_one_workload() -> None:
 def test_a_notebook_may_ask_for_a_part_of_a_gpu() -> None:
     found = see(notebook(spec={"template": template()}, annotations={"muster.dev/gpu-fraction": "0.25"}))
     assert found.requests.gpu_millionths == 250_000
+
+
+def test_the_group_of_a_notebook_that_is_late_has_its_priority_from_the_beginning() -> None:
+    owner = notebook()
+    made, server = made_by(owner)
+    world = World(project())
+    world.show(made, server)
+    for late in (made, server):
+        world.mirror.give_up_owner(late["metadata"]["uid"])
+    found = world.mirror.seen_workload(UUID(owner["metadata"]["uid"]))
+    assert found is not None
+    assert {group.priority_class for group in found.groups.values()} == {PriorityClass.BUILD}

@@ -5,7 +5,7 @@ it is being deleted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -77,7 +77,12 @@ def describe(subject: Subject, make_facts: MakeFacts) -> SeenWorkload:
     if folded is not None and was_read:
         return _remnant(subject, folded, make_facts)
     # Its watch may lag behind that of its pods: what was never seen cannot be said to be going away.
-    return _describe(subject, unknown(root.kind.group, root.kind.name), make_facts)
+    return _describe(subject, _late(root.kind), make_facts)
+
+
+def _late(kind: Kind) -> Kind:
+    """Return what can be said of an object that is not seen yet: of what is told once, what is true of its kind."""
+    return replace(unknown(kind.group, kind.name), workload_class=kind.workload_class, priority=kind.priority)
 
 
 @lru_cache(maxsize=100_000)
@@ -98,7 +103,7 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorklo
         workload_id=subject.workload_id,
         kind=kind.name,
         api_version=root.api_version,
-        workload_class=WorkloadClass.NATIVE if submission else (varied or root.kind).workload_class,
+        workload_class=WorkloadClass.NATIVE if submission else kind.workload_class,
         name=submission.name if submission else root.name,
         namespace=root.namespace,
         project=subject.project,
