@@ -61,6 +61,11 @@ class Client:
         """Command."""
         return self._request("POST", path, json=body or {})
 
+    def put(self, path: str, body: dict[str, Any], **parameters: Any) -> Any:
+        """Command that something be as the body says."""
+        known = {k: v for k, v in parameters.items() if v is not None}
+        return self._request("PUT", path, json=body, params=known)
+
     def delete(self, path: str) -> Any:
         """Command that something go away."""
         return self._request("DELETE", path)

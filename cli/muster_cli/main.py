@@ -15,10 +15,12 @@ from muster_cli.verbs import (
     actions,
     audit,
     completion,
+    department,
     describe,
     history,
     list_,
     logs,
+    nodepool,
     project,
     recognise,
     simulate,
@@ -57,6 +59,8 @@ app.command(rich_help_panel="Workloads")(actions.stop)
 app.command(rich_help_panel="Workloads")(actions.activate)
 app.command(rich_help_panel="Workloads")(actions.delete)
 app.add_typer(project.app, name="project", rich_help_panel="System")
+app.add_typer(department.app, name="department", rich_help_panel="System")
+app.add_typer(nodepool.app, name="nodepool", rich_help_panel="System")
 app.command(rich_help_panel="System")(status.status)
 app.command(rich_help_panel="System")(simulate.simulate)
 app.command(rich_help_panel="System")(recognise.recognise)

@@ -77,7 +77,7 @@ def handler_of(muster: Muster) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(raw.encode())
 
-        do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 the names are the library's
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 the names are the library's
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -1,11 +1,28 @@
-"""`muster project`: list and create projects."""
+"""`muster project`: list and create projects, and set what is their due."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from muster_cli.completing import project_names
 from muster_cli.output import Format, Output, plain, print_data, print_table, progress, say
+from muster_cli.quotas import (
+    Cpu,
+    CpuLimit,
+    Gpu,
+    GpuLimit,
+    Memory,
+    MemoryLimit,
+    OverQuota,
+    Pool,
+    PreemptMinimum,
+    Priority,
+    ReclaimMinimum,
+    laid_over,
+    shown,
+    typed_quota,
+)
 
 
 class AirflowUnit(StrEnum):
@@ -15,7 +32,16 @@ class AirflowUnit(StrEnum):
     TASK = "task"
 
 
-app = typer.Typer(help="List and create projects.", no_args_is_help=True)
+app = typer.Typer(help="List and create projects, and set their quotas.", no_args_is_help=True)
+
+SETTINGS = (
+    "department",
+    "quotas",
+    "node_pools",
+    "airflow_unit",
+    "preempt_minimum_seconds",
+    "reclaim_minimum_seconds",
+)
 
 
 @app.command("list")
@@ -30,9 +56,15 @@ def list_projects(output: Output = Format.TABLE) -> None:
         print_data(answer, output)
         return
     print_table(
-        ["NAME", "NAMESPACE", "DEPARTMENT", "WORKLOADS"],
+        ["NAME", "NAMESPACE", "DEPARTMENT", "WORKLOADS", "QUOTA"],
         [
-            [plain(p["name"]), plain(p["namespace"]), plain(p["department"]), str(p["workloads"])]
+            [
+                plain(p["name"]),
+                plain(p["namespace"]),
+                plain(p["department"]),
+                str(p["workloads"]),
+                plain(shown(p["quotas"])),
+            ]
             for p in answer["projects"]
         ],
         empty="There are no projects yet; create one with `muster project create NAME`.",
@@ -60,3 +92,55 @@ def create(
         say(f"Project {answer['name']} exists; its namespace is {answer['namespace']}.")
     else:
         print_data(answer, output)
+
+
+@app.command("set")
+def set_project(
+    name: Annotated[str, typer.Argument(help="Which project.", autocompletion=project_names)],
+    node_pool: Pool = "default",
+    gpu: Gpu = None,
+    gpu_limit: GpuLimit = None,
+    cpu: Cpu = None,
+    cpu_limit: CpuLimit = None,
+    memory: Memory = None,
+    memory_limit: MemoryLimit = None,
+    weight: OverQuota = None,
+    priority: Priority = None,
+    department: Annotated[str | None, typer.Option("--department", help="Where it belongs.")] = None,
+    pools: Annotated[
+        str | None, typer.Option("--use", help="Pools its workloads try, in order: `a100,default`.")
+    ] = None,
+    preempt_minimum_seconds: PreemptMinimum = None,
+    reclaim_minimum_seconds: ReclaimMinimum = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Set quotas and other settings of a project. What is not named stays as it is."""
+    from muster_cli.client import Client
+    from muster_cli.settings import CommandLineSettings
+
+    quota = typed_quota(
+        gpu=gpu,
+        gpu_limit=gpu_limit,
+        cpu=cpu,
+        cpu_limit=cpu_limit,
+        memory=memory,
+        memory_limit=memory_limit,
+        weight=weight,
+        priority=priority,
+    )
+    typed = {
+        "department": department,
+        "node_pools": None if pools is None else [pool for pool in pools.split(",") if pool],
+        "preempt_minimum_seconds": preempt_minimum_seconds,
+        "reclaim_minimum_seconds": reclaim_minimum_seconds,
+    }
+    with Client(CommandLineSettings.read()) as client, progress(f"Changing {name} …"):
+        present = client.get(f"/projects/{name}")
+        body = {each: present[each] for each in SETTINGS} | {k: v for k, v in typed.items() if v is not None}
+        body["quotas"] = laid_over(present["quotas"], node_pool, quota)
+        answer = client.put(f"/projects/{name}", body, version=present["version"])
+        client.settle("/projects", answer["position"])
+    if output is Format.TABLE:
+        say(f"Project {name} is changed.")
+    else:
+        print_data({**body, **answer}, output)
