@@ -12,11 +12,12 @@ from uuid import UUID, uuid5
 import structlog
 from muster_chassis.following import Progress
 from muster_contracts.errors import Unavailable
-from muster_contracts.events import LeadershipTaken, PlanMade, WorkloadBlocked
+from muster_contracts.events import DeadlinePassed, LeadershipTaken, PlanMade, WorkloadBlocked
 from muster_contracts.values import Placement, Victim
 from muster_journal.port import Batch, Conflict, Journal
 
 from muster_scheduler.core.check import faults
+from muster_scheduler.core.deadlines import Deadline, next_deadline
 from muster_scheduler.core.plan import PLANNER_VERSION, Plan, plan
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import take_snapshot
@@ -41,6 +42,7 @@ class Planning:
         self._cluster_id = cluster_id
         self._instance = instance
         self._changed = asyncio.Event()
+        self._deadline: Deadline | None = None
         self.led = asyncio.Event()
         """Set whenever we take the lead; whoever keeps promises then looks at all that are open, and clears it."""
 
@@ -73,12 +75,29 @@ class Planning:
         """Take the lead, then plan whenever the fold has changed."""
         await self.take_leadership()
         while True:
-            await self._changed.wait()
+            await self._wait_for_news()
             self._changed.clear()
             if not self.leads:
                 raise Unavailable("Another scheduler took the lead.")
             await self.cycle()
             await asyncio.sleep(self._settings.cycle_pause_seconds)
+
+    async def _wait_for_news(self) -> None:
+        """Wait until the fold has changed; when a deadline comes first, write that it passed."""
+        if self._deadline is None or self.state.now is None:
+            await self._changed.wait()
+            return
+        try:
+            async with asyncio.timeout((self._deadline.at - self.state.now).total_seconds()):
+                await self._changed.wait()
+        except TimeoutError:
+            await self._pass_deadline(self._deadline)
+
+    async def _pass_deadline(self, deadline: Deadline) -> None:
+        event = DeadlinePassed(
+            workload_id=deadline.workload_id, pod_group_id=deadline.pod_group_id, deadline=deadline.deadline
+        )
+        await self.progress.reach(await self._journal.append(event))
 
     async def cycle(self) -> Plan:
         """Make one plan; write what it promises and why the others wait."""
@@ -86,6 +105,7 @@ class Planning:
         made = plan(snapshot, self._settings.limits)
         wrong = faults(snapshot, made)
         assert not wrong, f"The plan based on {snapshot.position} is wrong: {'; '.join(wrong[:5])}"
+        self._deadline = next_deadline(snapshot, self._settings.limits)
         if made.decides:
             await self._write(made)
         for blocked in made.blocked:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+from muster_contracts.values import WHOLE_GPU
 
 from muster_scheduler.core.accounts import Account, exceeds, involved_in, over_firm_quota, over_limit
 from muster_scheduler.core.allocate import Failed
@@ -143,31 +144,26 @@ class _Inquiry:
                 "FragmentedGPUs",
                 f"needs {gpus(wanted)} on one node; {gpus(together)} are free, but at most {gpus(best)} on one.",
                 "It starts when a node has enough in one piece: pods that may not be moved are in the way.",
-                {"needed": wanted // 1_000_000 or 1, "free": together // 1_000_000, "best": best // 1_000_000},
+                {"needed": wanted // WHOLE_GPU or 1, "free": together // WHOLE_GPU, "best": best // WHOLE_GPU},
             )
 
     def _too_small(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
         if self._share_is_why():
             return
         free = self._layer.free
-        portions = self._draft.terrain.portions(need)[rows][:, None]
-        devices = (free.devices[rows] >= portions).sum(axis=1) if free.devices.shape[1] else np.zeros(len(rows), int)
-        for resource, wanted, has in (
-            (0, need.devices, devices),
-            (1, need.cpu_milli, free.cpu[rows]),
-            (2, need.memory_bytes, free.memory[rows]),
-        ):
-            best = int(has.max())
+        if need.devices and not need.whole:
+            yield from self._no_parts(need, rows)
+        whole = (free.devices[rows] == WHOLE_GPU).sum(axis=1) * WHOLE_GPU
+        asked = (need.devices * WHOLE_GPU if need.whole else 0, need.cpu_milli, need.memory_bytes)
+        for resource, column in enumerate((whole, free.cpu[rows], free.memory[rows])):
+            wanted, best = asked[resource], max(0, int(column.max(initial=0)))
             if wanted > best:
-                unit = 1_000_000 if resource == 0 else 1
-                needs, most = amount_of(resource, wanted * unit), amount_of(resource, max(0, best) * unit)
-                if resource == 0 and not need.whole:
-                    needs, most = f"{wanted} GPUs in part", f"{best}"
+                unit = WHOLE_GPU if resource == 0 else 1
                 yield Cause(
                     "NoFittingNode",
-                    f"needs {needs} on one node; the best has {most} free.",
+                    f"needs {amount_of(resource, wanted)} on one node; the best has {amount_of(resource, best)} free.",
                     WHEN_RELEASED,
-                    {"needed": wanted, "best": max(0, best)},
+                    {"needed": wanted // unit, "best": best // unit},
                 )
         yield Cause(
             "NoFittingNode",
@@ -175,6 +171,21 @@ class _Inquiry:
             WHEN_RELEASED,
             {"needed": need.devices, "cpu_milli": need.cpu_milli},
         )
+
+    def _no_parts(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
+        """Compare what is asked of each device with the best node's device that is the last to be needed."""
+        ordered = np.sort(self._layer.free.devices[rows], axis=1)
+        best = int(ordered[:, -need.devices].max()) if ordered.shape[1] >= need.devices else 0
+        wanted = int(self._draft.terrain.portions(need)[rows].min())
+        if wanted > best:
+            devices = "a GPU" if need.devices == 1 else f"{need.devices} GPUs of one node"
+            asked = "as much memory as it wants" if wanted > WHOLE_GPU else f"{wanted / WHOLE_GPU:g}"
+            yield Cause(
+                "NoFittingNode",
+                f"needs {asked} of {devices}; the best there is has {best / WHOLE_GPU:g} free.",
+                WHEN_RELEASED,
+                {"needed": wanted, "best": best},
+            )
 
     def _share_is_why(self) -> bool:
         """Say whether the project has what is its due, and the pool would be large enough."""
@@ -209,7 +220,7 @@ class _Inquiry:
         room = self._layer.counts(need, self._pool)
         free = int(self._layer.free.devices[self._open].sum())
         if need.devices:
-            wanted = members * need.devices * (need.portion if not need.device_bytes else 1_000_000)
+            wanted = members * need.devices * (need.portion if not need.device_bytes else WHOLE_GPU)
             detail = f"{gpus(wanted)} in pieces of {gpus(need.devices * need.portion)}; {gpus(free)} are free"
         else:
             wanted, detail = 0, f"{_whole(need)} for each"
@@ -218,7 +229,7 @@ class _Inquiry:
             "GangDoesNotFit",
             f"needs room for {members} pods at once: {detail}. {fitting} of them would fit.",
             WHEN_RELEASED,
-            {"members": members, "needed": wanted // 1_000_000, "free": free // 1_000_000, "fitting": fitting},
+            {"members": members, "needed": wanted // WHOLE_GPU, "free": free // WHOLE_GPU, "fitting": fitting},
         )
 
 

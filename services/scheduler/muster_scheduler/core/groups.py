@@ -90,6 +90,11 @@ class GroupView:
         """Whether it runs without being whole."""
         return bool(self.staying) and not self.is_whole(self.held)
 
+    @property
+    def short_since(self) -> datetime | None:
+        """Since when it may be short: it was formed, started or lost a pod then."""
+        return max((time for time in (self.started_at, self.shrunk_at) if time is not None), default=None)
+
     @cached_property
     def core(self) -> tuple[Waiting, ...] | None:
         """The pods that must be placed at once for the group to be whole; None if there are too few."""

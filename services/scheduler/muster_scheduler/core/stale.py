@@ -19,6 +19,6 @@ def evict_stale_gangs(draft: Draft) -> None:
 
 
 def _grace_is_over(draft: Draft, view: GroupView) -> bool:
-    since = max((time for time in (view.started_at, view.shrunk_at) if time is not None), default=None)
+    since = view.short_since
     grace = timedelta(seconds=draft.limits.stale_gang_seconds)
     return since is None or draft.snapshot.now is None or draft.snapshot.now >= since + grace

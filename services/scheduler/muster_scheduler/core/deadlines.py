@@ -1,0 +1,67 @@
+"""Moments at which a plan may come out otherwise although nothing has happened: a grace or a protection is over.
+
+A plan looks at no clock; the time it knows is that of the last event. Whoever runs it waits for the next of these
+moments and writes `DeadlinePassed`, and by that the time has come.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from muster_scheduler.core.accounts import Queue
+from muster_scheduler.core.draft import Limits
+from muster_scheduler.core.groups import GroupView
+from muster_scheduler.core.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When something is over, of which group."""
+
+    at: datetime
+    workload_id: UUID
+    pod_group_id: UUID
+    deadline: Literal["minimum-run-time", "stale-gang"]
+
+
+def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
+    """Return the first moment after the snapshot's at which another plan might be made."""
+    now = snapshot.now
+    if now is None:
+        return None
+    ahead = (one for one in (*_graces(snapshot, limits), *_protections(snapshot)) if one.at > now)
+    return min(ahead, key=lambda one: (one.at, one.pod_group_id), default=None)
+
+
+def _graces(snapshot: Snapshot, limits: Limits) -> Iterator[Deadline]:
+    for group_id in snapshot.short:
+        view = snapshot.views[group_id]
+        since = view.short_since
+        if since is not None:
+            at = since + timedelta(seconds=limits.stale_gang_seconds)
+            yield Deadline(at, view.workload_id, view.id, "stale-gang")
+
+
+def _protections(snapshot: Snapshot) -> Iterator[Deadline]:
+    """Return when running groups lose their protection, as long as somebody waits for it."""
+    queues = {queue.key: queue for queue in snapshot.queues}
+    if not snapshot.groups or not any(_times(queue) for queue in snapshot.queues):
+        return
+    for view in snapshot.views.values():
+        if view.started_at is None or not view.preemptible:
+            continue
+        for seconds in _granted(queues, view):
+            yield Deadline(view.started_at + timedelta(seconds=seconds), view.workload_id, view.id, "minimum-run-time")
+
+
+def _granted(queues: dict[str, Queue], view: GroupView) -> Iterator[int]:
+    queue = queues.get(view.queue)
+    while queue is not None:
+        yield from _times(queue)
+        queue = queues.get(queue.parent)
+
+
+def _times(queue: Queue) -> list[int]:
+    return [seconds for seconds in (queue.preempt_minimum_seconds, queue.reclaim_minimum_seconds) if seconds]

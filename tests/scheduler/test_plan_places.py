@@ -1,0 +1,219 @@
+"""Where pods may go: parts of devices, pools, domains, labels, volumes, ports and other pods."""
+
+import pytest
+from muster_contracts import events as e
+from muster_contracts.values import (
+    GpuRequest,
+    LabelRule,
+    NodePreference,
+    NodeTerm,
+    PlacementRules,
+    PodTerm,
+    Resources,
+    SpreadRule,
+    SubGroup,
+    Taint,
+    TopologyConstraint,
+)
+from muster_scheduler.core.check import faults
+from muster_scheduler.core.plan import Plan, plan
+from muster_scheduler.core.snapshot import take_snapshot
+from scheduler.worlds import GIBIBYTE, gang, group, node, pod, pool, running, state_of
+
+HALF = GpuRequest(devices=1, portion_millionths=500_000)
+RACKS = TopologyConstraint(levels=("zone", "rack"), required="rack")
+NEAR_RACK = TopologyConstraint(levels=("zone", "rack"), preferred="rack")
+
+
+def planned(*events: e.AnyEvent) -> Plan:
+    snapshot = take_snapshot(state_of(*events))
+    made = plan(snapshot)
+    assert faults(snapshot, made) == []
+    return made
+
+
+def where(made: Plan) -> dict[str, str]:
+    return {placement.name: placement.node for placement in made.placements}
+
+
+def devices(made: Plan) -> dict[str, list[int]]:
+    return {placement.name: [share.index for share in placement.devices] for placement in made.placements}
+
+
+def app(name: str, **labels: str) -> dict[str, object]:
+    return {"labels": {"app": name, **labels}}
+
+
+def near(key: str, name: str) -> PodTerm:
+    return PodTerm(topology_key=key, rules=(LabelRule(key="app", values=(name,)),))
+
+
+def test_two_halves_share_a_device_and_a_third_takes_another() -> None:
+    made = planned(node("a", gpus=2), *group("g", [pod(f"p{i}", "g", gpu=HALF) for i in range(3)]))
+    assert devices(made) == {"p0": [0], "p1": [0], "p2": [1]}
+
+
+def test_parts_take_the_fullest_device_that_has_room() -> None:
+    held = running("old", "old", "a", "0:700000,1:400000", gpu=GpuRequest(devices=2, portion_millionths=400_000))
+    made = planned(node("a", gpus=3), *group("old", [held]), *group("g", [pod("p", "g", gpu=HALF)]))
+    assert devices(made) == {"p": [1]}
+
+
+def test_several_parts_for_one_pod_are_parts_of_several_devices() -> None:
+    two = GpuRequest(devices=2, portion_millionths=600_000)
+    made = planned(node("a", gpus=3), *group("g", [pod("p", "g", gpu=two), pod("q", "g", gpu=two)]))
+    assert devices(made) == {"p": [0, 1]}
+
+
+def test_bytes_of_a_device_are_its_part_of_the_device_it_gets() -> None:
+    asked = GpuRequest(devices=1, memory_bytes=20 * GIBIBYTE)
+    small, large = node("a", gpus=1, gpu_memory_bytes=16 * GIBIBYTE), node("b", gpus=1, gpu_memory_bytes=80 * GIBIBYTE)
+    (placement,) = planned(small, large, *group("g", [pod("p", "g", gpu=asked)])).placements
+    assert (placement.node, placement.devices[0].portion_millionths) == ("b", 250_000)
+
+
+def test_extended_resources_are_counted() -> None:
+    gpu = "nvidia.com/GA102GL"
+    rich = Resources(cpu_milli=64_000, memory_bytes=512 * GIBIBYTE, extended={gpu: 1})
+    machine = Resources(cpu_milli=1000, extended={gpu: 1})
+    pods = [pod(f"vm{i}", "g", gpus=0, requests=machine) for i in range(2)]
+    assert where(planned(node("a", gpus=0, allocatable=rich), *group("g", pods))) == {"vm0": "a"}
+
+
+def test_a_pool_that_spreads_takes_the_emptiest_node_and_device() -> None:
+    held = running("old", "old", "a", "0:500000", gpu=HALF)
+    events = [node("a", gpus=2), node("b", gpus=2), *group("old", [held]), *group("g", [pod("p", "g", gpu=HALF)])]
+    assert where(planned(*events)) == {"p": "a"}
+    assert where(planned(pool("default", gpu_placement="spread"), *events)) == {"p": "b"}
+
+
+def test_pools_are_tried_in_the_order_of_the_list_until_one_has_room() -> None:
+    nodes = [node("a", gpus=2, labels={"pool": "x"}), node("b", gpus=4, labels={"pool": "y"})]
+    pools = [pool("x"), pool("y")]
+    assert where(planned(*pools, *nodes, *gang("g", 2, node_pools=("x", "y")))) == {"g-0": "a", "g-1": "a"}
+    assert where(planned(*pools, *nodes, *gang("g", 3, node_pools=("x", "y")))) == {f"g-{i}": "b" for i in range(3)}
+    assert where(planned(*pools, *nodes, *gang("g", 3, node_pools=("y", "x")))) == {f"g-{i}": "b" for i in range(3)}
+
+
+def test_no_gang_is_split_over_two_pools() -> None:
+    nodes = [node("a", gpus=2, labels={"pool": "x"}), node("b", gpus=2, labels={"pool": "y"})]
+    assert planned(pool("x"), pool("y"), *nodes, *gang("g", 3, node_pools=("x", "y"))).placements == ()
+
+
+def test_what_joins_a_group_stays_in_its_pool() -> None:
+    nodes = [node("a", gpus=1, labels={"pool": "x"}), node("b", gpus=2, labels={"pool": "y"})]
+    pods = [running("g-0", "g", "a", "0"), pod("g-1", "g")]
+    assert planned(pool("x"), pool("y"), *nodes, *group("g", pods, node_pools=("x", "y"))).placements == ()
+
+
+def test_nodes_of_a_pool_are_not_in_the_default_pool() -> None:
+    assert planned(pool("x"), node("a", labels={"pool": "x"}), *gang("g", 1)).placements == ()
+
+
+def racks() -> list[e.NodeObserved]:
+    places = {"a": "r1", "b": "r1", "c": "r2", "d": "r2", "e": "r2"}
+    return [node(name, gpus=2, labels={"zone": "z", "rack": rack}) for name, rack in places.items()]
+
+
+def test_a_required_domain_holds_the_whole_gang_and_is_the_fullest_that_does() -> None:
+    assert set(where(planned(*racks(), *gang("g", 4, topology=RACKS))).values()) == {"a", "b"}
+    assert set(where(planned(*racks(), *gang("g", 6, topology=RACKS))).values()) == {"c", "d", "e"}
+    assert planned(*racks(), *gang("g", 7, topology=RACKS)).placements == ()
+
+
+def test_a_preferred_domain_is_left_only_when_it_is_too_small() -> None:
+    assert set(where(planned(*racks(), *gang("g", 4, topology=NEAR_RACK))).values()) == {"a", "b"}
+    assert len(where(planned(*racks(), *gang("g", 10, topology=NEAR_RACK)))) == 10
+
+
+def test_parts_of_a_gang_have_domains_of_their_own() -> None:
+    parts = (SubGroup(name="x", min_members=4, topology=RACKS), SubGroup(name="y", min_members=4, topology=RACKS))
+    pods = [pod(f"{part}{i}", "g", sub_group=part) for part in "xy" for i in range(4)]
+    placed = where(planned(*racks(), *group("g", pods, min_members=0, sub_groups=parts)))
+    assert {placed[f"x{i}"] for i in range(4)} == {"a", "b"}
+    assert {placed[f"y{i}"] for i in range(4)} <= {"c", "d", "e"}
+
+
+def test_every_part_needs_its_minimum() -> None:
+    parts = (SubGroup(name="head", min_members=1), SubGroup(name="worker", min_members=2))
+    pods = [pod("w0", "g", sub_group="worker"), pod("w1", "g", sub_group="worker"), pod("w2", "g", sub_group="worker")]
+    without = group("g", pods, min_members=3, sub_groups=parts)
+    assert planned(node("a"), *without).blocked[0].code == "PodsMissing"
+    head = pod("h", "g", sub_group="head")
+    assert len(where(planned(node("a"), *group("g", [*pods, head], min_members=3, sub_groups=parts)))) == 4
+
+
+def test_a_group_whose_pods_name_no_part_counts_as_one() -> None:
+    parts = (SubGroup(name="worker", min_members=2),)
+    pods = [pod("p0", "g"), pod("p1", "g")]
+    assert len(where(planned(node("a"), *group("g", pods, min_members=2, sub_groups=parts)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "node_name"),
+    [
+        (LabelRule(key="zone", values=("b",)), "b"),
+        (LabelRule(key="zone", operator="NotIn", values=("a", "b")), "c"),
+        (LabelRule(key="fast", operator="Exists"), "b"),
+        (LabelRule(key="cores", operator="Gt", values=("16",)), "c"),
+    ],
+)
+def test_node_terms_are_obeyed(rule: LabelRule, node_name: str) -> None:
+    nodes = [
+        node("a", labels={"zone": "a", "cores": "8"}),
+        node("b", labels={"zone": "b", "cores": "16", "fast": ""}),
+        node("c", labels={"zone": "c", "cores": "32"}),
+    ]
+    rules = PlacementRules(nodes=(NodeTerm(rules=(rule,)),))
+    assert where(planned(*nodes, *group("g", [pod("p", "g", rules=rules)]))) == {"p": node_name}
+
+
+def test_a_volume_keeps_its_pod_where_it_can_be_reached() -> None:
+    rules = PlacementRules(volumes=((NodeTerm(names=("b", "c")),), (NodeTerm(names=("c",)),)))
+    assert where(planned(node("a"), node("b"), node("c"), *group("g", [pod("p", "g", rules=rules)]))) == {"p": "c"}
+
+
+def test_preferences_and_soft_taints_come_before_packing_and_forbid_nothing() -> None:
+    soft = node("a", taints=(Taint(key="old", effect="PreferNoSchedule"),))
+    assert where(planned(soft, node("b"), *gang("g", 1))) == {"g-0": "b"}
+    assert where(planned(soft, *gang("g", 1))) == {"g-0": "a"}
+    fast = NodePreference(weight=10, term=NodeTerm(rules=(LabelRule(key="fast", operator="Exists"),)))
+    rules = PlacementRules(preferred_nodes=(fast,))
+    made = planned(node("a"), node("b", labels={"fast": ""}), *group("g", [pod("p", "g", rules=rules)]))
+    assert where(made) == {"p": "b"}
+
+
+def test_pods_that_want_to_be_apart_are_and_keep_others_away_too() -> None:
+    lonely = PlacementRules(apart=(near("host", "web"),))
+    nodes = [node("a", labels={"host": "a"}), node("b", labels={"host": "b"})]
+    pods = [pod(f"p{i}", "g", rules=lonely, **app("web")) for i in range(3)]
+    assert sorted(where(planned(*nodes, *group("g", pods))).values()) == ["a", "b"]
+    keeper = running("k", "k", "a", "0", rules=lonely, **app("db"))
+    others = group("g", [pod("p", "g", **app("web"))])
+    assert where(planned(*nodes, *group("k", [keeper]), *others)) == {"p": "b"}
+
+
+def test_a_pod_that_wants_to_be_near_another_follows_it() -> None:
+    nodes = [node("a", labels={"zone": "x"}), node("b", labels={"zone": "y"})]
+    old = running("old", "old", "b", "0,1,2,3,4,5,6,7", gpus=8, **app("db"))
+    close = pod("p", "g", gpus=0, rules=PlacementRules(near=(near("zone", "db"),)), namespace="muster-demo")
+    assert where(planned(*nodes, *group("old", [old]), *group("g", [close]))) == {"p": "b"}
+
+
+def test_spread_pods_differ_by_no_more_than_is_allowed() -> None:
+    even = PlacementRules(spread=(SpreadRule(topology_key="zone", rules=(LabelRule(key="app", values=("web",)),)),))
+    nodes = [node("a", labels={"zone": "x"}), node("b", labels={"zone": "y"})]
+    pods = [pod(f"p{i}", "g", rules=even, **app("web")) for i in range(4)]
+    assert sorted(where(planned(*nodes, *group("g", pods))).values()) == ["a", "a", "b", "b"]
+
+
+def test_a_host_port_is_given_once_per_node() -> None:
+    rules = PlacementRules(host_ports=("TCP/8080",))
+    made = planned(node("a"), node("b"), *group("g", [pod(f"p{i}", "g", rules=rules) for i in range(3)]))
+    assert sorted(where(made).values()) == ["a", "b"]
+
+
+def test_a_pod_behind_a_gate_waits_for_nobody_to_place_it() -> None:
+    made = planned(node("a"), *group("g", [pod("p", "g", scheduling_gates=("wait",))]))
+    assert made.placements == ()
+    assert made.blocked == ()

@@ -1,0 +1,211 @@
+"""Who has to go for whom: reclaim, preemption, consolidation, stale gangs, and what is promised meanwhile."""
+
+from datetime import timedelta
+
+from muster_contracts import events as e
+from muster_contracts.values import WHOLE_GPU
+from muster_scheduler.core.check import faults
+from muster_scheduler.core.deadlines import next_deadline
+from muster_scheduler.core.plan import Limits, Plan, plan
+from muster_scheduler.core.snapshot import take_snapshot
+from muster_scheduler.core.state import State
+from scheduler.worlds import (
+    START,
+    belongs,
+    gang,
+    gone,
+    group,
+    id_of,
+    node,
+    plan_made,
+    pod,
+    project,
+    recorded,
+    running,
+    state_of,
+)
+
+AT_ONCE = Limits(stale_gang_seconds=0)
+
+
+def next_plan(state: State, limits: Limits = AT_ONCE) -> Plan:
+    snapshot = take_snapshot(state)
+    made = plan(snapshot, limits)
+    assert faults(snapshot, made) == []
+    return made
+
+
+def tell(state: State, *events: e.AnyEvent) -> State:
+    for one in recorded(events, first=state.position + 1):
+        state.apply(one)
+    return state
+
+
+def victims(made: Plan) -> dict[str, str]:
+    return {victim.name: victim.rule for victim in made.victims}
+
+
+def placed(made: Plan) -> list[str]:
+    return sorted(placement.name for placement in made.placements)
+
+
+def nominated(made: Plan) -> list[str]:
+    return sorted(nomination.name for nomination in made.nominations)
+
+
+def singles(prefix: str, number: int, to: str, *, priority: str = "train") -> list[e.AnyEvent]:
+    """Return so many running one-GPU workloads on node a, the first the oldest."""
+    events: list[e.AnyEvent] = []
+    for index in range(number):
+        name = f"{prefix}{index}"
+        one = running(name, name, "a", str(index), age=100 - index)
+        events += [belongs(name, to), *group(name, [one], priority=priority)]
+    return events
+
+
+def test_the_more_important_takes_the_place_of_the_newest_of_the_least_important() -> None:
+    state = state_of(node("a", gpus=3), project("p", 3), *singles("t", 3, "p"), belongs("new", "p"))
+    made = next_plan(tell(state, *gang("new", 1, priority="build")))
+    assert victims(made) == {"t2": "preempt"}
+    assert (placed(made), nominated(made)) == ([], ["new-0"])
+
+
+def test_nobody_else_gets_the_place_that_victims_leave() -> None:
+    state = state_of(node("a", gpus=2), project("p", 2), *singles("t", 2, "p"), belongs("new", "p"))
+    tell(state, *gang("new", 1, gpus=2, priority="build"))
+    made = next_plan(state)
+    assert victims(made) == {"t0": "preempt", "t1": "preempt"}
+    tell(state, plan_made(made), gone("t0", "t0"), belongs("other", "p"), *gang("other", 1, age=10_000))
+    meanwhile = next_plan(state)
+    assert not meanwhile.decides, "one device is free, and it is promised"
+    assert {blocked.code for blocked in meanwhile.blocked} == {"RoomIsBeingMade", "FairShareExceeded"}
+    tell(state, gone("t1", "t1"))
+    assert placed(next_plan(state)) == ["new-0"]
+
+
+def test_a_refused_eviction_lets_the_victim_stay_and_voids_the_promise() -> None:
+    state = state_of(node("a", gpus=1), project("p", 1), *singles("t", 1, "p"), belongs("new", "p"))
+    made = next_plan(tell(state, *gang("new", 1, priority="build")))
+    refused = e.PlacementReleased(
+        workload_id=id_of("workload/t0"),
+        pod_group_id=id_of("group/t0"),
+        plan_id=id_of("plan/1"),
+        pod_ids=(id_of("pod/t0"),),
+        reason="A disruption budget forbids it.",
+    )
+    tell(state, plan_made(made), refused)
+    assert take_snapshot(state).releasing is None
+
+
+def test_what_is_released_already_is_waited_for_instead_of_taking_more() -> None:
+    leaving = running("old", "old", "a", "0", terminating=True)
+    events = [node("a", gpus=2), project("p", 2), belongs("old", "p"), *group("old", [leaving])]
+    kept = [belongs("keep", "p"), *group("keep", [running("keep", "keep", "a", "1")])]
+    state = state_of(*events, *kept, belongs("new", "p"), *gang("new", 1, priority="build"))
+    made = next_plan(state)
+    assert (victims(made), nominated(made)) == ({}, ["new-0"])
+
+
+def test_projects_take_back_what_is_theirs_and_no_more() -> None:
+    events = [node("a", gpus=4), project("p", 2), project("q", 2), *singles("p", 4, "p")]
+    for number in range(3):
+        events += [belongs(f"q{number}", "q"), *gang(f"q{number}", 1, age=-number)]
+    made = next_plan(state_of(*events))
+    assert victims(made) == {"p3": "reclaim", "p2": "reclaim"}
+    assert nominated(made) == ["q0-0", "q1-0"]
+    (blocked,) = (one for one in made.blocked if one.code == "FairShareExceeded")
+    assert blocked.numbers["held"] + blocked.numbers["needed"] > blocked.numbers["fair_share"] == 2 * WHOLE_GPU
+
+
+def test_priority_counts_for_nothing_between_projects() -> None:
+    events = [
+        node("a", gpus=2),
+        project("p", 1),
+        project("q", 1),
+        *singles("p", 2, "p", priority="interactive-preemptible"),
+    ]
+    made = next_plan(state_of(*events, belongs("new", "q"), *gang("new", 1, priority="train")))
+    assert victims(made) == {"p1": "reclaim"}
+
+
+def test_what_cannot_be_preempted_is_left_alone() -> None:
+    events = [node("a", gpus=2), project("p", 2), project("q", 2), *singles("p", 2, "p", priority="build")]
+    assert victims(next_plan(state_of(*events, belongs("new", "q"), *gang("new", 1)))) == {}
+
+
+def test_a_gang_loses_the_pods_it_can_spare_before_it_goes_whole() -> None:
+    pods = [running(f"g{i}", "g", "a", str(i), order_priority=i) for i in range(4)]
+    events = [node("a", gpus=4), project("p", 4), belongs("g", "p"), *group("g", pods, min_members=2)]
+    two = next_plan(state_of(*events, belongs("new", "p"), *gang("new", 1, gpus=2, priority="build")))
+    assert victims(two) == {"g0": "preempt", "g1": "preempt"}
+    three = next_plan(state_of(*events, belongs("new", "p"), *gang("new", 1, gpus=3, priority="build")))
+    assert len(victims(three)) == 4
+
+
+def test_pods_move_together_so_that_a_larger_one_fits() -> None:
+    events: list[e.AnyEvent] = [node("a", gpus=2), node("b", gpus=2)]
+    events += [*group("x", [running("x", "x", "a", "0", age=50)]), *group("y", [running("y", "y", "b", "0")])]
+    made = next_plan(state_of(*events, *gang("new", 1, gpus=2)))
+    assert victims(made) == {"y": "consolidate"}
+    assert {place.name: place.node for place in made.nominations} == {"new-0": "b", "y": "a"}
+
+
+def test_nobody_moves_when_it_does_not_help() -> None:
+    events: list[e.AnyEvent] = [node("a", gpus=2), node("b", gpus=2)]
+    events += [*group("x", [running("x", "x", "a", "0")]), *group("y", [running("y", "y", "b", "0,1", gpus=2)])]
+    made = next_plan(state_of(*events, *gang("new", 1, gpus=2)))
+    assert not made.decides
+    assert made.blocked[0].code == "NoFittingNode"
+
+
+def test_a_gang_that_is_short_is_evicted_when_its_grace_is_over_and_not_before() -> None:
+    pods = [running("g0", "g", "a", "0"), pod("g1", "g", gpus=8)]
+    state = state_of(node("a", gpus=1), *group("g", pods, min_members=2))
+    assert victims(next_plan(state, Limits(stale_gang_seconds=60))) == {}
+    deadline = next_deadline(take_snapshot(state), Limits(stale_gang_seconds=60))
+    assert deadline is not None
+    assert deadline.deadline == "stale-gang"
+    passed = e.DeadlinePassed(
+        workload_id=deadline.workload_id, pod_group_id=deadline.pod_group_id, deadline=deadline.deadline
+    )
+    (late,) = recorded([passed], first=state.position + int((deadline.at - START) / timedelta(seconds=1)))
+    state.apply(late)
+    assert victims(next_plan(state, Limits(stale_gang_seconds=60))) == {"g0": "stale-gang"}
+
+
+def test_a_minimum_run_time_protects_against_reclaim_until_it_is_over() -> None:
+    scheduled = e.PodScheduled.model_validate(
+        {
+            "workload_id": id_of("workload/p0"),
+            "pod_group_id": id_of("group/p0"),
+            "plan_id": id_of("plan/0"),
+            "pods": [{"pod_id": id_of("pod/p0"), "name": "p0", "node": "a", "devices": [{"index": 0}]}],
+        }
+    )
+    lender = project("p", 0, reclaim_minimum_seconds=100)
+    state = state_of(node("a", gpus=1), lender, project("q", 1), *singles("p", 1, "p"), scheduled, belongs("new", "q"))
+    tell(state, *gang("new", 1))
+    assert victims(next_plan(state)) == {}
+    deadline = next_deadline(take_snapshot(state), AT_ONCE)
+    assert deadline is not None
+    assert deadline.deadline == "minimum-run-time"
+    passed = e.DeadlinePassed(
+        workload_id=deadline.workload_id, pod_group_id=deadline.pod_group_id, deadline=deadline.deadline
+    )
+    (late,) = recorded([passed], first=int((deadline.at - START) / timedelta(seconds=1)))
+    state.apply(late)
+    assert victims(next_plan(state)) == {"p0": "reclaim"}
+
+
+def test_a_department_shares_what_a_sibling_leaves() -> None:
+    one = e.DepartmentChanged.model_validate(
+        {
+            "department_id": id_of("d"),
+            "name": "d",
+            "quotas": [{"gpu_millionths": 2 * WHOLE_GPU}],
+            "changed_by": {"name": "admin"},
+        }
+    )
+    events = [node("a", gpus=4), one, project("p", 1, department="d"), project("q", 1, department="d")]
+    made = next_plan(state_of(*events, *singles("p", 4, "p"), belongs("new", "q"), *gang("new", 1)))
+    assert victims(made) == {"p3": "reclaim"}

@@ -1,0 +1,122 @@
+"""Why somebody waits: the code, the sentence and the numbers of each kind of reason."""
+
+from muster_contracts import events as e
+from muster_contracts.values import WHOLE_GPU, GpuRequest
+from muster_scheduler.core.check import faults
+from muster_scheduler.core.plan import Limits, plan
+from muster_scheduler.core.reasons import Blocked
+from muster_scheduler.core.snapshot import take_snapshot
+from scheduler.worlds import belongs, gang, group, node, pod, project, running, state_of
+
+
+def why(name: str, *events: e.AnyEvent, limits: Limits | None = None) -> Blocked:
+    state = state_of(*events)
+    snapshot = take_snapshot(state)
+    made = plan(snapshot, limits)
+    assert faults(snapshot, made) == []
+    by_name = {state.groups[blocked.pod_group_id].name: blocked for blocked in made.blocked}
+    return by_name[name]
+
+
+def full(*, to: str = "p", gpus: int = 4) -> list[e.AnyEvent]:
+    """Return a node whose devices one workload holds."""
+    devices = ",".join(str(index) for index in range(gpus))
+    old = running("old", "old", "a", devices, age=60, gpus=gpus)
+    return [node("a", gpus=gpus), belongs("old", to), *group("old", [old], priority="build")]
+
+
+def test_a_limit_names_the_queue_that_has_it() -> None:
+    events = [project("p", 4, gpu_limit_millionths=4 * WHOLE_GPU), node("b"), *full(), belongs("new", "p")]
+    blocked = why("new", *events, *gang("new", 1))
+    assert blocked.code == "OverLimit"
+    assert blocked.reason == "new needs 1 GPU; p holds 4 GPUs and is limited to 4 GPUs."
+    assert blocked.numbers == {
+        "needed": WHOLE_GPU,
+        "held": 4 * WHOLE_GPU,
+        "bound": 4 * WHOLE_GPU,
+        "queue_position": 1,
+    }
+
+
+def test_what_cannot_be_preempted_needs_quota_even_when_devices_are_free() -> None:
+    blocked = why("new", project("p", 4), node("b"), *full(), belongs("new", "p"), *gang("new", 1, priority="build"))
+    assert blocked.code == "QuotaExceededNonPreemptible"
+    assert "p has a quota of 4 GPUs, of which such workloads hold 4 GPUs" in blocked.reason
+    assert "preemptible" in blocked.remedy
+
+
+def test_a_department_may_be_what_is_full() -> None:
+    department = e.DepartmentChanged.model_validate(
+        {
+            "department_id": "00000000-0000-0000-0000-000000000001",
+            "name": "d",
+            "quotas": [{"gpu_millionths": 4 * WHOLE_GPU, "gpu_limit_millionths": 4 * WHOLE_GPU}],
+            "changed_by": {"name": "admin"},
+        }
+    )
+    projects = [project("p", 4, department="d"), project("q", 4, department="d")]
+    blocked = why("new", department, *projects, node("b"), *full(), belongs("new", "q"), *gang("new", 1))
+    assert blocked.reason == "new needs 1 GPU; d holds 4 GPUs and is limited to 4 GPUs."
+
+
+def test_who_has_his_share_is_told_who_holds_the_rest() -> None:
+    events = [project("p", 4), project("q", 0), *full(), belongs("new", "q")]
+    blocked = why("new", *events, *gang("new", 1))
+    assert blocked.code == "FairShareExceeded"
+    assert blocked.reason == "new needs 1 GPU; q holds 0 GPUs of its fair share of 0 GPUs, and nothing is free."
+    assert "Most is held by p: 4 GPUs." in blocked.remedy
+
+
+def test_devices_in_pieces_are_called_fragmented() -> None:
+    nodes = [node("a", gpus=4), node("b", gpus=4)]
+    held = [
+        *group("x", [running("x", "x", "a", "0,1", gpus=2)], priority="build"),
+        *group("y", [running("y", "y", "b", "0,1", gpus=2)], priority="build"),
+    ]
+    blocked = why("new", *nodes, *held, *gang("new", 1, gpus=3))
+    assert blocked.code == "FragmentedGPUs"
+    assert blocked.reason == "new needs 3 GPUs on one node; 4 GPUs are free, but at most 2 GPUs on one."
+    assert (blocked.numbers["needed"], blocked.numbers["free"], blocked.numbers["best"]) == (3, 4, 2)
+
+
+def test_a_pool_without_nodes_says_so() -> None:
+    blocked = why("new", node("a"), *gang("new", 1, node_pools=("fast",)))
+    assert blocked.code == "NodePoolUnschedulable"
+    assert "node pool fast" in blocked.reason
+    assert blocked.numbers["nodes"] == 0
+
+
+def test_processors_and_memory_are_named_in_their_units() -> None:
+    blocked = why("new", node("a", gpus=0, cpu=4), *group("new", [pod("p", "new", gpus=0, cpu=6)]))
+    assert blocked.reason == "new needs 6 CPUs on one node; the best has 4 CPUs free."
+    blocked = why("new", node("a", gpus=0, memory=8), *group("new", [pod("p", "new", gpus=0, memory=16)]))
+    assert blocked.reason == "new needs 16 GiB of memory on one node; the best has 8 GiB of memory free."
+
+
+def test_a_gang_is_told_how_many_of_it_would_fit() -> None:
+    blocked = why("new", node("a", gpus=3), node("b", gpus=2), *gang("new", 4, gpus=2))
+    assert blocked.code == "GangDoesNotFit"
+    assert blocked.numbers == {"members": 4, "needed": 8, "free": 5, "fitting": 2, "queue_position": 1}
+    assert blocked.reason == (
+        "new needs room for 4 pods at once: 8 GPUs in pieces of 2 GPUs; 5 GPUs are free. 2 of them would fit."
+    )
+
+
+def test_parts_of_devices_are_named_as_parts() -> None:
+    held = running("old", "old", "a", "0:600000", gpu=GpuRequest(devices=1, portion_millionths=600_000))
+    wanted = pod("p", "new", gpu=GpuRequest(devices=1, portion_millionths=500_000))
+    blocked = why("new", node("a", gpus=1), *group("old", [held], priority="build"), *group("new", [wanted]))
+    assert blocked.code == "NoFittingNode"
+    assert blocked.reason == "new needs 0.5 of a GPU; the best there is has 0.4 free."
+
+
+def test_the_position_in_the_queue_counts_those_who_wait_before() -> None:
+    events = [node("a", gpus=1), *gang("first", 1, gpus=2, age=60), *gang("second", 1, gpus=2)]
+    assert why("second", *events).numbers["queue_position"] == 2
+
+
+def test_an_exhausted_plan_says_when_the_turn_comes() -> None:
+    events = [node("a"), *gang("first", 2, age=60), *gang("second", 2)]
+    blocked = why("second", *events, limits=Limits(step_limit=1))
+    assert blocked.code == "BudgetExhausted"
+    assert blocked.numbers["step_limit"] == 1
