@@ -90,6 +90,14 @@ async def test_tasks_run_in_order_and_leave_no_pods_when_they_succeed(world):
     assert pods(world) == []
 
 
+async def test_worker_pods_have_what_the_executors_template_says(world):
+    create(world, task("a"), worker={"spec": {"schedulerName": "mine"}})
+    await world.advance(1)
+    [worker] = pods(world)
+    assert worker["spec"]["schedulerName"] == "mine"
+    assert [container["name"] for container in worker["spec"]["containers"]] == ["base"]
+
+
 async def test_a_task_that_fails_for_good_stops_those_after_it_and_is_kept(world):
     create(world, task("a", annotations={"sim.exit-code": "1"}), task("b", after=["a"]))
     await world.advance_until(lambda: states(world).get("b", ("",))[0] == "upstream_failed")

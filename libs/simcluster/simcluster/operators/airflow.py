@@ -8,6 +8,7 @@ A ConfigMap with the label `sim.airflow/dag-run` holds a run in `data.dag-run.ya
     executor: kubernetes                         # or celery: no worker pods
     airflow_version: 3.3.2                       # 2.x writes execution_date for logical_date
     on_finish_action: delete_pod                 # or delete_succeeded_pod, keep_pod
+    worker: {spec: {schedulerName: mine}}        # optional: the KubernetesExecutor's pod template
     tasks:
     - task_id: prepare_data
       annotations: {sim.run-seconds: "5"}        # how a try fares, in the pod that does the work
@@ -114,7 +115,8 @@ class _Try:
         name = self.name(f"{self.run['dag_id']}-{self.task['task_id']}", "worker")
         container = {"name": _BASE, "image": f"apache/airflow:{self._version}", "args": ["airflow", "tasks", "run"]}
         metadata = {"name": name, "namespace": namespace, "labels": self.labels() | own, "annotations": annotations}
-        spec = {"containers": [container], "restartPolicy": "Never"}
+        template = (self.run.get("worker") or {}).get("spec") or {}
+        spec = {**template, "containers": [container], "restartPolicy": "Never"}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         course = {"sim.run-seconds": "forever"} if self.is_operated else self._course
         return noted_failures(_annotated(pod, course), self.number - 1)
