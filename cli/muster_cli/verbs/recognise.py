@@ -65,7 +65,7 @@ def _row(workload: dict[str, Any]) -> list[str]:
         styled_phase(workload["phase"]),
         f"{len(workload['pods'])} of {workload['desired_pods']}",
         f"{workload['gpus']:g}",
-        plain(", ".join(action for action, can in workload["supports"].items() if can)),
+        ", ".join(action for action, can in workload["supports"].items() if can and workload["controls"][action]),
         plain(f"{parent['kind']} {parent['name']}") if parent else "",
         plain(_gangs(workload["pod_groups"])),
     ]
