@@ -14,23 +14,27 @@ from integrations.kube import (
     pod,
     pod_spec,
     project,
+    read,
     running,
     submission,
     template,
     uid,
 )
-from muster_cluster.objects import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, STATEFUL_SETS
+from muster_cluster.objects import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, STATEFUL_SETS, Described
 from muster_cluster.port import Resource
 from muster_contracts import names
 from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import ContainerState, Outcome, ParentRef
 from muster_integrations.core.seen import SeenWorkload
+from muster_integrations.recognition.kinds import Known
 from muster_integrations.recognition.mirror import Aside
 from muster_integrations.recognition.pod_facts import Membership, facts_of
 from muster_integrations.recognition.resolution import Resolution
+from muster_integrations.recognition.table import kind_of
 
 CRON_JOBS: Resource[Any] = Resource("batch", "v1", "cronjobs", "CronJob", dict)
 DAEMON_SETS: Resource[Any] = Resource("apps", "v1", "daemonsets", "DaemonSet", dict)
+FLEETS: Resource[Any] = Resource("acme.io", "v1", "fleets", "Fleet", Described, namespaced=False)
 ROLLOUTS: Resource[Any] = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", dict)
 
 
@@ -214,6 +218,26 @@ def test_a_namesake_with_another_uid_is_not_the_owner() -> None:
     assert place(world, orphan) is Aside.WAITING
     world.mirror.give_up_owner(orphan["metadata"]["uid"])
     assert place(world, orphan) == UUID(uid("the one before"))
+
+
+def test_an_owner_in_no_namespace_is_a_workload_where_its_pods_are() -> None:
+    fleet = manifest(FLEETS, "fleet")
+    world = World(project())
+    world.mirror.take(None, Known(kind_of("acme.io", "Fleet"), "acme.io/v1", read(FLEETS, fleet)))
+    world.show(pod("fleet-a", owner=fleet))
+    found = world.mirror.seen_workload(UUID(fleet["metadata"]["uid"]))
+    assert found is not None
+    assert (found.kind, found.namespace, found.project) == ("Fleet", NAMESPACE, "demo")
+
+
+def test_a_reference_to_an_object_of_another_namespace_counts_for_nothing() -> None:
+    world = World(project(), project("other"))
+    intruder = pod("intruder", namespace="muster-other", owner=job())
+    world.show(intruder, job())
+    found = world.mirror.seen_workload(UUID(job()["metadata"]["uid"]))
+    assert found is not None
+    assert not found.pods
+    assert world.mirror.place_of(intruder["metadata"]["uid"]) == UUID(intruder["metadata"]["uid"])
 
 
 def test_an_object_that_was_never_seen_is_unread_and_not_on_its_way_out() -> None:

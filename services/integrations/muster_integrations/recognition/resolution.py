@@ -210,10 +210,13 @@ class _Walk:
     current: Known
     world: World
     trail: Trail
+    namespace: str = ""
     conflict: str = ""
     kinds: list[KindName] = field(default_factory=list)
 
     def go(self) -> Resolution:
+        """Walk until the workload is found, or nothing leads further."""
+        self.namespace = self.current.metadata.namespace
         passed = {self.current.metadata.uid}
         while len(passed) <= MAXIMUM_DEPTH:
             self.conflict = self.conflict or conflict_of(self.current.metadata)
@@ -266,6 +269,8 @@ class _Walk:
         return ParentRef(kind=reference.kind, name=reference.name)
 
     def _end(self, root: Root, *, missing: bool = False, apart: str = "") -> Resolution:
+        """Return the result. An owner that lies in no namespace is a workload where what it owns lies."""
+        root = root if root.namespace else replace(root, namespace=self.namespace)
         return Resolution(root, missing, apart, self.conflict, tuple(self.kinds))
 
 
