@@ -23,6 +23,7 @@ INTAKE_STREAM = "MUSTER_INTAKE"
 INTAKE = "muster.intake"
 EVERY_INTAKE = f"{INTAKE}.>"
 VERDICTS = "muster.verdicts"
+ASK = "muster.ask"
 
 
 class Writer(StrEnum):
@@ -158,3 +159,8 @@ def intake_subject(application: str, project: str) -> str:
 def verdict_subject(application: str) -> str:
     """Return where an application hears what became of its commands."""
     return f"{VERDICTS}.{application}"
+
+
+def scheduler_subject(cluster_id: UUID) -> str:
+    """Return where the scheduler of a cluster answers questions (`muster_contracts.questions`)."""
+    return f"{ASK}.scheduler.{cluster_id}"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from muster_contracts.errors import RefusalCode, Refused
 from muster_contracts.subjects import (
+    ASK,
     EVERY_EVENT,
     EVERY_INTAKE,
     INTAKE,
@@ -33,7 +34,6 @@ PARKED = "muster.parked"
 EVERY_PARKED = f"{PARKED}.>"
 INTAKE_CONSUMER = "submitter"
 LEASES_BUCKET = "MUSTER_LEASES"
-ASK = "muster.ask"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
