@@ -279,6 +279,15 @@ def test_a_gpu_of_any_name_counts_in_the_pod_and_is_placed_under_its_name() -> N
     assert its_facts.requests.extended == {TESLA: 1, "vendor.example/card": 1}
 
 
+def test_the_gpus_of_an_instance_type_are_known_from_the_instance() -> None:
+    owner = machine(spec={"runStrategy": "Always", "instancetype": {"name": "large"}, "template": {"spec": {}}})
+    its_instance = instance(owner=owner, spec={"domain": {"devices": {"gpus": [{"deviceName": TESLA}]}}})
+    its_pod = launcher(its_instance)
+    its_pod["spec"]["containers"][0]["resources"] = {"limits": {TESLA: "1"}}
+    found = the_workload(owner, its_instance, its_pod)
+    assert (found.requests.gpu_millionths, found.owner.desired_pods) == (1_000_000, 1)
+
+
 def test_a_whole_gpu_under_the_usual_name_counts_as_one() -> None:
     domain = {"devices": {"gpus": [{"deviceName": "nvidia.com/gpu", "name": "one"}]}}
     assert the_workload(instance(spec={"domain": domain})).requests.gpu_millionths == 1_000_000

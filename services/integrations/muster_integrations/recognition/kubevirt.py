@@ -146,8 +146,12 @@ def machine_attributes(sight: Sight) -> Mapping[str, str]:
 
 
 def machine_gpus(sight: Sight) -> frozenset[str]:
-    """Return what its GPUs are called: every model, and every way to share one, is a resource by itself."""
-    return _gpu_names(field(sight.spec, "template", "spec"))
+    """Return what its GPUs are called: every model, and every way to share one, is a resource by itself.
+
+    Those of an instance type only the instance has.
+    """
+    instances = (one.spec for one in sight.parts_of("VirtualMachineInstance"))
+    return frozenset().union(*map(_gpu_names, (field(sight.spec, "template", "spec"), *instances)))
 
 
 def machine_controls(sight: Sight, handle: Handle | None, remembered: Controls) -> Controls:

@@ -246,7 +246,7 @@ def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) ->
     known = folded.discovered
     assert known is not None, "only what was discovered is remembered"
     kind = subject.root.kind
-    sight = Sight(None, subject.root.name, subject.root.namespace, subject.pods)
+    sight = Sight(None, subject.root.name, subject.root.namespace, subject.pods, subject.parts)
     pods: dict[UUID, PodFacts] = {}
     groups = {identity: _folded_group(folded, identity) for identity in folded.groups}
     for pod in subject.pods:
@@ -254,7 +254,7 @@ def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) ->
         group = _group(subject, kind, each_alone(Sight(None, "", "", [pod]))[0])
         home = (before and before.pod_group_id) or group.pod_group_id
         role, part = (before.role, before.sub_group) if before else (kind.role(pod, sight), "")
-        facts = make_facts(pod, Membership(home, role, part, kind.main_containers(pod)))
+        facts = make_facts(pod, Membership(home, role, part, kind.main_containers(pod), kind.gpu_names(sight)))
         pods[facts.pod_id] = facts
         groups.setdefault(home, group)
     return SeenWorkload(
