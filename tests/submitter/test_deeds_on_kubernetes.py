@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from random import Random
 from typing import Any
@@ -362,6 +363,30 @@ async def test_a_dag_run_ends_when_it_was_quiet_and_a_cleared_task_begins_anothe
         assert (first.workload_id, first.identity) == (limit.workload_id, second.identity)
         assert second.attributes["first_attempt"] == str(first.workload_id)
     assert not await world.events(StopRequested), "there was nothing to stop"
+
+
+def dag_run(**task: Any) -> dict[str, Any]:
+    """A run of one task that starts one pod, as the simulated Airflow takes it."""
+    spec = {"restartPolicy": "Never", "containers": [{"name": "base", "image": "i"}]}
+    train = {"task_id": "train", "pod": {"namespace": "muster-demo", "spec": spec}, "retry_delay": 0} | task
+    run = {"dag_id": "nightly", "run_id": "manual__2026", "executor": "celery", "tasks": [train]}
+    metadata = {"name": "nightly", "namespace": "muster-demo", "labels": {"sim.airflow/dag-run": "true"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"dag-run.yaml": json.dumps(run)}}
+
+
+@pytest.mark.parametrize(("retries", "effect"), [(0, "fail"), (1, "complete")])
+async def test_only_the_last_try_of_a_task_counts_though_airflow_deletes_the_pods(
+    world: World, retries: int, effect: str
+) -> None:
+    async with everything(world, quiet_seconds=1), pods_get_nodes(world):
+        await until(lambda: world.namespace() is not None)
+        task = dag_run(retries=retries, annotations={"sim.run-seconds": "0.2", "sim.fail-times": "1"})
+        world.simulated.client.create("configmaps", task)
+        (limit,) = await until_told(world, LimitReached)
+        assert (limit.limit, limit.effect) == ("quiet", effect)
+        (discovered,) = await until_told(world, WorkloadDiscovered)
+        assert (discovered.kind, discovered.name) == ("AirflowDagRun", "nightly/manual__2026")
+        assert not world.simulated.client.list("pods", "muster-demo")
 
 
 def labels_of(world: World, namespace: str) -> dict[str, str]:
