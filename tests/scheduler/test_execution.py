@@ -2,145 +2,21 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
-from random import Random
-from uuid import UUID
 
 import pytest
-from cluster.in_process import InProcessTransport
 from muster_chassis.following import follow_into
 from muster_chassis.health import Health
-from muster_chassis.service import Service, run_loops
-from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.objects import PODS
-from muster_cluster.transport import Answer, Request
 from muster_contracts import events as e
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
-from muster_contracts.values import GpuRequest, Placement, PodFacts, Resources
-from muster_journal.memory import MemoryJournal, MemoryLog
-from muster_scheduler.app import Ports, build
+from muster_contracts.values import Placement
+from muster_journal.memory import MemoryLog
 from muster_scheduler.core.plan import Plan
 from muster_scheduler.planning import ENTRIES_PER_PART, Planning, _parts
 from muster_scheduler.settings import SchedulerSettings
+from scheduler.scene import NAMESPACE, Scene, manifest, of_type, scheduled
 from scheduler.worlds import id_of, node
-from simcluster.api import ApiServer
-from simcluster.cluster import Cluster
-from simcluster.settings import Settings
-
-NAMESPACE = "muster-demo"
-
-
-class GatedTransport(InProcessTransport):
-    """Holds bindings back while its gate is closed: the moment between the decision and the deed."""
-
-    def __init__(self, api: ApiServer) -> None:
-        super().__init__(api)
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.forbidden_reads = 0
-
-    async def request(self, request: Request) -> Answer:
-        if request.path.endswith("/binding"):
-            await self.gate.wait()
-        if request.method == "GET" and self.forbidden_reads:
-            self.forbidden_reads -= 1
-            return Answer(403, b'{"kind": "Status", "message": "not now", "code": 403}')
-        return await super().request(request)
-
-
-class Scene:
-    """A cluster with one pending pod for each name, its facts in the journal, and schedulers to be started on it."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.simulated = cluster
-        self.transport = GatedTransport(cluster.api)
-        self.cluster = KubernetesCluster(self.transport)
-        self.log = MemoryLog()
-        self.observer = self._journal(Writer.INTEGRATIONS)
-        self._running: list[asyncio.Task[None]] = []
-
-    def _journal(self, writer: Writer) -> MemoryJournal:
-        return MemoryJournal(self.log, writer, lambda: datetime.now(UTC))
-
-    async def observe(self, gang: str, size: int, *, gpus: int = 1) -> None:
-        for i in range(size):
-            self.simulated.client.create("pods", _manifest(f"{gang}-{i}", gpus))
-        workload_id, group_id = id_of(f"workload/{gang}"), id_of(f"group/{gang}")
-        await self.observer.append(
-            e.PodGroupFormed(workload_id=workload_id, pod_group_id=group_id, name=gang, min_members=size)
-        )
-        pods = [
-            _facts(self.simulated.client.get("pods", NAMESPACE, f"{gang}-{i}"), group_id, gpus) for i in range(size)
-        ]
-        await self.observer.append(e.PodObserved(workload_id=workload_id, pods=tuple(pods)))
-
-    def start_scheduler(self) -> Service:
-        ports = Ports(self._journal(Writer.SCHEDULER), self.cluster, id_of("cluster"), Random(1))
-        service = build(SchedulerSettings(), ports)
-        self._running.append(asyncio.create_task(run_loops(service)))
-        return service
-
-    async def kill_schedulers(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self._running.clear()
-
-    async def events(self) -> list[e.AnyEvent]:
-        journal = self._journal(Writer.STATUS)
-        async for batch in journal.follow(0):
-            return [recorded.event for recorded in batch.events]
-        raise AssertionError("a follower always gets a first batch")
-
-    async def until(self, holds: Callable[[list[e.AnyEvent]], bool]) -> list[e.AnyEvent]:
-        async with asyncio.timeout(20):
-            async for _ in self._journal(Writer.STATUS).follow(0):
-                if holds(events := await self.events()):
-                    return events
-        raise AssertionError("a follower never ends")
-
-
-def _manifest(name: str, gpus: int) -> dict[str, object]:
-    resources = {"limits": {"nvidia.com/gpu": str(gpus)}, "requests": {"cpu": "1", "memory": "1Gi"}}
-    container = {"name": "main", "image": "x", "resources": resources}
-    spec = {"schedulerName": "muster-scheduler", "restartPolicy": "Never", "containers": [container]}
-    return {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
-
-
-def _facts(pod: dict[str, dict[str, str]] | None, group_id: UUID, gpus: int) -> PodFacts:
-    assert pod is not None
-    return PodFacts(
-        pod_id=UUID(pod["metadata"]["uid"]),
-        name=pod["metadata"]["name"],
-        namespace=NAMESPACE,
-        pod_group_id=group_id,
-        scheduler_name="muster-scheduler",
-        resource_version=pod["metadata"]["resourceVersion"],
-        created_at=datetime.now(UTC) - timedelta(seconds=1),
-        requests=Resources(cpu_milli=1000, memory_bytes=1024**3, gpu_millionths=gpus * 1_000_000),
-        gpu=GpuRequest(devices=gpus),
-    )
-
-
-@pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    async with Cluster(Settings(seed=1)) as cluster:
-        cluster.client.create("namespaces", {"metadata": {"name": NAMESPACE}})
-        scene = Scene(cluster)
-        for name in ("pool-a-0", "pool-a-1"):
-            await scene.observer.append(node(name))
-        yield scene
-        await scene.kill_schedulers()
-
-
-def of_type(events: list[e.AnyEvent], kind: type[e.AnyEvent]) -> list[e.AnyEvent]:
-    return [event for event in events if isinstance(event, kind)]
-
-
-def scheduled(count: int) -> Callable[[list[e.AnyEvent]], bool]:
-    return lambda events: sum(len(event.pods) for event in events if isinstance(event, e.PodScheduled)) == count
 
 
 async def test_a_gang_is_planned_in_the_journal_before_it_is_bound(scene: Scene) -> None:
@@ -148,7 +24,6 @@ async def test_a_gang_is_planned_in_the_journal_before_it_is_bound(scene: Scene)
     scene.start_scheduler()
     events = await scene.until(scheduled(4))
     (made,) = of_type(events, e.PlanMade)
-    assert isinstance(made, e.PlanMade)
     assert len(made.placements) == 4
     assert events.index(made) < min(events.index(one) for one in of_type(events, e.PodScheduled))
     pod = await scene.cluster.get(PODS, NAMESPACE, "gang-0")
@@ -182,7 +57,7 @@ async def test_a_pod_bound_before_the_answer_was_lost_is_reported_not_bound_agai
     scene.start_scheduler()
     again = await scene.until(scheduled(1))
     first, second = (one for one in (of_type(events, e.PodScheduled) + of_type(again, e.PodScheduled)))
-    assert first.pods == second.pods  # type: ignore[union-attr]
+    assert first.pods == second.pods
     assert not of_type(again, e.PlacementReleased)
 
 
@@ -203,7 +78,6 @@ async def test_a_pod_that_is_gone_releases_its_promise(scene: Scene) -> None:
     scene.start_scheduler()
     events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
     (released,) = of_type(events, e.PlacementReleased)
-    assert isinstance(released, e.PlacementReleased)
     assert released.reason == "Pod gang-0 is gone."
 
 
@@ -224,17 +98,17 @@ async def test_a_read_that_is_refused_for_a_while_neither_stops_the_deeds_nor_re
 ) -> None:
     await scene.observe("gang", 1)
     await scene.cluster.patch(PODS, NAMESPACE, "gang-0", {"metadata": {"labels": {"touched": "yes"}}})
-    scene.transport.forbidden_reads = 3
+    scene.transport.forbidden["GET"] = 3
     service = scene.start_scheduler()
     await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
-    assert scene.transport.forbidden_reads == 0
+    assert scene.transport.forbidden["GET"] == 0
     assert service.health.loops["execution"].condition == "running"
 
 
 async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(scene: Scene) -> None:
     settings, cluster_id = SchedulerSettings(), id_of("cluster")
-    first = Planning(scene._journal(Writer.SCHEDULER), settings, cluster_id, "first")
-    second = Planning(scene._journal(Writer.SCHEDULER), settings, cluster_id, "second")
+    first = Planning(scene.journal(Writer.SCHEDULER), settings, cluster_id, "first")
+    second = Planning(scene.journal(Writer.SCHEDULER), settings, cluster_id, "second")
     await scene.observe("gang", 1)
     await lead(first, scene)
     await lead(second, scene)
@@ -245,7 +119,7 @@ async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(sc
 
 async def lead(planning: Planning, scene: Scene) -> None:
     """Take the lead, and then read no further."""
-    fold = follow_into(scene._journal(Writer.SCHEDULER), planning.fold, planning.progress, Health("scheduler"), "fold")
+    fold = follow_into(scene.journal(Writer.SCHEDULER), planning.fold, planning.progress, Health("scheduler"), "fold")
     reading = asyncio.ensure_future(fold)
     await planning.take_leadership()
     reading.cancel()
@@ -295,3 +169,59 @@ async def test_two_schedulers_at_once_place_every_pod_once_under_growing_epochs(
     assert epochs == sorted(set(epochs))
     placements = [p.pod_id for one in events if isinstance(one, e.PlanMade) for p in one.placements]
     assert len(placements) == len(set(placements))
+
+
+async def test_another_pod_of_the_same_name_is_not_bound_even_at_the_version_that_was_seen(scene: Scene) -> None:
+    scene.simulated.client.create("pods", manifest("gang-0", 1))
+    earlier = scene.facts("gang-0", "gang").model_copy(update={"pod_id": id_of("an earlier pod")})
+    await scene.form("gang", 1, [earlier])
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    assert not of_type(events, e.PodScheduled)
+    pod = await scene.cluster.get(PODS, NAMESPACE, "gang-0")
+    assert pod.spec.node_name == ""
+    assert "muster.dev/epoch" not in pod.metadata.annotations
+
+
+async def test_a_promise_refused_to_a_pod_that_was_replaced_leaves_the_new_one_untouched(scene: Scene) -> None:
+    await scene.observe("gang", 1)
+    scene.transport.forbidden["/binding"] = 1
+    scene.simulated.client.delete("pods", NAMESPACE, "gang-0")
+    scene.simulated.client.create("pods", manifest("gang-0", 1))
+    scene.start_scheduler()
+    await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    pod = await scene.cluster.get(PODS, NAMESPACE, "gang-0")
+    assert "muster.dev/epoch" not in pod.metadata.annotations
+
+
+async def test_another_pod_of_the_same_name_on_the_promised_node_is_not_taken_for_ours(scene: Scene) -> None:
+    await scene.observe("gang", 1)
+    scene.transport.gate.clear()
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlanMade)))
+    scene.simulated.client.delete("pods", NAMESPACE, "gang-0")
+    scene.simulated.client.create("pods", manifest("gang-0", 1))
+    scene.put_on_node("gang-0", of_type(events, e.PlanMade)[0].placements[0].node)
+    scene.transport.gate.set()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    assert not of_type(events, e.PodScheduled)
+
+
+async def test_a_gang_that_cannot_be_bound_whole_is_released_whole(scene: Scene) -> None:
+    await scene.observe("gang", 3)
+    scene.simulated.client.delete("pods", NAMESPACE, "gang-0")
+    scene.start_scheduler(bind_concurrency=1)
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    released = {pod_id for event in of_type(events, e.PlacementReleased) for pod_id in event.pod_ids}
+    (made,) = of_type(events, e.PlanMade)[:1]
+    assert released == {placement.pod_id for placement in made.placements}
+    for name in ("gang-1", "gang-2"):
+        assert (await scene.cluster.get(PODS, NAMESPACE, name)).spec.node_name == ""
+
+
+async def test_pods_beyond_a_gang_are_bound_although_one_is_refused(scene: Scene) -> None:
+    await scene.observe("gang", 3, minimum=2)
+    scene.simulated.client.delete("pods", NAMESPACE, "gang-0")
+    scene.start_scheduler(bind_concurrency=1)
+    events = await scene.until(scheduled(2))
+    assert {pod.name for event in of_type(events, e.PodScheduled) for pod in event.pods} == {"gang-1", "gang-2"}

@@ -18,7 +18,9 @@ from muster_contracts.events import PlanMade
 from muster_contracts.subjects import Writer
 from muster_journal.port import Batch, Journal
 
-from muster_scheduler.execution import Execution
+from muster_scheduler.execution.binding import Binder
+from muster_scheduler.execution.deeds import Execution
+from muster_scheduler.execution.evicting import Evictor
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
 
@@ -46,15 +48,16 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
     planning = Planning(ports.journal, settings, ports.cluster_id, socket.gethostname())
-    execution = Execution(planning, ports.journal, ports.cluster, settings.bind_concurrency)
-    deeds: Deeds[UUID] = Deeds(execution.keep, random=ports.random, concurrency=settings.bind_concurrency)
+    binder, evictor = Binder(ports.cluster), Evictor(ports.cluster)
+    execution = Execution(planning, ports.journal, binder, evictor, settings.bind_concurrency)
+    deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=settings.bind_concurrency)
 
     async def fold_and_wake(batch: Batch) -> None:
         await planning.fold(batch)
         for recorded in batch.events:
             if isinstance(recorded.event, PlanMade) and planning.leads:
-                for placement in recorded.event.placements:
-                    deeds.want(placement.workload_id)
+                for workload_id in _workloads_of(recorded.event):
+                    deeds.want(workload_id)
 
     async def fold() -> None:
         await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold")
@@ -73,3 +76,8 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         closers=(ports.journal.close, ports.cluster.close),
         random=ports.random,
     )
+
+
+def _workloads_of(made: PlanMade) -> list[UUID]:
+    """Return about whom there is something to do; victims go first, for others wait for their places."""
+    return [victim.workload_id for victim in made.victims] + [placed.workload_id for placed in made.placements]

@@ -229,8 +229,14 @@ def _bound(state: State, picture: Picture, pod: Pod) -> Bound | None:
         node=place,
         devices=picture.devices.get(facts.pod_id, ()),
         releasing=_is_releasing(state, facts.pod_id),
-        ours=pod.assignment is not None and facts.scheduler_name in COMPATIBLE_SCHEDULER_NAMES,
+        ours=_may_be_told_to_go(state, pod),
     )
+
+
+def _may_be_told_to_go(state: State, pod: Pod) -> bool:
+    """Say whether a pod is one of ours and was not refused to us a moment ago, by a disruption budget for example."""
+    ours = pod.facts.scheduler_name in COMPATIBLE_SCHEDULER_NAMES
+    return ours and pod.assignment is not None and pod.facts.pod_id not in state.spared
 
 
 def _wants_place(state: State, pod: Pod) -> bool:

@@ -7,13 +7,13 @@ by position: applying an event again changes nothing.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, assert_never
 from uuid import UUID
 
 from muster_contracts import events as e
 from muster_contracts.phases import PriorityClass
-from muster_contracts.values import DeviceShare, Placement, PodFacts, PodPhase, SubGroup, TopologyConstraint
+from muster_contracts.values import DeviceShare, Placement, PodFacts, PodPhase, SubGroup, TopologyConstraint, Victim
 from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.devices import parse_devices
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from muster_scheduler.core.picture import Picture
 
 FINISHED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
+
+SPARED_FOR = timedelta(seconds=60)
+"""How long a pod is no victim after its eviction was refused: disruption budgets fill up again as pods get ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,36 @@ class Promise:
     plan_id: UUID
     placement: Placement
 
+    @property
+    def pod_group_id(self) -> UUID:
+        """The group of the pod."""
+        return self.placement.pod_group_id
+
+    @property
+    def pod(self) -> Placement:
+        """The pod it is about."""
+        return self.placement
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """What a plan decided about a victim, and nobody has reported yet as done or as refused."""
+
+    plan_id: UUID
+    pod_group_id: UUID
+    victim: Victim
+
+    @property
+    def pod(self) -> Victim:
+        """The pod it is about."""
+        return self.victim
+
 
 @dataclass(slots=True)
 class WorkloadEntry:
-    """What matters of a workload: its project, its groups and open promises, our own subject's last position.
+    """What matters of a workload: its project, groups, open promises and evictions, our own subject's last position.
 
-    One that is gone is kept until its last promise is closed, for that is written under its version.
+    One that is gone is kept until the last of them is closed, for that is written under its version.
     """
 
     project: str = ""
@@ -89,6 +116,12 @@ class WorkloadEntry:
     gone: bool = False
     groups: set[UUID] = field(default_factory=set)
     promised: dict[UUID, None] = field(default_factory=dict)  # pods, in the order of their promises
+    condemned: dict[UUID, None] = field(default_factory=dict)  # pods, to be evicted, in the order of their plans
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything that a plan decided about it is still to be done."""
+        return bool(self.promised or self.condemned)
 
 
 @dataclass(slots=True)
@@ -117,6 +150,8 @@ class State:
     node_pools: dict[str, e.NodePoolChanged] = field(default_factory=dict)
     promises: dict[UUID, Promise] = field(default_factory=dict)  # by pod
     victims: dict[UUID, UUID] = field(default_factory=dict)  # plan by pod, until the pod is gone
+    evictions: dict[UUID, Eviction] = field(default_factory=dict)  # by pod, until its eviction is reported
+    spared: dict[UUID, datetime] = field(default_factory=dict)  # until when, by pod, who is spared longest last
     nominations: dict[UUID, tuple[Placement, ...]] = field(default_factory=dict)  # by group
     nominated_by: dict[UUID, UUID] = field(default_factory=dict)  # plan by group
     tenants: dict[str, dict[UUID, None]] = field(default_factory=dict)  # pods by node, assigned and promised
@@ -136,6 +171,7 @@ class State:
             return
         self.position = recorded.position
         self.now = max(self.now, recorded.envelope.time) if self.now else recorded.envelope.time
+        self._end_sparing(self.now)
         self._evolve(recorded.event, recorded.position)
 
     def _evolve(self, event: e.AnyEvent, position: int) -> None:  # noqa: PLR0912, PLR0915  # one case per event
@@ -186,7 +222,9 @@ class State:
                 self._confirm(event, position)
             case e.PlacementReleased():
                 self._release(event, position)
-            case e.PodPreempted() | e.DeadlinePassed():
+            case e.PodPreempted():
+                self._carry_out(event, position)
+            case e.DeadlinePassed():
                 self.workload(event.workload_id).version = position
             case e.WorkloadBlocked():
                 self._block(event, position)
@@ -263,6 +301,7 @@ class State:
 
     def _forget_pod(self, pod_id: UUID) -> None:
         self.victims.pop(pod_id, None)
+        self.spared.pop(pod_id, None)
         if (pod := self.pods.pop(pod_id, None)) is None:
             return
         self._touch(pod)
@@ -327,7 +366,7 @@ class State:
 
     def _forget_if_done(self, workload_id: UUID) -> None:
         entry = self.workloads.get(workload_id)
-        if entry is not None and entry.gone and not entry.promised:
+        if entry is not None and entry.gone and not entry.is_open:
             del self.workloads[workload_id]
 
     def _promise(self, event: e.PlanMade, position: int) -> None:
@@ -340,9 +379,17 @@ class State:
             self.changes.groups[placement.pod_group_id] = None
         self._nominate(event.plan_id, event.nominations)
         for victim in event.victims:
-            self.victims[victim.pod_id] = event.plan_id
-            if (pod := self.pods.get(victim.pod_id)) is not None:
-                self._touch(pod)
+            self._condemn(event.plan_id, victim)
+
+    def _condemn(self, plan_id: UUID, victim: Victim) -> None:
+        """Mark a victim; one that went by itself before the plan was written needs no deed."""
+        pod = self.pods.get(victim.pod_id)
+        if pod is None or pod.facts.pod_group_id is None:
+            return
+        self.victims[victim.pod_id] = plan_id
+        self.evictions[victim.pod_id] = Eviction(plan_id, pod.facts.pod_group_id, victim)
+        self.workload(victim.workload_id).condemned[victim.pod_id] = None
+        self._touch(pod)
 
     def _nominate(self, plan_id: UUID, nominations: tuple[Placement, ...]) -> None:
         """Keep the places that groups are to have; those of a later plan take the place of earlier ones."""
@@ -370,8 +417,20 @@ class State:
         self.workload(event.workload_id).version = position
         for pod_id in event.pod_ids:
             self._close_promise(event.plan_id, pod_id)
+            self._close_eviction(event.plan_id, pod_id)
             self._pardon(event.plan_id, pod_id)
         self._forget_if_done(event.workload_id)
+
+    def _carry_out(self, event: e.PodPreempted, position: int) -> None:
+        self.workload(event.workload_id).version = position
+        for pod_id in event.pod_ids:
+            self._close_eviction(event.plan_id, pod_id)
+        self._forget_if_done(event.workload_id)
+
+    def _close_eviction(self, plan_id: UUID, pod_id: UUID) -> None:
+        if (eviction := self.evictions.get(pod_id)) is not None and eviction.plan_id == plan_id:
+            del self.evictions[pod_id]
+            self.workload(eviction.victim.workload_id).condemned.pop(pod_id, None)
 
     def _close_promise(self, plan_id: UUID, pod_id: UUID) -> None:
         """Close the promise of that plan alone: a later plan may have promised the pod another place."""
@@ -382,9 +441,17 @@ class State:
             self.workload(promise.placement.workload_id).promised.pop(pod_id, None)
 
     def _pardon(self, plan_id: UUID, pod_id: UUID) -> None:
-        """Let a victim of that plan stay: its eviction was refused."""
+        """Let a victim of that plan stay, and be none for a while: its eviction was refused."""
         if self.victims.get(pod_id) == plan_id:
             del self.victims[pod_id]
+            if (pod := self.pods.get(pod_id)) is not None and self.now is not None:
+                self.spared.pop(pod_id, None)
+                self.spared[pod_id] = self.now + SPARED_FOR
+                self._touch(pod)
+
+    def _end_sparing(self, now: datetime) -> None:
+        while self.spared and (pod_id := next(iter(self.spared))) and self.spared[pod_id] <= now:
+            del self.spared[pod_id]
             if (pod := self.pods.get(pod_id)) is not None:
                 self._touch(pod)
 

@@ -1,0 +1,120 @@
+"""The deeds: bind and evict as the plans say, workload by workload, and write what became of it. No choices are made.
+
+A promise or an eviction found open in the fold is carried out, whoever decided it: that is how a scheduler that takes
+the lead adopts what another one, or its earlier life, left open. How one pod is bound or evicted is `binding`'s and
+`evicting`'s business; here gangs are kept whole, and everything is reported under the version it was read at.
+
+Pitfall. The world's error about one pod waits until the requests about all others of the workload have ended: a
+request must not be under way when the next look at the same workload begins.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from muster_contracts.errors import Unavailable
+from muster_journal.port import Conflict, Journal
+
+from muster_scheduler.core.state import Eviction, Promise, State
+from muster_scheduler.execution.binding import Binder
+from muster_scheduler.execution.evicting import Evictor
+from muster_scheduler.execution.reports import Outcome, Report, by_gang, reports_of_evictions, reports_of_promises
+from muster_scheduler.planning import Planning
+
+Result = TypeVar("Result")
+
+
+class Execution:
+    """Carries out decisions, workload by workload: two deeds on one subject would only lose races to each other."""
+
+    def __init__(
+        self, planning: Planning, journal: Journal, binder: Binder, evictor: Evictor, concurrency: int
+    ) -> None:
+        self._planning = planning
+        self._journal = journal
+        self._binder = binder
+        self._evictor = evictor
+        self._slots = asyncio.Semaphore(concurrency)
+
+    def open_workloads(self) -> list[UUID]:
+        """Return the workloads with promises or evictions that are still open."""
+        state = self._planning.state
+        promised = [promise.placement.workload_id for promise in state.promises.values()]
+        condemned = [eviction.victim.workload_id for eviction in state.evictions.values()]
+        return list(dict.fromkeys((*condemned, *promised)))
+
+    async def carry_out(self, workload_id: UUID) -> None:
+        """Do what is open about a workload; then write what was done and what was given up."""
+        state = self._planning.state
+        entry = state.workloads.get(workload_id)
+        if entry is None or not entry.is_open or not self._planning.leads:
+            return
+        version = entry.version
+        evictions = [state.evictions[pod_id] for pod_id in entry.condemned]
+        promises = [state.promises[pod_id] for pod_id in entry.promised]
+        evicted = await self._evict_all(evictions)
+        bound = await self._bind_all(promises)
+        for event in (*reports_of_evictions(evicted, state), *reports_of_promises(bound)):
+            version = await self._append(event, version)
+
+    async def _evict_all(self, evictions: Sequence[Eviction]) -> list[Outcome[Eviction]]:
+        return await _all([self._evict(eviction) for eviction in evictions])
+
+    async def _evict(self, eviction: Eviction) -> Outcome[Eviction]:
+        pod = self._planning.state.pods.get(eviction.victim.pod_id)
+        if pod is not None and not pod.live:  # its end is its own, and its remains are its owner's
+            return Outcome(eviction, f"Pod {eviction.victim.name} has ended by itself.")
+        async with self._slots:
+            return Outcome(eviction, await self._evictor.evict(eviction))
+
+    async def _bind_all(self, promises: Sequence[Promise]) -> list[Outcome[Promise]]:
+        gangs = await _all([self._bind_gang(gang) for gang in by_gang(promises, lambda promise: promise)])
+        return [outcome for gang in gangs for outcome in gang]
+
+    async def _bind_gang(self, gang: Sequence[Promise]) -> list[Outcome[Promise]]:
+        """Bind the promised pods of one group; once too many are refused for it to be whole, bind no more of them."""
+        spare = _spare(gang, self._planning.state)
+        refused: list[Promise] = []
+
+        async def bind(promise: Promise) -> Outcome[Promise]:
+            async with self._slots:
+                if len(refused) > spare:
+                    refusal = await self._binder.give_up(promise, "The gang cannot be bound whole.")
+                else:
+                    refusal = await self._binder.bind(promise)
+            if refusal is not None:
+                refused.append(promise)
+            return Outcome(promise, refusal)
+
+        return await _all([bind(promise) for promise in gang])
+
+    async def _append(self, event: Report, version: int) -> int:
+        """Append under the version the decisions were read at, and wait for the fold, which then sees them closed."""
+        try:
+            position = await self._journal.append(event, expected=version)
+        except Conflict as lost:
+            await self._planning.progress.reach(lost.actual)
+            raise Unavailable("The workload changed while its pods were bound or evicted.") from lost
+        await self._planning.progress.reach(position)
+        return position
+
+
+async def _all(deeds: Iterable[Awaitable[Result]]) -> list[Result]:
+    """Wait until all have ended, and only then raise the first error."""
+    results = await asyncio.gather(*deeds, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+def _spare(gang: Sequence[Promise], state: State) -> int:
+    """Return how many of these promises may be refused while the group still gets as many pods as it needs."""
+    group = state.groups.get(gang[0].placement.pod_group_id)
+    if group is None:
+        return len(gang)
+    minimum = max(group.min_members, sum(part.min_members for part in group.sub_groups))
+    members = [state.pods[pod_id] for pod_id in state.members.get(group.id, ())]
+    held = sum(1 for pod in members if pod.assignment is not None and pod.live)
+    return len(gang) if held >= minimum else max(0, held + len(gang) - minimum)

@@ -1,0 +1,193 @@
+"""The scheduler on a journal and a simulated cluster, and what happens to both from outside."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TypeVar
+from uuid import UUID
+
+from cluster.in_process import InProcessTransport
+from muster_chassis.service import Service, run_loops
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.objects import PODS, Pod
+from muster_cluster.transport import Answer, Request
+from muster_contracts import events as e
+from muster_contracts.subjects import Writer
+from muster_contracts.values import GpuRequest, PodFacts, Resources
+from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_scheduler.app import Ports, build
+from muster_scheduler.settings import SchedulerSettings
+from scheduler.worlds import id_of
+from simcluster.api import ApiServer
+from simcluster.cluster import Cluster
+
+Kind = TypeVar("Kind", bound=e.Event)
+
+NAMESPACE = "muster-demo"
+
+
+class GatedTransport(InProcessTransport):
+    """Holds bindings back while its gate is closed: the moment between the decision and the deed.
+
+    `forbidden` counts down how often requests that hold the given text ("GET", "/binding") are still refused.
+    """
+
+    def __init__(self, api: ApiServer) -> None:
+        super().__init__(api)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reached = asyncio.Event()
+        self.forbidden: Counter[str] = Counter()
+
+    async def request(self, request: Request) -> Answer:
+        if request.path.endswith("/binding"):
+            self.reached.set()
+            await self.gate.wait()
+        for text in self.forbidden:
+            if text in f"{request.method} {request.path}" and self.forbidden[text] > 0:
+                self.forbidden[text] -= 1
+                return Answer(403, b'{"kind": "Status", "message": "not now", "code": 403}')
+        return await super().request(request)
+
+
+_PLAN = {
+    "cluster_id": id_of("cluster"),
+    "plan_id": id_of("plan"),
+    "based_on": 1,
+    "epoch": 0,
+    "planner_version": "test",
+    "settings_digest": "test",
+    "step_limit": 1,
+}
+
+
+class Scene:
+    """A cluster with one pending pod for each name, its facts in the journal, and schedulers to be started on it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.simulated = cluster
+        self.transport = GatedTransport(cluster.api)
+        self.cluster = KubernetesCluster(self.transport)
+        self.log = MemoryLog()
+        self.observer = self.journal(Writer.INTEGRATIONS)
+        self._running: list[asyncio.Task[None]] = []
+
+    def journal(self, writer: Writer) -> MemoryJournal:
+        return MemoryJournal(self.log, writer, lambda: datetime.now(UTC))
+
+    async def observe(
+        self, gang: str, size: int, *, gpus: int = 1, minimum: int | None = None, priority: str = "train"
+    ) -> None:
+        for i in range(size):
+            self.simulated.client.create("pods", manifest(f"{gang}-{i}", gpus))
+        pods = [self.facts(f"{gang}-{i}", gang, gpus=gpus) for i in range(size)]
+        await self.form(gang, minimum or size, pods, priority)
+
+    async def form(self, gang: str, minimum: int, pods: list[PodFacts], priority: str = "train") -> None:
+        """Tell of a gang of pods that were seen."""
+        workload_id, group_id = id_of(f"workload/{gang}"), id_of(f"group/{gang}")
+        await self.observer.append(
+            e.PodGroupFormed(
+                workload_id=workload_id,
+                pod_group_id=group_id,
+                name=gang,
+                min_members=minimum,
+                priority_class=priority,
+            )
+        )
+        await self.observer.append(e.PodObserved(workload_id=workload_id, pods=tuple(pods)))
+
+    def facts(self, name: str, gang: str, *, gpus: int = 1) -> PodFacts:
+        """Return what is to be seen of a pod now."""
+        return _facts(self.simulated.client.get("pods", NAMESPACE, name), id_of(f"group/{gang}"), gpus)
+
+    async def run_on_a_node(self, gang: str, size: int, **more: object) -> list[PodFacts]:
+        """Put a gang on a node as if it had always been there, and return its pods."""
+        await self.observe(gang, size)
+        for i in range(size):
+            self.put_on_node(f"{gang}-{i}", "pool-a-0")
+        pods = [self.facts(f"{gang}-{i}", gang).model_copy(update=more) for i in range(size)]
+        await self.observer.append(e.PodObserved(workload_id=id_of(f"workload/{gang}"), pods=tuple(pods)))
+        return pods
+
+    def put_on_node(self, name: str, node_name: str) -> None:
+        """Bind a pod as somebody else does."""
+        binding = {"metadata": {"name": name}, "target": {"kind": "Node", "name": node_name}}
+        self.simulated.registry.bind(NAMESPACE, name, binding)
+
+    async def until_ready(self, name: str) -> None:
+        """Wait until the kubelet says that a pod is ready."""
+        page = await self.cluster.list_page(PODS, namespace=NAMESPACE)
+        pods = {pod.metadata.name: pod for pod in page.items}
+        async with aclosing(self.cluster.watch(PODS, resource_version=page.resource_version)) as changes:
+            while not _is_ready(pods[name]):
+                pods |= {change.item.metadata.name: change.item for change in await anext(changes) if change.item}
+
+    async def decide(self, **decided: object) -> e.PlanMade:
+        """Write a plan as an earlier leader, which is now gone, did."""
+        made = e.PlanMade.model_validate({**_PLAN, **decided})
+        await self.journal(Writer.SCHEDULER).append(made)
+        return made
+
+    def start_scheduler(self, **settings: object) -> Service:
+        ports = Ports(self.journal(Writer.SCHEDULER), self.cluster, id_of("cluster"), Random(1))
+        service = build(SchedulerSettings.model_validate(settings), ports)
+        self._running.append(asyncio.create_task(run_loops(service)))
+        return service
+
+    async def kill_schedulers(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running.clear()
+
+    async def events(self) -> list[e.AnyEvent]:
+        journal = self.journal(Writer.STATUS)
+        async for batch in journal.follow(0):
+            return [recorded.event for recorded in batch.events]
+        raise AssertionError("a follower always gets a first batch")
+
+    async def until(self, holds: Callable[[list[e.AnyEvent]], bool]) -> list[e.AnyEvent]:
+        async with asyncio.timeout(20):
+            async for _ in self.journal(Writer.STATUS).follow(0):
+                if holds(events := await self.events()):
+                    return events
+        raise AssertionError("a follower never ends")
+
+
+def _is_ready(pod: Pod) -> bool:
+    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
+
+
+def manifest(name: str, gpus: int) -> dict[str, object]:
+    resources = {"limits": {"nvidia.com/gpu": str(gpus)}, "requests": {"cpu": "1", "memory": "1Gi"}}
+    container = {"name": "main", "image": "x", "resources": resources}
+    spec = {"schedulerName": "muster-scheduler", "restartPolicy": "Never", "containers": [container]}
+    return {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+def _facts(pod: dict[str, dict[str, str]] | None, group_id: UUID, gpus: int) -> PodFacts:
+    assert pod is not None
+    return PodFacts(
+        pod_id=UUID(pod["metadata"]["uid"]),
+        name=pod["metadata"]["name"],
+        namespace=NAMESPACE,
+        pod_group_id=group_id,
+        scheduler_name="muster-scheduler",
+        resource_version=pod["metadata"]["resourceVersion"],
+        created_at=datetime.now(UTC) - timedelta(seconds=1),
+        node=pod["spec"].get("nodeName", ""),
+        requests=Resources(cpu_milli=1000, memory_bytes=1024**3, gpu_millionths=gpus * 1_000_000),
+        gpu=GpuRequest(devices=gpus),
+    )
+
+
+def of_type(events: list[e.AnyEvent], kind: type[Kind]) -> list[Kind]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def scheduled(count: int) -> Callable[[list[e.AnyEvent]], bool]:
+    return lambda events: sum(len(event.pods) for event in events if isinstance(event, e.PodScheduled)) == count
