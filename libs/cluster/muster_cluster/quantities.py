@@ -32,6 +32,11 @@ def to_thousandths(quantity: Quantity) -> int:
     return _scaled(quantity, 3)
 
 
+def to_millionths(quantity: Quantity) -> int:
+    """Return a quantity in millionths, rounded away from zero: `0.5`, or `500m`, is 500000. Raises ValueError."""
+    return _scaled(quantity, 6)
+
+
 def to_amount(resource: str, quantity: Quantity) -> int:
     """Return how much of a resource that is: CPUs in thousandths, everything else in whole units."""
     return to_thousandths(quantity) if resource == "cpu" else to_units(quantity)

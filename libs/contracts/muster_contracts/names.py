@@ -14,6 +14,8 @@ NODE_POOL = "muster.dev/node-pool"
 PRIORITY_CLASS = "muster.dev/priority-class"
 PROJECT_LABELS = (PROJECT, "project", "runai/queue")
 PRIORITY_LABELS = (PRIORITY_CLASS, "priorityClassName")
+OWN_LABELS = frozenset({WORKLOAD_ID, WORKLOAD_KIND, PROJECT, POD_GROUP})
+"""Labels that the submitter alone writes. Admission refuses them from everybody else."""
 
 GPU_FRACTION = "muster.dev/gpu-fraction"
 GPU_MEMORY = "muster.dev/gpu-memory"
@@ -21,8 +23,11 @@ GPU_DEVICES = "muster.dev/gpu-devices"
 GPU_FRACTION_NAMES = (GPU_FRACTION, "gpu-fraction")
 GPU_MEMORY_NAMES = (GPU_MEMORY, "gpu-memory")
 GPU_DEVICES_NAMES = (GPU_DEVICES, "gpu-fraction-num-devices")
+GPU_FRACTION_VARIABLE = "RUNAI_GPU_FRACTION"
+"""In the environment of a container, where Kubeflow's PodDefaults put it."""
 MIN_MEMBERS = "muster.dev/min-members"
 ENFORCE_SCHEDULER = "muster.dev/enforce-scheduler"
+ENFORCE_SCHEDULER_NAMES = (ENFORCE_SCHEDULER, "runai/enforce-scheduler-name")
 GPUS = "muster.dev/gpus"
 
 GPU_RESOURCE = "nvidia.com/gpu"

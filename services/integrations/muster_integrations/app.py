@@ -1,20 +1,24 @@
-"""Puts integrations together: the fold, the watches and the recorder, as loops of one service."""
+"""Puts integrations together: the fold, the watches, the recorder and the webhook, as loops of one service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 
-from muster_chassis.clock import SystemClock
+from muster_chassis.clock import Clock, SystemClock
 from muster_chassis.following import follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
 from muster_chassis.journal import open_journal
-from muster_chassis.service import Service
+from muster_chassis.service import Loop, Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.subjects import Writer
 from muster_journal.port import Journal
 
+from muster_integrations.admission.configurations import read_target
+from muster_integrations.entrypoints.webhook import LOOP, Serving, Webhook
 from muster_integrations.handlers import Recorder
+from muster_integrations.reviewing import Reviewer
 from muster_integrations.settings import IntegrationsSettings
 from muster_integrations.watching import Watches
 
@@ -28,6 +32,7 @@ class Ports:
     journal: Journal
     cluster: Cluster
     random: Random
+    clock: Clock = field(default_factory=SystemClock)
 
 
 async def build_from_settings(settings: IntegrationsSettings) -> Service:
@@ -58,10 +63,26 @@ def build(settings: IntegrationsSettings, ports: Ports) -> Service:
         health.runs("write")
         await recorder.write()
 
+    loops: dict[str, Loop] = {"fold": fold, "watches": watches.run, "write": write}
     return Service(
         health=health,
-        loops={"fold": fold, "watches": watches.run, "write": write},
+        loops={**loops, **_admission(settings, ports, recorder, health)},
         api=make_api("Muster integrations", health),
         closers=(ports.journal.close, ports.cluster.close),
         random=ports.random,
     )
+
+
+def _admission(settings: IntegrationsSettings, ports: Ports, recorder: Recorder, health: Health) -> dict[str, Loop]:
+    """Return the loop of the webhook; none when the API server is not to ask."""
+    if not settings.admission_target:
+        return {}
+    serving = Serving(
+        host=settings.admission_host,
+        port=settings.admission_port,
+        target=read_target(settings.admission_target),
+        policy=settings.admission_failure_policy,
+        lifetime=timedelta(hours=settings.admission_certificate_hours),
+    )
+    reviewer = Reviewer(recorder, ports.cluster, ports.random, settings.submitter_user)
+    return {LOOP: Webhook(reviewer, ports.cluster, ports.clock, health, serving).run}

@@ -22,14 +22,13 @@ from muster_contracts.events import (
     SubmissionRefused,
     WorkloadSubmitted,
 )
-from muster_contracts.names import GPUS, MIN_MEMBERS, POD_GROUP, PROJECT, WORKLOAD_ID, WORKLOAD_KIND, project_namespace
+from muster_contracts.names import GPUS, MIN_MEMBERS, OWN_LABELS, project_namespace
 from muster_contracts.phases import PriorityClass, WorkloadKind
 from muster_contracts.subjects import derived_id, workload_id_of
 from muster_contracts.values import Caller, EnvironmentVariable, Outcome, PoolQuota, WorkloadSpec
 
 from muster_submitter.core.state import State, Wish, Workload
 
-OUR_LABELS = frozenset({WORKLOAD_ID, WORKLOAD_KIND, PROJECT, POD_GROUP})
 OUR_ANNOTATIONS = frozenset({GPUS, MIN_MEMBERS})
 """What we write on objects ourselves; a user's value would lie about whose they are."""
 
@@ -143,7 +142,7 @@ def _check_metadata(command: SubmitWorkload) -> None:
     problems = [
         Complaint(field=f"spec.{field}.{key}", details="is written by Muster itself")
         for field, given, ours in (
-            ("labels", command.spec.labels, OUR_LABELS),
+            ("labels", command.spec.labels, OWN_LABELS),
             ("annotations", command.spec.annotations, OUR_ANNOTATIONS),
         )
         for key in sorted(ours & set(given))

@@ -1,0 +1,243 @@
+"""Portions of a GPU, in all the ways people ask for them, written in the one way Muster reads.
+
+A quoted part of a GPU among the limits (`nvidia.com/gpu: "0.5"`), the annotations `gpu-fraction`, `gpu-memory` and
+`gpu-fraction-num-devices`, and the variable `RUNAI_GPU_FRACTION` become Muster's annotations. The limit itself is taken
+away: Kubernetes counts GPUs in wholes and refuses the pod otherwise. It does so after the webhooks, also for templates
+of its own kinds; those of custom resources it does not look into, so their pods are soon enough.
+
+Pitfall: the API server shows a limit of `0.5` in its own spelling, `500m`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from muster_cluster.objects import AnyObject, Container, Pod, PodTemplate, Raw
+from muster_cluster.quantities import to_millionths
+from muster_contracts.names import (
+    GPU_DEVICES,
+    GPU_DEVICES_NAMES,
+    GPU_FRACTION,
+    GPU_FRACTION_NAMES,
+    GPU_FRACTION_VARIABLE,
+    GPU_MEMORY,
+    GPU_MEMORY_NAMES,
+    GPU_RESOURCE,
+)
+from muster_contracts.values import WHOLE_GPU
+
+from muster_integrations.admission.answers import NOTHING, Answer, Context, Patch, add, is_kind, read, remove
+from muster_integrations.admission.projects import project_of
+
+_WAYS: Final = (*GPU_FRACTION_NAMES, *GPU_MEMORY_NAMES, *GPU_DEVICES_NAMES)
+_PORTION: Final = re.compile(r"0?\.(\d{1,6})0*", re.ASCII)
+_COUNT: Final = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+_TEMPLATED: Final = {"batch": ("Job",), "apps": ("Deployment", "ReplicaSet", "StatefulSet")}
+_LAUNCHER: Final = ("kubevirt.io", "virt-launcher")
+_NO_MACHINE: Final = (
+    "A virtual machine of KubeVirt gets whole GPUs: take away what asks for a portion of one ({where})."
+)
+
+
+class Nonsense(ValueError):
+    """What is asked for cannot be given; the text is the sentence for whoever asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A part of each of so many GPUs: by share in millionths, or by memory in MiB."""
+
+    millionths: int = 0
+    memory_mebibytes: int = 0
+    devices: int = 1
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """How Muster writes it."""
+        devices = {GPU_DEVICES: str(self.devices)} if self.devices > 1 else {}
+        if self.memory_mebibytes:
+            return {GPU_MEMORY: str(self.memory_mebibytes)} | devices
+        return {GPU_FRACTION: f"{self.millionths / WHOLE_GPU:.6f}".rstrip("0")} | devices
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    where: str
+    text: str
+    millionths: int
+
+
+def write_portions(written: Raw, context: Context) -> Answer:
+    """Write what a new pod, or a template, asks of a GPU as Muster's annotations; refuse what makes no sense."""
+    place, path = _template_in(written, context)
+    template = read(place, PodTemplate)
+    if template is None or not project_of(template.metadata, context):
+        return NOTHING
+    try:
+        portion = read_portion(template)
+    except Nonsense as nonsense:
+        return Answer(refusal=str(nonsense))
+    if portion is None:
+        return NOTHING
+    if _is_launcher(template):
+        return Answer(refusal=_NO_MACHINE.format(where=_ways(template)[0]))
+    if "metadata" not in place:  # a template need not have any
+        return Answer((add({"annotations": portion.annotations}, *path, "metadata"), *_without_limits(template, path)))
+    return Answer((*_annotated(template, portion, path), *_without_limits(template, path)))
+
+
+def refuse_machines(written: Raw, context: Context) -> Answer:
+    """Refuse a virtual machine that asks for a portion of a GPU, before there is a pod of it."""
+    if not context.project or not is_kind(written, "kubevirt.io", "VirtualMachine", "VirtualMachineInstance"):
+        return NOTHING
+    machine = read(written, AnyObject)
+    annotations = dict(machine.metadata.annotations) if machine is not None else {}
+    annotations |= _template_annotations(written)
+    asked = next((f"the annotation {name}" for name in _WAYS if name in annotations), "")
+    return Answer(refusal=_NO_MACHINE.format(where=asked)) if asked else NOTHING
+
+
+def read_portion(template: Pod | PodTemplate) -> Portion | None:
+    """Return which portion is asked for, in whatever way; None when none is. Raises Nonsense."""
+    fractions = list(_fractions(template))
+    memory, devices = _count_of(template, GPU_MEMORY_NAMES), _count_of(template, GPU_DEVICES_NAMES)
+    _check_fractions(fractions)
+    if not fractions and not memory:
+        if devices:
+            raise Nonsense(f"{devices} GPUs are asked for, but no portion of them: add the annotation gpu-fraction.")
+        return None
+    if fractions and memory:
+        raise Nonsense(
+            f"A portion of a GPU is a share ({fractions[0].where}) or an amount of memory, not both at once."
+        )
+    _check_wholes(template)
+    return Portion(fractions[0].millionths if fractions else 0, memory, devices or 1)
+
+
+def asks_for_portion(pod: Pod | PodTemplate) -> bool:
+    """Say whether a pod asks for a portion of a GPU, be it in a way that makes sense or not."""
+    return bool(_ways(pod))
+
+
+def _ways(template: Pod | PodTemplate) -> Sequence[str]:
+    """Return every place where a portion is asked for."""
+    annotated = [f"the annotation {name}" for name in _WAYS if name in template.metadata.annotations]
+    try:
+        return [*annotated, *(asked.where for asked in _fractions(template))]
+    except Nonsense as nonsense:
+        return [*annotated, str(nonsense)]
+
+
+def _fractions(template: Pod | PodTemplate) -> Iterator[_Asked]:
+    """Yield every share that is asked for."""
+    for name in GPU_FRACTION_NAMES:
+        if name in template.metadata.annotations:
+            yield _read_share(f"the annotation {name}", template.metadata.annotations[name])
+    for container in template.spec.containers:
+        yield from _limit_of(container)
+        for variable in container.env:
+            if variable.name == GPU_FRACTION_VARIABLE and variable.value_from is None:
+                yield _read_share(f"the variable {variable.name} of the container {container.name}", variable.value)
+    for container in template.spec.init_containers:
+        for asked in _limit_of(container):
+            raise Nonsense(f"An init container gets no portion of a GPU: take it away from {asked.where}.")
+
+
+def _limit_of(container: Container) -> Iterator[_Asked]:
+    """Yield the share among the limits of a container, or among its requests where it has no limit."""
+    resources = container.resources
+    written = resources.limits.get(GPU_RESOURCE, resources.requests.get(GPU_RESOURCE))
+    if written is None or not (millionths := _amount(written)) % WHOLE_GPU:
+        return
+    where = f"{GPU_RESOURCE} of the container {container.name}"
+    if millionths > WHOLE_GPU:
+        raise Nonsense(
+            f"{millionths / WHOLE_GPU:g} GPUs cannot be given ({where}): ask for whole ones, or for a portion of one."
+        )
+    yield _Asked(where, f"{millionths / WHOLE_GPU:g}", millionths)
+
+
+def _amount(written: Any) -> int:
+    try:
+        return max(0, to_millionths(written))
+    except ValueError:
+        return 0  # the API server will say what is wrong with it
+
+
+def _read_share(where: str, text: str) -> _Asked:
+    match = _PORTION.fullmatch(text.strip())
+    millionths = int(match[1].ljust(6, "0")) if match else 0
+    if not millionths:
+        raise Nonsense(f"{text!r} is no portion of a GPU ({where}): it must lie between 0 and 1, as 0.5 does.")
+    return _Asked(where, text, millionths)
+
+
+def _count_of(template: Pod | PodTemplate, known: Sequence[str]) -> int:
+    """Return what is written under the first of these annotations as a positive number; 0 when there is none."""
+    for name in known:
+        text = template.metadata.annotations.get(name)
+        if text is not None and not _COUNT.fullmatch(text.strip()):
+            unit = "a number of MiB" if name in GPU_MEMORY_NAMES else "a number of GPUs"
+            raise Nonsense(f"{text!r} is not {unit} (the annotation {name}): it must be a whole number from 1 on.")
+        if text is not None:
+            return int(text)
+    return 0
+
+
+def _check_fractions(asked: Sequence[_Asked]) -> None:
+    """Raise Nonsense when shares contradict each other, or several containers want one each."""
+    for other in asked[1:]:
+        if other.millionths != asked[0].millionths:
+            raise Nonsense(
+                f"Two portions of a GPU are asked for, {asked[0].text} ({asked[0].where}) and {other.text} "
+                f"({other.where}): leave one."
+            )
+    limited = [each for each in asked if each.where.startswith(GPU_RESOURCE)]
+    if len(limited) > 1:
+        raise Nonsense(f"One container of a pod gets a portion of a GPU, not {len(limited)}: leave it to one of them.")
+
+
+def _check_wholes(template: Pod | PodTemplate) -> None:
+    """Raise Nonsense when whole GPUs are asked for beside the portion."""
+    for container in (*template.spec.containers, *template.spec.init_containers):
+        if _amount(container.resources.limits.get(GPU_RESOURCE, 0)) >= WHOLE_GPU:
+            raise Nonsense(
+                f"The container {container.name} asks for whole GPUs and the pod for a portion: leave one of them."
+            )
+
+
+def _template_in(written: Raw, context: Context) -> tuple[Raw, tuple[str, ...]]:
+    """Return the pod that is new, or the template of a kind of Kubernetes' own, and where it stands; else nothing."""
+    if is_kind(written, "", "Pod"):
+        return (written if context.created else {}), ()
+    if any(is_kind(written, group, *kinds) for group, kinds in _TEMPLATED.items()):
+        return (written.get("spec") or {}).get("template") or {}, ("spec", "template")
+    return {}, ()
+
+
+def _is_launcher(template: Pod | PodTemplate) -> bool:
+    return template.metadata.labels.get(_LAUNCHER[0]) == _LAUNCHER[1]
+
+
+def _template_annotations(machine: Raw) -> Mapping[str, str]:
+    template = (machine.get("spec") or {}).get("template") or {}
+    found = read(template, AnyObject)
+    return found.metadata.annotations if found is not None else {}
+
+
+def _annotated(template: Pod | PodTemplate, portion: Portion, path: Sequence[str]) -> Iterator[Patch]:
+    present = template.metadata.annotations
+    missing = {name: text for name, text in portion.annotations.items() if present.get(name) != text}
+    if missing and not present:
+        yield add(missing, *path, "metadata", "annotations")
+        return
+    for name, text in missing.items():
+        yield add(text, *path, "metadata", "annotations", name)
+
+
+def _without_limits(template: Pod | PodTemplate, path: Sequence[str]) -> Iterator[Patch]:
+    for index, container in enumerate(template.spec.containers):
+        for part, amounts in (("limits", container.resources.limits), ("requests", container.resources.requests)):
+            if _amount(amounts.get(GPU_RESOURCE, 0)) % WHOLE_GPU:
+                yield remove(*path, "spec", "containers", index, "resources", part, GPU_RESOURCE)

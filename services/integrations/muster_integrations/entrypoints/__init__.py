@@ -1,0 +1,1 @@
+"""Where others reach integrations: the webhook that the API server asks."""
