@@ -12,6 +12,7 @@ from itertools import islice
 
 from muster_scheduler.core.accounts import over_firm_quota, over_limit
 from muster_scheduler.core.draft import Draft, Item, Seat
+from muster_scheduler.core.forecast import foretell
 from muster_scheduler.core.groups import Bound, Waiting
 from muster_scheduler.core.placing import Placing
 from muster_scheduler.core.room import UNFIT
@@ -40,6 +41,15 @@ class Disruption:
         self._leaf = draft.account(item.view, pool)
         self._amounts = draft.amounts(item)
         self._firm = not item.view.preemptible
+
+    def make_room_of(self, candidates: Callable[[], Iterable[Unit]], admits: Judge, rule: str) -> bool:
+        """Make room where adding up says that it pays; failing that, search. Candidates are asked for anew."""
+        likely = foretell(self._draft, self._item, self._pool, candidates())
+        if likely is None:
+            return False
+        if likely and self._works(likely, admits):
+            return self._carry_out(self._fewest(likely, 0, admits), admits, rule)
+        return self.make_room(candidates(), admits, rule)
 
     def make_room(self, candidates: Iterable[Unit], admits: Judge, rule: str) -> bool:
         """Search for the fewest candidates whose leaving makes room; carry it out and say whether there are any."""

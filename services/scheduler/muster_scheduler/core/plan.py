@@ -85,6 +85,7 @@ class _Attempt:
         self._draft, self._pool = draft, pool
         self._victims: Victims | None = None
         self._hopeless: set[tuple[object, ...]] = set()
+        self._unmovable: set[tuple[object, ...]] = set()
 
     def make_room(self, item: Item) -> bool:
         """Try everything for an item, the gentlest first."""
@@ -105,4 +106,17 @@ class _Attempt:
             return True
         if self._victims is None:
             self._victims = Victims(draft, pool)
-        return any(way(draft, item, pool, self._victims) for way in (consolidate, reclaim, preempt))
+        return (
+            self._consolidate(item, self._victims)
+            or reclaim(draft, item, pool, self._victims)
+            or preempt(draft, item, pool, self._victims)
+        )
+
+    def _consolidate(self, item: Item, victims: Victims) -> bool:
+        """Move others; what was in vain once is so for the rest of the plan, in which room only becomes less."""
+        if item.likeness in self._unmovable:
+            return False
+        if consolidate(self._draft, item, self._pool, victims):
+            return True
+        self._unmovable.add(item.likeness)
+        return False

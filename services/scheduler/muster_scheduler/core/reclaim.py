@@ -23,8 +23,7 @@ def reclaim(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
     def admits(lost: list[Unit]) -> bool:
         return _is_fair(draft, pool, leaf, amounts, lost)
 
-    candidates = _candidates(leaf, amounts, victims)
-    return Disruption(draft, item, pool).make_room(candidates, admits, "reclaim")
+    return Disruption(draft, item, pool).make_room_of(lambda: _candidates(leaf, amounts, victims), admits, "reclaim")
 
 
 def may_reclaim(leaf: Account, amounts: Triple) -> bool:

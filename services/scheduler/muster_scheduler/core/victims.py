@@ -31,6 +31,8 @@ class Victims:
     def __init__(self, draft: Draft, pool: str) -> None:
         self._draft, self._pool = draft, pool
         self._by_account: dict[Account, list[Unit]] = {}
+        queues = draft.snapshot.queues
+        self._protects = any(queue.preempt_minimum_seconds or queue.reclaim_minimum_seconds for queue in queues)
         views = [view for view in draft.snapshot.views.values() if view.preemptible and self._is_here(view)]
         views.sort(key=lambda view: view.order, reverse=True)
         views.sort(key=lambda view: view.priority)
@@ -51,6 +53,8 @@ class Victims:
 
     def is_protected(self, unit: Unit, *, reclaim: bool) -> bool:
         """Say whether a unit is still inside the minimum run time that its project, or a department, grants."""
+        if not self._protects:
+            return False
         started, now = unit.view.started_at, self._draft.snapshot.now
         queues = [account.queue for account in self._draft.account(unit.view, self._pool).chain()]
         times = [queue.reclaim_minimum_seconds if reclaim else queue.preempt_minimum_seconds for queue in queues]
