@@ -79,8 +79,8 @@ class StatusBench:
         assert answer.status_code == status, answer.text
         return answer.json() if answer.headers["content-type"] == "application/json" else answer.text
 
-    def build(self) -> Service:
-        ports = Ports(
+    def ports(self) -> Ports:
+        return Ports(
             journal=self.journal(Writer.STATUS),
             cluster=cast(Cluster, self.cluster),
             cluster_id=CLUSTER,
@@ -88,7 +88,9 @@ class StatusBench:
             neighbours=HttpNeighbours(self.neighbours),
             random=Random(0),
         )
-        return build(StatusSettings(patience_seconds=2), ports)
+
+    def build(self) -> Service:
+        return build(StatusSettings(patience_seconds=2), self.ports())
 
 
 @asynccontextmanager

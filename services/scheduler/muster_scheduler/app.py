@@ -1,6 +1,5 @@
 """Puts the scheduler together: the fold, the planning loop and the deeds, as loops of one service."""
 
-import socket
 from dataclasses import dataclass
 from random import Random
 from uuid import UUID
@@ -10,17 +9,22 @@ from muster_chassis.deeds import Deeds
 from muster_chassis.following import follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
-from muster_chassis.journal import open_journal
+from muster_chassis.journal import login_of, open_journal, open_leases
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.events import PlanMade
 from muster_contracts.subjects import Writer
+from muster_journal.connection import Login
+from muster_journal.leases import Leases
 from muster_journal.port import Batch, Journal
 
+from muster_scheduler.answering import Answering
+from muster_scheduler.entrypoints.asking import Asking
 from muster_scheduler.execution.binding import Binder
 from muster_scheduler.execution.deeds import Execution
 from muster_scheduler.execution.evicting import Evictor
+from muster_scheduler.leading import Leadership
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
 
@@ -32,22 +36,28 @@ class Ports:
     """The world as the scheduler sees it."""
 
     journal: Journal
+    leases: Leases
     cluster: Cluster
     cluster_id: UUID
     random: Random
+    asking: Login | None = None
+    """Where questions come in over NATS; None in a world without it."""
 
 
 async def build_from_settings(settings: SchedulerSettings) -> Service:
     """Connect to the real world and build the service on it."""
     journal = await open_journal(settings, Writer.SCHEDULER, SystemClock())
+    leases = await open_leases(settings, Writer.SCHEDULER)
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
-    return build(settings, Ports(journal, cluster, UUID(await cluster.cluster_id()), Random()))
+    asking = login_of(settings, Writer.SCHEDULER, "muster-scheduler-asking")
+    return build(settings, Ports(journal, leases, cluster, UUID(await cluster.cluster_id()), Random(), asking))
 
 
 def build(settings: SchedulerSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
-    planning = Planning(ports.journal, settings, ports.cluster_id, socket.gethostname())
+    leadership = Leadership(ports.leases, settings.instance, settings.lease_renewal_seconds)
+    planning = Planning(ports.journal, settings, ports.cluster_id, leadership)
     binder, evictor = Binder(ports.cluster), Evictor(ports.cluster)
     execution = Execution(planning, ports.journal, binder, evictor, settings.bind_concurrency)
     deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=settings.bind_concurrency)
@@ -69,11 +79,14 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
             for workload_id in execution.open_workloads():  # what others, or an earlier life, promised
                 deeds.want(workload_id)
 
+    loops = {"fold": fold, "lease": leadership.run, "planning": planning.run, "adoption": adopt, "execution": deeds.run}
+    if ports.asking is not None:
+        loops["asking"] = Asking(ports.asking, ports.cluster_id, Answering(planning, settings)).run
     return Service(
         health=health,
-        loops={"fold": fold, "planning": planning.run, "adoption": adopt, "execution": deeds.run},
+        loops=loops,
         api=make_api("Muster scheduler", health),
-        closers=(ports.journal.close, ports.cluster.close),
+        closers=(leadership.let_go, ports.leases.close, ports.journal.close, ports.cluster.close),
         random=ports.random,
     )
 

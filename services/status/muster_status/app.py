@@ -7,7 +7,7 @@ from uuid import UUID
 from muster_chassis.clock import SystemClock
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
-from muster_chassis.journal import open_journal
+from muster_chassis.journal import login_of, open_journal
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
@@ -16,11 +16,12 @@ from muster_journal.port import Journal
 
 from muster_status.adapters.neighbours import HttpNeighbours
 from muster_status.adapters.postgres import PostgresReadModels
+from muster_status.adapters.scheduler import NatsScheduler
 from muster_status.entrypoints.api import query_routes
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.deriver import Deriver
 from muster_status.handlers.live import Live
-from muster_status.handlers.ports import Neighbours, ReadModels
+from muster_status.handlers.ports import Neighbours, ReadModels, Scheduler
 from muster_status.handlers.projector import Projector
 from muster_status.handlers.questions import Questions
 from muster_status.settings import StatusSettings
@@ -38,6 +39,8 @@ class Ports:
     tables: ReadModels
     neighbours: Neighbours
     random: Random
+    scheduler: Scheduler | None = None
+    """Who answers questions about scheduling; None in a world without NATS."""
 
 
 async def build_from_settings(settings: StatusSettings) -> Service:
@@ -47,7 +50,8 @@ async def build_from_settings(settings: StatusSettings) -> Service:
     cluster_id = UUID(await cluster.cluster_id())
     tables = PostgresReadModels(settings.postgres_dsn)
     neighbours = HttpNeighbours(settings.neighbour_addresses)
-    return build(settings, Ports(journal, cluster, cluster_id, tables, neighbours, Random()))
+    scheduler = await NatsScheduler.connect(login_of(settings, Writer.STATUS, "muster-status-asking"), cluster_id)
+    return build(settings, Ports(journal, cluster, cluster_id, tables, neighbours, Random(), scheduler))
 
 
 def build(settings: StatusSettings, ports: Ports) -> Service:
@@ -65,6 +69,7 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
         ports.cluster,
         ports.neighbours,
         health,
+        ports.scheduler,
         patience_seconds=settings.patience_seconds,
     )
     auditor = Auditor(ports.journal, ports.tables, ports.cluster_id)
@@ -74,6 +79,11 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
         health=health,
         loops={"deriver": deriver.fold, "publisher": deriver.publish, "projector": projector.run},
         api=api,
-        closers=(ports.journal.close, ports.tables.close, ports.cluster.close),
+        closers=(
+            ports.journal.close,
+            ports.tables.close,
+            ports.cluster.close,
+            *((ports.scheduler.close,) if ports.scheduler else ()),
+        ),
         random=ports.random,
     )

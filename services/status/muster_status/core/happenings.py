@@ -34,6 +34,7 @@ from muster_contracts.events import (
 from muster_contracts.values import Caller
 
 from muster_status.core.sentences import pods
+from muster_status.core.workload import why_blocked
 
 
 def happening(event: WorkloadEvent) -> str | None:  # noqa: PLR0911, PLR0912  # one case per event
@@ -51,8 +52,10 @@ def happening(event: WorkloadEvent) -> str | None:  # noqa: PLR0911, PLR0912  # 
             return f"{_who(event.requested_by)} asked to start it again."
         case DeleteRequested():
             return f"{_who(event.requested_by)} asked to delete it."
-        case ObjectsRefused() | LimitReached() | PodPreempted() | PlacementReleased() | WorkloadBlocked():
+        case ObjectsRefused() | LimitReached() | PodPreempted() | PlacementReleased():
             return event.reason
+        case WorkloadBlocked():
+            return why_blocked(event)
         case PodScheduled():
             nodes = sorted({pod.node for pod in event.pods})
             return f"{pods(len(event.pods))} bound to {', '.join(nodes[:3])}{' and others' if len(nodes) > 3 else ''}."

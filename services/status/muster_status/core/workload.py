@@ -347,7 +347,7 @@ class Workload:
             case PodScheduled():
                 self.blocked.pop(event.pod_group_id, None)
             case WorkloadBlocked():
-                self.blocked[event.pod_group_id] = event.reason
+                self.blocked[event.pod_group_id] = why_blocked(event)
             case PodPreempted(final=True):
                 self.failure = self.failure or f"It was preempted for good: {event.reason}"
             case PodPreempted():
@@ -384,3 +384,8 @@ def _asked_resources(spec: WorkloadSpec, pods: int) -> Resources:
         memory_bytes=spec.memory_bytes * pods,
         gpu_millionths=spec.gpu_devices * 1_000_000 * pods,
     )
+
+
+def why_blocked(event: WorkloadBlocked) -> str:
+    """Return why it waits and what would free it, the same words wherever somebody looks, then as now."""
+    return f"{event.reason} {event.remedy}".rstrip()

@@ -43,6 +43,7 @@ from muster_status.entrypoints.answers import (
     Workload,
     WorkloadList,
 )
+from muster_status.entrypoints.scheduling import scheduling_routes
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.live import Live
 from muster_status.handlers.questions import LogWish, Questions, after_the_first
@@ -130,6 +131,7 @@ def query_routes(questions: Questions, live: Live, auditor: Auditor) -> APIRoute
     _workload_routes(routes, questions)
     _workload_detail_routes(routes, questions)
     _cluster_routes(routes, questions)
+    scheduling_routes(routes, questions)
     _system_routes(routes, questions, auditor)
     _stream_route(routes, live)
     return routes

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from muster_contracts.questions import Answer, Question
+
 from muster_status.core.query import WorkloadQuery
 from muster_status.core.rows import Changes
 
@@ -96,6 +98,18 @@ class ReadModels(Protocol):
 
     async def close(self) -> None:
         """Let go of all connections."""
+        ...
+
+
+class Scheduler(Protocol):
+    """The scheduler, which alone knows what it would do."""
+
+    async def ask(self, question: Question) -> Answer:
+        """Return its answer. Raises Unavailable when there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection."""
         ...
 
 

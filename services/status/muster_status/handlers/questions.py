@@ -13,12 +13,13 @@ from uuid import UUID
 from muster_chassis.following import Progress
 from muster_chassis.health import Health
 from muster_cluster.port import Cluster, NotFound, Rejected
-from muster_contracts.errors import RefusalCode, Refused
+from muster_contracts.errors import RefusalCode, Refused, Unavailable
+from muster_contracts.questions import Answer, NotAnswered, Question, WhyDoesItWait
 from muster_contracts.wire import Recorded
 from muster_journal.port import Journal
 
 from muster_status.core.query import WorkloadQuery
-from muster_status.handlers.ports import Neighbours, ReadModels, Record
+from muster_status.handlers.ports import Neighbours, ReadModels, Record, Scheduler
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Questions:
         cluster: Cluster,
         neighbours: Neighbours,
         health: Health,
+        scheduler: Scheduler | None,
         *,
         patience_seconds: float,
     ) -> None:
@@ -60,6 +62,7 @@ class Questions:
         self._cluster = cluster
         self._neighbours = neighbours
         self._health = health
+        self._scheduler = scheduler
         self._patience_seconds = patience_seconds
 
     async def reach(self, position: int) -> None:
@@ -131,6 +134,22 @@ class Questions:
         """Return how every service is doing."""
         services = [*await self._neighbours.health(), self._health.report()]
         return {"well": all(service.get("well") for service in services), "services": services}
+
+    # ------------------------------------------------------------ scheduling
+
+    async def ask_scheduler(self, question: Question) -> Answer:
+        """Pass a question on. Raises Refused when it makes no sense, Unavailable when nobody answers."""
+        if self._scheduler is None:
+            raise Unavailable("No scheduler is there to answer.")
+        answer = await self._scheduler.ask(question)
+        if isinstance(answer, NotAnswered):
+            raise Refused(RefusalCode(answer.code), answer.sentence)
+        return answer
+
+    async def why_it_waits(self, question: WhyDoesItWait) -> Answer:
+        """Ask why a workload waits, if there is such a workload."""
+        await self.workload(question.workload_id)
+        return await self.ask_scheduler(question)
 
     # ------------------------------------------------------------ logs
 
