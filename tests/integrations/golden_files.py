@@ -13,11 +13,18 @@ from muster_integrations.recognition.offline import Picture
 
 RECORDED = Path(__file__).parent / "manifests" / "recorded"
 GOLDENS = Path(__file__).parent / "goldens"
+NEVER_SEEN = ("sko-labels", "kfp-v2-pipeline-ir", "kpo-mapped-xcom", "project-job")
+"""No objects; as no API server takes them; the same object as another file's."""
 
 
 def recorded_files() -> list[Path]:
     """Return every recorded file."""
     return sorted(path for path in RECORDED.rglob("*") if path.is_file())
+
+
+def files_of_a_cluster() -> list[Path]:
+    """Return the recorded files whose objects an API server could show, each object once."""
+    return [path for path in recorded_files() if not path.name.startswith(NEVER_SEEN)]
 
 
 def golden_of(path: Path) -> Path:

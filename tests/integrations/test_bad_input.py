@@ -9,14 +9,19 @@ from collections import Counter
 from copy import deepcopy
 from random import Random
 from typing import Any
+from uuid import UUID
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integrations.golden_files import recorded_files
+from integrations.golden_files import files_of_a_cluster, recorded_files
+from integrations.kube import World, known, project, recorded
 from muster_cli.manifests import read_documents
 from muster_cli.recognised import recognised
+from muster_integrations.recognition.kinds import group_of
 from muster_integrations.recognition.manifests import Document
 from muster_integrations.recognition.offline import Picture
+from muster_integrations.recognition.table import TABLE
 
 Object = dict[str, Any]
 
@@ -162,3 +167,73 @@ def test_whatever_is_written_each_pod_is_in_one_place_in_any_order(objects: list
 def has_a_name(one: Object) -> bool:
     metadata = one.get("metadata")
     return isinstance(metadata, dict) and isinstance(metadata.get("name"), str) and bool(metadata["name"])
+
+
+# ---------------------------------------------------------------- while somebody watches
+
+
+def watched_objects() -> list[Object]:
+    """The recorded objects that are watched, each with a UID, in a namespace that is a project's."""
+    return [one for path in files_of_a_cluster() for one in recorded(path) if is_watched(one)]
+
+
+def is_watched(one: Object) -> bool:
+    kind = TABLE.get((group_of(one["apiVersion"]), one["kind"]))
+    return kind is not None and kind.watch is not None
+
+
+WATCHED = watched_objects()
+
+
+@st.composite
+def changed_objects(draw: st.DrawFn) -> tuple[Object, Object]:
+    """One of the watched objects, before and after somebody wrote into it what he liked."""
+    before = draw(st.sampled_from(WATCHED))
+    after = deepcopy(before)
+    for _ in range(draw(st.integers(1, 3))):
+        write_into(draw, after)
+    return before, after
+
+
+def write_into(draw: st.DrawFn, one: Object) -> None:
+    metadata = one["metadata"]
+    what = draw(st.sampled_from(["label", "owner", "spec", "status"]))
+    if what == "label":
+        name, value = draw(st.sampled_from(LABELS))
+        metadata["labels"] = {**labels_of(metadata), name: value}
+    elif what == "owner":
+        owners = draw(st.lists(st.sampled_from(WATCHED), max_size=2))
+        metadata["ownerReferences"] = [reference_to(owner) for owner in owners]
+    elif places := spots(one.get(what, {})):
+        put(one[what], draw(st.sampled_from(places)), deepcopy(draw(JUNK)))
+
+
+def is_readable(one: Object) -> bool:
+    """Say whether an API server could show it: of kinds with a schema it takes no field of another type."""
+    try:
+        known(one)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(changed_objects(), max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
+def test_whatever_changes_while_somebody_watches_each_pod_has_one_home(
+    changes: list[tuple[Object, Object]], writes: list[bool]
+) -> None:
+    world = World(project())
+    world.show(*WATCHED)
+    now = {one["metadata"]["uid"]: one for one in WATCHED}
+    for (before, after), write in zip(changes, writes, strict=False):
+        uid = before["metadata"]["uid"]
+        if is_readable(after):
+            world.step(now[uid], after)
+            now[uid] = after
+        if write:
+            world.write()
+    world.give_up_owners()
+    world.write_everybody()
+    homes = Counter(pod_id for workload in world.fold.workloads.values() for pod_id in workload.pods)
+    assert homes == Counter(UUID(one["metadata"]["uid"]) for one in WATCHED if one["kind"] == "Pod")
+    assert world.write_everybody() == []

@@ -10,7 +10,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integrations.arrival import Lives, Manifest, actions_of, outcome, tell
-from integrations.golden_files import recorded_files
+from integrations.golden_files import files_of_a_cluster
 from integrations.kube import manifest, pod, pod_spec, project, recorded, running, submission, template, uid
 from muster_cluster.objects import DEPLOYMENTS, JOBS, NODES, REPLICA_SETS, STATEFUL_SETS
 from muster_contracts import names
@@ -124,15 +124,10 @@ def test_any_order_of_arrival_ends_in_the_same_facts(actions: list[str]) -> None
 # ---------------------------------------------------------------- all systems
 
 
-NEVER_SEEN = ("sko-labels", "kfp-v2-pipeline-ir", "kpo-mapped-xcom", "project-job")
-"""No objects; as no API server takes them; the same object as another file's."""
-
-
 def recorded_lives() -> Lives:
     """The lives of everything that was recorded and is watched: pods wait, are bound, and then are as recorded."""
     found: Lives = {}
-    files = [path for path in recorded_files() if not path.name.startswith(NEVER_SEEN)]
-    for path in files:
+    for path in files_of_a_cluster():
         for one in recorded(path):
             kind = TABLE.get((group_of(one.get("apiVersion", "")), one.get("kind", "")))
             if kind is not None and kind.watch is not None:
