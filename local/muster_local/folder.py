@@ -6,6 +6,7 @@
   lock           held while a stack runs
   secrets.json   passwords of NATS and PostgreSQL, readable by the owner alone
   kubeconfig     of the simulated cluster
+  submitter-kubeconfig       the same, for whoever alone may write Muster's own labels
   nats/ postgres/ cluster/   the data of the servers
   logs/          one file per process
 ```
@@ -49,6 +50,20 @@ class Folder:
     def kubeconfig(self) -> Path:
         """Where the simulated cluster writes how it is reached."""
         return self.path / "kubeconfig"
+
+    def write_kubeconfig_of(self, user: str, server: str) -> Path:
+        """Write how the submitter reaches the simulated cluster, which believes a token that is a name."""
+        file = self.path / "submitter-kubeconfig"
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "simcluster", "cluster": {"server": server}}],
+            "users": [{"name": "submitter", "user": {"token": user}}],
+            "contexts": [{"name": "submitter", "context": {"cluster": "simcluster", "user": "submitter"}}],
+            "current-context": "submitter",
+        }
+        _write(file, json.dumps(config, indent=2))
+        return file
 
     @property
     def logs(self) -> Path:

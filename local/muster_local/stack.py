@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,8 @@ from muster_local.supervisor import Program, Supervised
 LOOPBACK = "127.0.0.1"
 CLUSTER_SECONDS = 10.0
 SERVICES = tuple(writer.value for writer in Writer)
+ADMISSION = "admission"
+SUBMITTER_USER = "system:serviceaccount:muster:submitter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class StackSettings:
     nodes: Path | None = None
     durable: bool = True  # False: do not wait for the disk; for tests, whose data die with them
     applications: tuple[Application, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)  # further settings of the services, as variables
 
 
 @dataclass
@@ -128,7 +131,7 @@ def _simulated_cluster(stack: LocalStack) -> Program:
 
 async def _start_services(stack: LocalStack, cleanup: AsyncExitStack, report: Report) -> None:
     report("Starting submitter, scheduler, status and integrations …")
-    for name in SERVICES:
+    for name in (*SERVICES, ADMISSION):
         stack.ports[name] = _free_port()
     for name in SERVICES:
         ready = _has_come_up(f"http://{LOOPBACK}:{stack.ports[name]}/healthz")
@@ -142,6 +145,7 @@ def service_environment(stack: LocalStack, name: str) -> dict[str, str]:
     assert stack.nats is not None
     assert stack.postgres is not None
     environment = {
+        **stack.settings.environment,
         "MUSTER_NATS_URL": stack.nats.url,
         "MUSTER_NATS_PASSWORD": stack.folder.secrets().services[Writer(name)],
         "MUSTER_KUBECONFIG": str(stack.kubeconfig),
@@ -152,7 +156,25 @@ def service_environment(stack: LocalStack, name: str) -> dict[str, str]:
         others = (other for other in SERVICES if other != Writer.STATUS)
         environment["MUSTER_POSTGRES_DSN"] = stack.postgres.dsn("muster")
         environment["MUSTER_NEIGHBOURS"] = ",".join(f"{o}=http://{LOOPBACK}:{stack.ports[o]}" for o in others)
+    if stack.settings.kubeconfig is None:
+        environment |= _admission(stack, name)
     return environment
+
+
+def _admission(stack: LocalStack, name: str) -> dict[str, str]:
+    """Return what lets the simulated cluster ask us and know the submitter; a real one could not reach us here."""
+    if name == Writer.SUBMITTER:
+        server = f"http://{LOOPBACK}:{stack.ports['cluster']}"
+        return {"MUSTER_KUBECONFIG": str(stack.folder.write_kubeconfig_of(SUBMITTER_USER, server))}
+    if name == Writer.INTEGRATIONS:
+        port = stack.ports[ADMISSION]
+        return {
+            "MUSTER_ADMISSION_TARGET": f"https://{LOOPBACK}:{port}",
+            "MUSTER_ADMISSION_HOST": LOOPBACK,
+            "MUSTER_ADMISSION_PORT": str(port),
+            "MUSTER_SUBMITTER_USER": SUBMITTER_USER,
+        }
+    return {}
 
 
 def keep(stack: LocalStack, cleanup: AsyncExitStack, program: Program) -> None:

@@ -72,12 +72,16 @@ class Webhook:
 
     async def _keep_trusted(self) -> None:
         while True:
-            trusted = renewed(self._trusted, *self._now())
-            await self._apply(trusted)
-            self._trust(trusted)
+            await self.renew()
             self._health.runs(LOOP)
-            left = (next_change(trusted, self._clock.now()) - self._clock.now()).total_seconds()
+            left = (next_change(self._trusted, self._clock.now()) - self._clock.now()).total_seconds()
             await asyncio.sleep(max(0.0, min(APPLY_SECONDS, left)))
+
+    async def renew(self) -> None:
+        """Let the API server trust what is to be trusted now, and only then show what everybody trusts."""
+        trusted = renewed(self._trusted, *self._now())
+        await self._apply(trusted)
+        self._trust(trusted)
 
     def _now(self) -> tuple[Any, ...]:
         return self._serving.target.host, self._clock.now(), self._serving.lifetime
