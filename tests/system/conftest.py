@@ -96,9 +96,9 @@ async def write_garbage(stack: LocalStack) -> int:
 
 
 @contextlib.asynccontextmanager
-async def running_stack(state: Path, *applications: Application) -> AsyncIterator[Running]:
+async def running_stack(state: Path, *applications: Application, **environment: str) -> AsyncIterator[Running]:
     """Run a stack with the project `demo` for as long as the block lasts."""
-    settings = StackSettings(state, port=free_port(), durable=False, applications=applications)
+    settings = StackSettings(state, port=free_port(), durable=False, applications=applications, environment=environment)
     async with local_stack(settings, report=print) as stack:
         await create_demo_project(stack.url)
         yield Running(stack)
@@ -115,5 +115,6 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """The stack of all tests that leave it as well as they found it; the application `argo` may use its bus."""
     argo = Application("argo", secrets.token_urlsafe(12))
-    async with running_stack(tmp_path_factory.mktemp("shared") / "state", argo) as running:
+    state = tmp_path_factory.mktemp("shared") / "state"
+    async with running_stack(state, argo, MUSTER_SUBMITTER_QUIET_SECONDS="8") as running:
         yield running

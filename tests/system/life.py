@@ -1,0 +1,206 @@
+"""One object's life as two people see it: one who types `kubectl`, one who looks at Muster.
+
+An example is created in the stack's cluster over its API, as `kubectl apply` does; everything else goes through
+Muster's HTTP. A `Picture` is what a workload's one row and its pods come to. Waiting means listening to the live
+stream and looking again at each change, so that nobody sleeps, and a picture that never comes is shown beside the last.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from system.conftest import Running
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PATIENCE_SECONDS = 60
+GPU = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What people see of a workload. `pods` is n of m; `held` are the GPUs that its pods have."""
+
+    phase: str
+    pods: str
+    gpus: float
+    held: float
+    roles: Mapping[str, int] = field(default_factory=dict)
+
+
+class World:
+    """A stack's cluster and its Muster."""
+
+    def __init__(self, cluster: httpx.AsyncClient, muster: httpx.AsyncClient) -> None:
+        self.cluster, self.muster = cluster, muster
+
+    async def create(self, example: str, name: str = "", **spec: Any) -> list["Thing"]:
+        """Create all objects of an example, in their order; under another name and with other fields, where said."""
+        documents = list(yaml.safe_load_all((EXAMPLES / example).read_text(encoding="utf-8")))
+        for document in documents:
+            document["metadata"] |= {"name": name} if name else {}
+            document["spec"] = document.get("spec", {}) | spec
+        return [await self.create_object(document) for document in documents]
+
+    async def create_object(self, body: Any) -> "Thing":
+        """Create one object."""
+        thing = Thing(self, f"{await self._collection(body)}/{body['metadata']['name']}")
+        answer = await self.cluster.post(thing.path.rpartition("/")[0], json=body)
+        assert answer.status_code == 201, answer.text
+        return thing
+
+    async def _collection(self, body: Any) -> str:
+        """Return where objects of this kind are, as the API itself has it."""
+        version = body["apiVersion"]
+        prefix = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        resources = (await self.cluster.get(prefix)).json()["resources"]
+        [plural] = {each["name"] for each in resources if each["kind"] == body["kind"] and "/" not in each["name"]}
+        return f"{prefix}/namespaces/{body['metadata']['namespace']}/{plural}"
+
+    async def look(self, path: str, **query: Any) -> Any:
+        """Ask Muster."""
+        answer = await self.muster.get(f"/api/v1{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def until(self, look: Callable[[], Awaitable[Any]]) -> Any:
+        """Look again whenever something changes, until there is something to see. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self.muster.stream("GET", "/api/v1/stream", timeout=None) as told:
+            async for line in told.aiter_lines():
+                if line.startswith("data:") and (seen := await look()):
+                    return seen
+        raise AssertionError("the live stream ended")
+
+    async def workload(self, name: str) -> "Life":
+        """Wait for the one row that a name finds."""
+        row = await self.until(lambda: self.only_row(name))
+        return Life(self, row["id"], name)
+
+    async def only_row(self, name: str, **query: Any) -> Any:
+        """Return the row that a name finds, None when there is none; there must not be two."""
+        rows = (await self.look("/workloads", search=name, **query))["workloads"]
+        assert len(rows) <= 1, [(row["kind"], row["name"]) for row in rows]
+        return rows[0] if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """An object in the cluster."""
+
+    world: World
+    path: str
+
+    async def read(self) -> Any:
+        """Return it, None when it is gone."""
+        answer = await self.world.cluster.get(self.path)
+        return None if answer.status_code == 404 else answer.json()
+
+    async def change(self, **fields: Any) -> None:
+        """Merge fields into it."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        answer = await self.world.cluster.patch(self.path, json=fields, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One workload, as Muster shows it."""
+
+    world: World
+    id: str
+    name: str
+
+    async def row(self) -> Any:
+        """Return its row; the name must find it and nothing else."""
+        row = await self.world.only_row(self.name)
+        assert row is not None, f"{self.name} is not listed"
+        assert row["id"] == self.id
+        return row
+
+    async def pods(self) -> list[Any]:
+        """Return the pods that are there."""
+        pods = (await self.world.look(f"/workloads/{self.id}/pods"))["pods"]
+        return [pod for pod in pods if pod["gone_at"] is None]
+
+    async def picture(self) -> Picture:
+        """Return what people see now. Pods that have ended are not counted among the roles."""
+        row, pods = await self.row(), await self.pods()
+        return Picture(
+            row["phase"],
+            f"{row['running_pods']}/{row['desired_pods']}",
+            row["requests"]["gpu_millionths"] / GPU,
+            row["allocated"]["gpu_millionths"] / GPU,
+            dict(Counter(pod["role"] for pod in pods if pod["phase"] not in {"Succeeded", "Failed"})),
+        )
+
+    async def shows(self, expected: Picture) -> None:
+        """Wait until it looks as expected."""
+
+        async def fits() -> bool:
+            return await self.picture() == expected
+
+        try:
+            await self.world.until(fits)
+        except TimeoutError:
+            raise AssertionError(f"{self.name} should be {expected}, but is {await self.picture()}") from None
+
+    async def reaches(self, phase: str) -> None:
+        """Wait for a phase."""
+
+        async def is_there() -> bool:
+            return bool((await self.row())["phase"] == phase)
+
+        try:
+            await self.world.until(is_there)
+        except TimeoutError:
+            raise AssertionError(f"{self.name} should be {phase}, but is {await self.picture()}") from None
+
+    async def phases(self) -> list[str]:
+        """Return the phases it has been in."""
+        records = (await self.world.look(f"/workloads/{self.id}/history", limit=500))["records"]
+        return [record["current"] for record in records if record["type"] == "PhaseChanged"]
+
+    async def ask(self, action: str) -> None:
+        """Stop or activate it."""
+        answer = await self.world.muster.post(f"/api/v1/workloads/{self.id}/{action}")
+        assert answer.status_code == 202, answer.text
+
+    async def refusal(self, action: str) -> str:
+        """Return why it is not stopped or activated."""
+        answer = await self.world.muster.post(f"/api/v1/workloads/{self.id}/{action}")
+        assert answer.status_code == 409, answer.text
+        return str(answer.json()["message"])
+
+    async def end(self, role: str, exit_code: int = 0) -> None:
+        """Let the containers of a role's pods end."""
+        course = {"sim.run-seconds": "0", "sim.run-seconds.main": "0", "sim.exit-code": str(exit_code)}
+        for pod in await self.pods():
+            if pod["role"] == role:
+                path = f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}"
+                await Thing(self.world, path).change(metadata={"annotations": course})
+
+    async def delete(self) -> None:
+        """Delete it, and wait until it is seen gone."""
+        answer = await self.world.muster.delete(f"/api/v1/workloads/{self.id}")
+        assert answer.status_code == 202, answer.text
+        await self.world.until(self._is_gone)
+
+    async def _is_gone(self) -> bool:
+        row = await self.world.look(f"/workloads/{self.id}")
+        return row["deleted_at"] is not None and not await self.pods()
+
+
+@contextlib.asynccontextmanager
+async def world_of(running: Running) -> AsyncIterator[World]:
+    """Open a stack's cluster and its Muster."""
+    cluster = f"http://127.0.0.1:{running.stack.ports['cluster']}"
+    async with (
+        httpx.AsyncClient(base_url=cluster, timeout=30) as kubernetes,
+        httpx.AsyncClient(base_url=running.stack.url, timeout=30) as muster,
+    ):
+        yield World(kubernetes, muster)
