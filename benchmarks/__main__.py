@@ -10,7 +10,16 @@ from pathlib import Path
 import uvloop
 from muster_contracts.errors import Unavailable
 
-from benchmarks import cold_start, journal_append, journal_follow, pod_creates, submissions, visibility, watch_fanout
+from benchmarks import (
+    cold_start,
+    journal_append,
+    journal_follow,
+    planning,
+    pod_creates,
+    submissions,
+    visibility,
+    watch_fanout,
+)
 from benchmarks.harness import Benchmark, Measurement, measure
 from benchmarks.machine import machine
 from benchmarks.report import markdown, table, write_docs, write_json
@@ -19,7 +28,16 @@ FOLDER = Path(__file__).parent
 DOCS_PAGE = FOLDER.parent / "docs" / "performance.md"
 BENCHMARKS: dict[str, Benchmark] = {
     module.BENCHMARK.name: module.BENCHMARK
-    for module in (journal_append, journal_follow, submissions, visibility, pod_creates, watch_fanout, cold_start)
+    for module in (
+        journal_append,
+        journal_follow,
+        submissions,
+        visibility,
+        pod_creates,
+        watch_fanout,
+        cold_start,
+        planning,
+    )
 }
 
 

@@ -20,12 +20,13 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. `ceiling` says in words what stands beside it."""
+    """One line of the table. `ceiling` says in words what stands beside it, `published` what others say of theirs."""
 
     name: str
     unit: str
     ceiling: str
     more_is_better: bool = True
+    published: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Measurement:
 
 
 def _ratio(figure: Figure, ours: float, bare: float) -> float:
+    if ours == bare:
+        return 1.0  # and not nothing by nothing
     return ours / bare if figure.more_is_better else bare / ours
 
 

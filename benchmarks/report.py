@@ -10,7 +10,7 @@ from benchmarks.machine import line
 
 BEGIN = "<!-- figures: begin -->"
 END = "<!-- figures: end -->"
-HEADINGS = ("figure", "unit", "Muster", "spread", "ceiling", "spread", "ratio", "the ceiling is")
+HEADINGS = ("figure", "unit", "Muster", "spread", "ceiling", "spread", "ratio", "the ceiling is", "others publish")
 
 
 def rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
@@ -25,6 +25,7 @@ def rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
             "–".join(map(number, each.ceiling_spread)),
             f"{each.ratio:.2f}",
             each.figure.ceiling,
+            each.figure.published,
         )
         for each in measurements
     ]
@@ -32,6 +33,8 @@ def rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
 
 def number(value: float) -> str:
     """Write a number with three digits that say something."""
+    if value == 0:
+        return "0"
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

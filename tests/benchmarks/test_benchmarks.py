@@ -42,6 +42,7 @@ async def run(*arguments: str) -> str:
         ("visibility", 4),
         ("pod-creates", 1),
         ("watch-fanout", 1),
+        ("planning", 11),
     ],
 )
 async def test_a_benchmark_gives_a_table_and_json_with_each_figure_beside_its_ceiling(
