@@ -467,12 +467,12 @@ class PodPreempted(Event):
 
 
 class DeadlinePassed(Event):
-    """A minimum run time, or the grace of a stale gang, is over. Written by `scheduler`."""
+    """A minimum run time, the grace of a stale gang or a refusal to evict is over. Written by `scheduler`."""
 
     type: Literal["DeadlinePassed.v1"] = "DeadlinePassed.v1"
     workload_id: UUID
     pod_group_id: UUID
-    deadline: Literal["minimum-run-time", "stale-gang"]
+    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction"]
 
 
 class WorkloadBlocked(Event):

@@ -23,7 +23,7 @@ class Deadline:
     at: datetime
     workload_id: UUID
     pod_group_id: UUID
-    deadline: Literal["minimum-run-time", "stale-gang"]
+    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction"]
 
 
 def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
@@ -31,7 +31,8 @@ def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
     now = snapshot.now
     if now is None:
         return None
-    ahead = (one for one in (*_graces(snapshot, limits), *_protections(snapshot)) if one.at > now)
+    known = (*_graces(snapshot, limits), *_protections(snapshot), *_refusals(snapshot))
+    ahead = (one for one in known if one.at > now)
     return min(ahead, key=lambda one: (one.at, one.pod_group_id), default=None)
 
 
@@ -54,6 +55,14 @@ def _protections(snapshot: Snapshot) -> Iterator[Deadline]:
             continue
         for seconds in _granted(queues, view):
             yield Deadline(view.started_at + timedelta(seconds=seconds), view.workload_id, view.id, "minimum-run-time")
+
+
+def _refusals(snapshot: Snapshot) -> Iterator[Deadline]:
+    """Return when pods whose eviction was refused may be asked again."""
+    for group_id, at in snapshot.spared:
+        view = snapshot.views.get(group_id)
+        if view is not None:
+            yield Deadline(at, view.workload_id, view.id, "refused-eviction")
 
 
 def _granted(queues: dict[str, Queue], view: GroupView) -> Iterator[int]:

@@ -25,6 +25,7 @@ class Snapshot:
     """All that a plan may look at. `position` is where the journal stood, `now` the time of its last event.
 
     `groups` have pods that want a place, oldest first; `views` are all groups by id; `short` run without being whole.
+    `spared` are groups of pods whose eviction was refused, and until when they are left alone.
     """
 
     position: int
@@ -38,6 +39,7 @@ class Snapshot:
     queues: tuple[Queue, ...]
     holding: Holding
     nominations: Mapping[UUID, tuple[Placement, ...]]
+    spared: tuple[tuple[UUID, datetime], ...] = ()
 
 
 def take_snapshot(state: State) -> Snapshot:
@@ -56,4 +58,12 @@ def take_snapshot(state: State) -> Snapshot:
         queues=picture.queues,
         holding=dict(picture.holding),
         nominations=dict(state.nominations),
+        spared=_spared(state),
     )
+
+
+def _spared(state: State) -> tuple[tuple[UUID, datetime], ...]:
+    groups = (
+        (state.pods[pod_id].facts.pod_group_id, at) for pod_id, at in state.spared.items() if pod_id in state.pods
+    )
+    return tuple((group_id, at) for group_id, at in groups if group_id is not None)
