@@ -17,6 +17,7 @@ from muster_cli.verbs import (
     completion,
     department,
     describe,
+    fits,
     history,
     list_,
     logs,
@@ -26,6 +27,7 @@ from muster_cli.verbs import (
     simulate,
     status,
     submit,
+    top,
     up,
     wait,
 )
@@ -52,12 +54,14 @@ app.command(rich_help_panel="System")(up.up)
 app.add_typer(submit.app, name="submit", rich_help_panel="Workloads")
 app.command("list", rich_help_panel="Workloads")(list_.list_workloads)
 app.command(rich_help_panel="Workloads")(describe.describe)
+app.command(rich_help_panel="Workloads")(fits.fits)
 app.command(rich_help_panel="Workloads")(history.history)
 app.command(rich_help_panel="Workloads")(logs.logs)
 app.command(rich_help_panel="Workloads")(wait.wait)
 app.command(rich_help_panel="Workloads")(actions.stop)
 app.command(rich_help_panel="Workloads")(actions.activate)
 app.command(rich_help_panel="Workloads")(actions.delete)
+app.add_typer(top.app, name="top", rich_help_panel="System")
 app.add_typer(project.app, name="project", rich_help_panel="System")
 app.add_typer(department.app, name="department", rich_help_panel="System")
 app.add_typer(nodepool.app, name="nodepool", rich_help_panel="System")

@@ -59,8 +59,8 @@ def typed_quota(
 ) -> dict[str, Any]:
     """Return the fields of a quota that were typed, as the API has them. Raises Failure for what is no amount."""
     amounts: dict[str, tuple[str | None, Callable[[str], int]]] = {
-        "gpu_millionths": (gpu, _gpu_millionths),
-        "gpu_limit_millionths": (gpu_limit, _gpu_millionths),
+        "gpu_millionths": (gpu, gpu_millionths),
+        "gpu_limit_millionths": (gpu_limit, gpu_millionths),
         "cpu_milli": (cpu, _cpu_milli),
         "cpu_limit_milli": (cpu_limit, _cpu_milli),
         "memory_bytes": (memory, memory_bytes),
@@ -104,7 +104,8 @@ def _shown_one(quota: dict[str, Any]) -> str:
     return ", ".join([*parts, f"weight {names.get(weight, weight)}"])
 
 
-def _gpu_millionths(text: str) -> int:
+def gpu_millionths(text: str) -> int:
+    """Read a number of GPUs. Raises Failure when it is none."""
     try:
         amount = Decimal(text)
     except InvalidOperation:

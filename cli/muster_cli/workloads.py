@@ -41,6 +41,21 @@ def read_history(client: Client, workload_id: str, *, after: int = 0) -> list[di
     return records
 
 
+def read_waiting(client: Client, workload: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return why pods of a workload wait at this moment; None when no scheduler is there to ask.
+
+    What it waited for when it was last asked is in the workload's message and history all the same.
+    """
+    try:
+        with Client(client.settings, attempts=1) as once:  # a person waits, and there is much else to show
+            found: list[dict[str, Any]] = once.get(f"/workloads/{workload['id']}/waiting")["groups"]
+    except Failure as failure:
+        if failure.code is Exit.UNAVAILABLE:
+            return None
+        raise
+    return found
+
+
 def _named(client: Client, name: str, project: str, deleted: str) -> list[dict[str, Any]]:
     answer = client.get(
         "/workloads",

@@ -167,3 +167,4 @@ def show(muster: Muster, *workloads: dict[str, Any], deleted: tuple[dict[str, An
         muster.answers["GET", f"/api/v1/workloads/{each['id']}"] = each
         muster.answers["GET", f"/api/v1/workloads/{each['id']}/history"] = {"records": [], "next": None}
         muster.answers["GET", f"/api/v1/workloads/{each['id']}/pods"] = {"pods": []}
+        muster.answers["GET", f"/api/v1/workloads/{each['id']}/waiting"] = {"position": 17, "groups": []}

@@ -1,10 +1,11 @@
 """A question about scheduling on its whole way: HTTP, the status service, NATS, the scheduler that leads, and back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import pytest
 from cluster.in_process import InProcessTransport
@@ -15,6 +16,7 @@ from muster_contracts.subjects import Writer
 from muster_contracts.values import Caller
 from muster_journal.connection import Connection, Login
 from muster_journal.memory import MemoryJournal
+from muster_journal.memory_leases import MemoryLeases
 from muster_scheduler.app import Ports, build
 from muster_scheduler.settings import SchedulerSettings
 from muster_status.adapters.scheduler import NatsScheduler
@@ -58,11 +60,9 @@ async def scheduler(bench: AskingBench, nats_server: RunningNats) -> AsyncIterat
     async with Cluster(Settings(seed=1)) as cluster:
         journal = MemoryJournal(bench.log, Writer.SCHEDULER, lambda: datetime.now(UTC))
         kubernetes = KubernetesCluster(InProcessTransport(cluster.api))
-        ports = Ports(journal, kubernetes, CLUSTER, Random(1), login(nats_server, Writer.SCHEDULER))
+        ports = Ports(journal, MemoryLeases(), kubernetes, CLUSTER, Random(1), login(nats_server, Writer.SCHEDULER))
         loops = asyncio.create_task(run_loops(build(SchedulerSettings(), ports)))
-        async with asyncio.timeout(20):
-            while (await bench.http.get(f"{bench.url}/api/v1/scheduling/queues")).status_code != 200:
-                await asyncio.sleep(0.02)  # it has to take the lead first
+        await until(bench, "/scheduling/queues", lambda _: True)  # it has to take the lead first
         yield
         loops.cancel()
         await asyncio.gather(loops, return_exceptions=True)
@@ -80,7 +80,8 @@ async def test_nobody_there_is_a_503_in_a_sentence(bench: AskingBench) -> None:
 @pytest.mark.usefixtures("scheduler")
 async def test_the_planner_answers_over_http(bench: AskingBench) -> None:
     await bench.tell([project("demo"), node("pool-a-0")])
-    fits = await until(bench, "/scheduling/fits", "now", project="demo", pods=2, gpu_devices=4)
+    asked = {"project": "demo", "pods": 2, "gpu_devices": 4}
+    fits = await until(bench, "/scheduling/fits", lambda answer: answer["fits"] == "now", **asked)
     assert fits["places"] == [{"node": "pool-a-0", "pods": 2}]
     fits = await bench.get("/scheduling/fits", project="demo", pods=3, gpu_devices=4)
     assert (fits["fits"], fits["code"]) == ("no", "GangDoesNotFit")
@@ -113,9 +114,7 @@ async def test_a_workload_says_why_it_waits_in_one_text_everywhere(bench: Asking
     )
     told = await bench.tell([project("demo"), node("pool-a-0"), discovered, *gang("big", 3, gpus=4)])
     text = "big needs room for 3 pods at once: 12 GPUs in pieces of 4 GPUs; 8 GPUs are free. 2 of them would fit."
-    async with asyncio.timeout(20):
-        while not (shown := await bench.get(f"/workloads/{workload_id}", at_least=told))["message"].startswith("big"):
-            await asyncio.sleep(0.02)
+    shown = await until(bench, f"/workloads/{workload_id}", lambda one: one["message"], at_least=told)
     assert shown["message"].startswith(text)
     (waits,) = (await bench.get(f"/workloads/{workload_id}/waiting"))["groups"]
     assert f"{waits['reason']} {waits['remedy']}" == shown["message"]
@@ -123,12 +122,11 @@ async def test_a_workload_says_why_it_waits_in_one_text_everywhere(bench: Asking
     assert [one["reason"] for one in records if one["type"] == "WorkloadBlocked"] == [shown["message"]]
 
 
-async def until(bench: AskingBench, path: str, fits: str, **asked: object) -> dict:  # type: ignore[type-arg]
-    """Ask until the scheduler has read what was just written."""
+async def until(bench: AskingBench, path: str, holds: Callable[[Any], Any], **asked: Any) -> Any:
+    """Ask until the services have read what was just written, and the answer shows it."""
     async with asyncio.timeout(20):
         while True:
-            answer = await bench.http.get(f"{bench.url}/api/v1{path}", params=asked)  # type: ignore[arg-type]
-            if answer.status_code == 200 and answer.json()["fits"] == fits:
-                found: dict = answer.json()  # type: ignore[type-arg]
-                return found
+            answer = await bench.http.get(f"{bench.url}/api/v1{path}", params=asked)
+            if answer.status_code == 200 and holds(answer.json()):
+                return answer.json()
             await asyncio.sleep(0.02)

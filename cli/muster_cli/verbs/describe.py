@@ -30,6 +30,8 @@ Project = Annotated[
 ]
 
 LAST_CHANGES = 10
+WAITING = frozenset({"Creating", "Pending", "Degraded"})
+"""The phases in which pods may wait to be scheduled."""
 DONE = {"stop": "stopped", "activate": "activated", "delete": "deleted"}
 
 
@@ -40,21 +42,43 @@ def describe(workload: Workload, project: Project = "", output: Output = Format.
     """
     from muster_cli.client import Client
     from muster_cli.settings import CommandLineSettings
-    from muster_cli.workloads import find_workload, read_history
+    from muster_cli.workloads import find_workload, read_history, read_waiting
 
     with Client(CommandLineSettings.read()) as client, progress("Asking …"):
         found = find_workload(client, workload, project)
         pods = client.get(f"/workloads/{found['id']}/pods")["pods"]
         history = read_history(client, found["id"])
+        waiting = read_waiting(client, found) if found["phase"] in WAITING else None
     if output is not Format.TABLE:
-        print_data({**found, "pods": pods, "history": history}, output)
+        print_data({**found, "pods": pods, "waiting": waiting, "history": history}, output)
         return
     print_pairs(_pairs(found))
+    for group in waiting or ():
+        print_marked("\n[bold]Why it waits[/bold]")
+        print_pairs(_waiting(group))
     if pods:
         print_marked("\n[bold]Pods[/bold]")
         _print_pods(pods)
     print_marked("\n[bold]Last changes[/bold]")
     print_history(history[-LAST_CHANGES:])
+
+
+def _waiting(group: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what the planner says of a pod group at this moment."""
+    place = group["queue_position"]
+    return [
+        ("Reason", plain(group["reason"])),
+        ("What would free it", plain(group["remedy"])),
+        ("Code", plain(group["code"])),
+        ("Place in the queue", "" if place is None else str(place)),
+        ("Most is held by", plain("; ".join(_holder(holder) for holder in group["holders"]))),
+    ]
+
+
+def _holder(holder: dict[str, Any]) -> str:
+    held, quota = holder["allocated"]["gpu_millionths"], holder["quota"]["gpu_millionths"]
+    due = "no quota set" if quota is None else f"quota {gpus(quota)}"
+    return f"{holder['project']} {gpus(held)} GPUs ({due}, fair share {gpus(holder['fair_share']['gpu_millionths'])})"
 
 
 def _pairs(w: dict[str, Any]) -> list[tuple[str, str]]:

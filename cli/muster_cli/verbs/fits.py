@@ -1,0 +1,85 @@
+"""`muster fits`: would this start now? The planner answers, on the cluster as it is."""
+
+from typing import Annotated, Any
+
+import typer
+
+from muster_cli.completing import project_names
+from muster_cli.failure import Exit, Failure
+from muster_cli.output import Format, Output, plain, print_data, print_marked, print_table, progress
+from muster_cli.quantities import cpu_cores, memory_bytes
+from muster_cli.quotas import gpu_millionths
+
+WHOLE_GPU = 1_000_000
+
+
+def fits(
+    project: Annotated[
+        str, typer.Option("--project", "-p", help="For whom.", envvar="MUSTER_PROJECT", autocompletion=project_names)
+    ],
+    gpu: Annotated[str, typer.Option("--gpu", help="GPUs of each pod: 1, 8, 0.5.")] = "0",
+    gpu_memory: Annotated[
+        str | None, typer.Option("--gpu-memory", help="Instead of a part of a GPU: memory of it, 20Gi.")
+    ] = None,
+    cpu: Annotated[str, typer.Option("--cpu", help="Processors of each pod.")] = "1",
+    memory: Annotated[str, typer.Option("--memory", help="Memory of each pod.")] = "100Mi",
+    pods: Annotated[int, typer.Option("--pods", min=1, help="How many pods, which start together.")] = 1,
+    priority_class: Annotated[str, typer.Option("--priority-class", help="As for `muster submit`.")] = "train",
+    node_pool: Annotated[
+        list[str] | None, typer.Option("--node-pool", help="Try only this pool; repeat for more, in order.")
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say whether pods would find places now, where, and if not why.
+
+    Nothing is started or reserved. Exit code 1 when they would not start even after others have made room.
+    """
+    from muster_cli.client import Client
+    from muster_cli.settings import CommandLineSettings
+
+    asked = {
+        "project": project,
+        "pods": pods,
+        **_gpu(gpu, gpu_memory),
+        "cpu_milli": round(cpu_cores(cpu) * 1000),
+        "memory_bytes": memory_bytes(memory),
+        "priority_class": priority_class,
+        "node_pool": node_pool or None,
+    }
+    with Client(CommandLineSettings.read()) as client, progress("Asking the planner …"):
+        found = client.get("/scheduling/fits", **asked)
+    if output is not Format.TABLE:
+        print_data(found, output)
+    else:
+        _print(found)
+    if found["fits"] == "no":
+        raise Failure(Exit.NO, f"It does not fit: {found['reason']}", found["remedy"])
+
+
+def _gpu(text: str, memory: str | None) -> dict[str, int]:
+    """Return devices and what is asked of each: whole ones, a part of one, or memory of each."""
+    amount = gpu_millionths(text)
+    if memory is not None:
+        return {"gpu_devices": max(1, amount // WHOLE_GPU), "gpu_memory_bytes": memory_bytes(memory)}
+    if amount % WHOLE_GPU == 0:
+        return {"gpu_devices": amount // WHOLE_GPU}
+    if amount > WHOLE_GPU:
+        raise Failure(Exit.INVALID, f"{text} GPUs are neither whole ones nor a part of one.", "Write 2, or 0.5.")
+    return {"gpu_devices": 1, "gpu_portion_millionths": amount}
+
+
+def _print(found: dict[str, Any]) -> None:
+    if found["fits"] == "no":
+        return
+    if found["fits"] == "now":
+        print_marked(f"[green]It fits now[/], in node pool {plain(found['node_pool'])}.")
+    else:
+        print_marked(f"[yellow]It fits when others have gone[/], in node pool {plain(found['node_pool'])}.")
+    print_table(["NODE", "PODS"], [[plain(p["node"]), str(p["pods"])] for p in found["places"]], empty="")
+    if found["victims"]:
+        print_marked("\n[bold]Who would have to go[/bold]")
+        print_table(
+            ["WORKLOAD", "PODS", "RULE"],
+            [[plain(v["name"] or v["workload_id"]), str(v["pods"]), plain(v["rule"])] for v in found["victims"]],
+            empty="",
+        )
