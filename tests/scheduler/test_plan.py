@@ -1,14 +1,25 @@
 """Plans of small clusters: who is placed where, who waits, and with which reason."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from muster_contracts import events as e
-from muster_contracts.values import DeviceShare, Taint, Toleration
+from muster_contracts.values import (
+    DeviceShare,
+    LabelRule,
+    NodeTerm,
+    PlacementRules,
+    PodTerm,
+    SpreadRule,
+    Taint,
+    Toleration,
+)
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Limits, Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
-from scheduler.worlds import gang, group, id_of, node, pod, state_of
+from scheduler.worlds import gang, group, id_of, node, pod, pool, state_of
 
 
 def planned(*events: e.AnyEvent, step_limit: int = 1000) -> Plan:
@@ -214,3 +225,56 @@ def test_any_plan_of_any_cluster_is_sound_repeatable_and_explains_everybody(
     state = state_of(*events, *[event for one in groups for event in one])
     for waiting in state.groups.values():
         assert set(state.members[waiting.id]) <= placed or waiting.id in explained
+
+
+WEB = LabelRule(key="app", values=("web",))
+rules = st.sampled_from(
+    [
+        None,
+        None,
+        PlacementRules(apart=(PodTerm(topology_key="zone", rules=(WEB,)),)),
+        PlacementRules(near=(PodTerm(topology_key="zone", rules=(WEB,)),)),
+        PlacementRules(spread=(SpreadRule(topology_key="zone", rules=(WEB,)),)),
+        PlacementRules(host_ports=("TCP/80",)),
+        PlacementRules(nodes=(NodeTerm(rules=(LabelRule(key="zone", operator="NotIn", values=("z0",)),)),)),
+        PlacementRules(volumes=((NodeTerm(names=("n0", "n1")),),)),
+    ]
+)
+wishes = st.fixed_dictionaries(
+    {
+        "rules": rules,
+        "labels": st.sampled_from([{}, {"app": "web"}]),
+        "node_selector": st.sampled_from([{}, {}, {"zone": "z1"}]),
+        "tolerations": st.sampled_from([(), (Toleration(operator="Exists"),)]),
+    }
+)
+places = st.lists(
+    st.fixed_dictionaries(
+        {
+            "labels": st.fixed_dictionaries(
+                {"zone": st.sampled_from(["z0", "z1", "z2"]), "pool": st.sampled_from(["x", "y", ""])}
+            ),
+            "taints": st.sampled_from([(), (), (Taint(key="t", effect="NoSchedule"),)]),
+            "ready": st.sampled_from([True, True, True, False]),
+        }
+    ),
+    min_size=1,
+    max_size=6,
+)
+members = st.tuples(
+    st.integers(1, 3), wishes, st.sampled_from([("x",), ("x", "y"), ("y", "default"), ()]), st.booleans()
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(nodes=places, wanted=st.lists(members, max_size=6))
+def test_no_plan_breaks_a_rule_about_nodes_pools_or_other_pods(
+    nodes: list[dict[str, Any]], wanted: list[tuple[int, dict[str, Any], tuple[str, ...], bool]]
+) -> None:
+    events: list[e.AnyEvent] = [pool("x"), pool("y")]
+    events += [node(f"n{i}", gpus=2, **more) for i, more in enumerate(nodes)]
+    for i, (size, wish, pools, whole) in enumerate(wanted):
+        pods = [pod(f"g{i}-{k}", f"g{i}", **wish) for k in range(size)]
+        events += group(f"g{i}", pods, min_members=size if whole else 1, node_pools=pools)
+    planned(*events)  # which checks it
+    assert planned(*events) == planned(*events)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from muster_contracts.events import NodeObserved
-from muster_contracts.values import WHOLE_GPU, LabelRule, NodeTerm, Placement, PodFacts, Toleration
+from muster_contracts.values import WHOLE_GPU, LabelRule, NodeTerm, Placement, PodFacts, PodTerm, Toleration
 
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.gang import Part
@@ -26,6 +26,8 @@ def wrong_places(facts: Facts) -> Iterator[str]:
     yield from _broken_gangs(facts)
     yield from _wrong_pools(facts)
     yield from _far_apart(facts)
+    if any(pod.rules for _, pod in facts.waiting.values()):
+        yield from _bad_company(facts)
 
 
 def _strangers(facts: Facts) -> Iterator[str]:
@@ -208,3 +210,42 @@ def _far_apart(facts: Facts) -> Iterator[str]:
             domains = {tuple(node.labels.get(level) for level in levels) for node in mine}
             if len(domains) > 1 or any(None in domain for domain in domains):
                 yield f"Group {group_id} is not in one domain of {topology.required}."
+
+
+def _bad_company(facts: Facts) -> Iterator[str]:
+    """Check rules about other pods for everybody who is placed at once, against all who are, or will be, there."""
+    there = [(bound.facts, bound.node) for _, bound in facts.bound.values() if bound.node in facts.rows]
+    coming = [(facts.waiting[p.pod_id][1], p.node) for p in facts.plan.placements if p.pod_id in facts.waiting]
+    everybody = there + coming
+    for pod, node in coming:
+        others = [(other, place) for other, place in everybody if other.pod_id != pod.pod_id]
+        for other, place in others:
+            if _hates(facts, pod, node, other, place) or _hates(facts, other, place, pod, node):
+                yield f"Pod {pod.pod_id} is not kept apart from {other.pod_id}."
+            if node == place and _ports(pod) & _ports(other):
+                yield f"Pod {pod.pod_id} wants a port of {node} that {other.pod_id} has."
+        for term in pod.rules.near if pod.rules else ():
+            mates = [place for other, place in others if _is_meant(pod, other, term)]
+            alone = not mates and _is_meant(pod, pod, term)
+            if not alone and not any(_shares(facts, node, place, term.topology_key) for place in mates):
+                yield f"Pod {pod.pod_id} is not near those it wants to be near."
+
+
+def _hates(facts: Facts, one: PodFacts, node: str, other: PodFacts, place: str) -> bool:
+    terms = one.rules.apart if one.rules else ()
+    return any(_is_meant(one, other, term) and _shares(facts, node, place, term.topology_key) for term in terms)
+
+
+def _is_meant(one: PodFacts, other: PodFacts, term: PodTerm) -> bool:
+    within = other.namespace in (term.namespaces or (one.namespace,))
+    return within and all(_label_suits(rule, other.labels.get(rule.key)) for rule in term.rules)
+
+
+def _shares(facts: Facts, node: str, place: str, key: str) -> bool:
+    nodes = facts.snapshot.terrain.nodes
+    value = nodes[facts.rows[node]].labels.get(key)
+    return value is not None and value == nodes[facts.rows[place]].labels.get(key)
+
+
+def _ports(pod: PodFacts) -> set[str]:
+    return set(pod.rules.host_ports) if pod.rules else set()
