@@ -17,7 +17,9 @@ from muster_cluster.transport import Answer, Request
 from muster_contracts import events as e
 from muster_contracts.subjects import Writer
 from muster_contracts.values import GpuRequest, PodFacts, Resources
+from muster_journal.leases import Leases
 from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_leases import MemoryLeases
 from muster_scheduler.app import Ports, build
 from muster_scheduler.settings import SchedulerSettings
 from scheduler.worlds import id_of
@@ -72,6 +74,7 @@ class Scene:
         self.transport = GatedTransport(cluster.api)
         self.cluster = KubernetesCluster(self.transport)
         self.log = MemoryLog()
+        self.leases = MemoryLeases()
         self.observer = self.journal(Writer.INTEGRATIONS)
         self._running: list[asyncio.Task[None]] = []
 
@@ -132,8 +135,16 @@ class Scene:
         await self.journal(Writer.SCHEDULER).append(made)
         return made
 
-    def start_scheduler(self, **settings: object) -> Service:
-        ports = Ports(self.journal(Writer.SCHEDULER), self.cluster, id_of("cluster"), Random(1))
+    def start_scheduler(
+        self, *, leases: Leases | None = None, cluster: KubernetesCluster | None = None, **settings: object
+    ) -> Service:
+        ports = Ports(
+            journal=self.journal(Writer.SCHEDULER),
+            leases=leases or self.leases,
+            cluster=cluster or self.cluster,
+            cluster_id=id_of("cluster"),
+            random=Random(1),
+        )
         service = build(SchedulerSettings.model_validate(settings), ports)
         self._running.append(asyncio.create_task(run_loops(service)))
         return service

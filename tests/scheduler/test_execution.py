@@ -1,20 +1,13 @@
 """The scheduler on a journal and a simulated cluster: it binds what it promised, whatever happens in between."""
 
-import asyncio
 import itertools
 
-import pytest
-from muster_chassis.following import follow_into
-from muster_chassis.health import Health
 from muster_cluster.objects import PODS
 from muster_contracts import events as e
-from muster_contracts.errors import Unavailable
-from muster_contracts.subjects import Writer
 from muster_contracts.values import Placement
 from muster_journal.memory import MemoryLog
 from muster_scheduler.core.plan import Plan
-from muster_scheduler.planning import ENTRIES_PER_PART, Planning, _parts
-from muster_scheduler.settings import SchedulerSettings
+from muster_scheduler.planning import ENTRIES_PER_PART, _parts
 from scheduler.scene import NAMESPACE, Scene, manifest, of_type, scheduled
 from scheduler.worlds import id_of, node
 
@@ -105,27 +98,6 @@ async def test_a_read_that_is_refused_for_a_while_neither_stops_the_deeds_nor_re
     assert service.health.loops["execution"].condition == "running"
 
 
-async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(scene: Scene) -> None:
-    settings, cluster_id = SchedulerSettings(), id_of("cluster")
-    first = Planning(scene.journal(Writer.SCHEDULER), settings, cluster_id, "first")
-    second = Planning(scene.journal(Writer.SCHEDULER), settings, cluster_id, "second")
-    await scene.observe("gang", 1)
-    await lead(first, scene)
-    await lead(second, scene)
-    with pytest.raises(Unavailable, match="took the lead"):
-        await first.cycle()
-    assert not of_type(await scene.events(), e.PlanMade)
-
-
-async def lead(planning: Planning, scene: Scene) -> None:
-    """Take the lead, and then read no further."""
-    fold = follow_into(scene.journal(Writer.SCHEDULER), planning.fold, planning.progress, Health("scheduler"), "fold")
-    reading = asyncio.ensure_future(fold)
-    await planning.take_leadership()
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
-
-
 def test_a_large_plan_is_cut_between_gangs() -> None:
     placements = tuple(_placement(number // 3, number) for number in range(3 * ENTRIES_PER_PART))
     parts = [part.placements for part in _parts(Plan(1, placements))]
@@ -156,19 +128,6 @@ async def test_a_reason_to_wait_is_written_once(scene: Scene) -> None:
     await scene.observe("small", 1)
     events = await scene.until(scheduled(1))
     assert len(of_type(events, e.WorkloadBlocked)) == 1
-
-
-async def test_two_schedulers_at_once_place_every_pod_once_under_growing_epochs(scene: Scene) -> None:
-    scene.start_scheduler()
-    await scene.until(lambda events: len(of_type(events, e.LeadershipTaken)) == 1)
-    scene.start_scheduler()
-    await scene.until(lambda events: len(of_type(events, e.LeadershipTaken)) >= 2)
-    await scene.observe("gang", 2)
-    events = await scene.until(scheduled(2))
-    epochs = [one.epoch for one in events if isinstance(one, e.LeadershipTaken)]
-    assert epochs == sorted(set(epochs))
-    placements = [p.pod_id for one in events if isinstance(one, e.PlanMade) for p in one.placements]
-    assert len(placements) == len(set(placements))
 
 
 async def test_another_pod_of_the_same_name_is_not_bound_even_at_the_version_that_was_seen(scene: Scene) -> None:

@@ -12,16 +12,23 @@ from muster_contracts.errors import Unavailable
 from muster_contracts.events import AnyEvent
 from muster_contracts.subjects import Aggregate
 from muster_contracts.wire import Recorded
+from muster_journal.leases import Leases
 from muster_journal.port import ANYTHING, Batch, Journal
 
 
 @dataclass(slots=True)
 class Weather:
-    """How bad the world is: the chance that one step goes wrong, and the longest delay of one in seconds."""
+    """How bad the world is: the chance that one step goes wrong, and the longest delay of one in seconds.
+
+    `pauses` is the chance that who is about to bind or evict a pod falls asleep for a minute first; where
+    `anybody_leads`, the lease is everybody's.
+    """
 
     random: Random
     trouble: float = 0.0
     longest_delay_seconds: float = 0.0
+    pauses: float = 0.0
+    anybody_leads: bool = False
 
     def strikes(self) -> bool:
         """Whether something goes wrong now."""
@@ -32,9 +39,14 @@ class Weather:
         if self.longest_delay_seconds:
             await asyncio.sleep(self.random.random() * self.longest_delay_seconds)
 
+    async def perhaps_pause(self, request: Request) -> None:
+        """Hold back a deed of the scheduler for longer than any lease lasts."""
+        if self.pauses and request.path.endswith(("/binding", "/eviction")) and self.random.random() < self.pauses:
+            await asyncio.sleep(60)
+
     def clears(self) -> None:
         """Let everything work from now on."""
-        self.trouble, self.longest_delay_seconds = 0.0, 0.0
+        self.trouble, self.longest_delay_seconds, self.pauses, self.anybody_leads = 0.0, 0.0, 0.0, False
 
 
 class FaultyJournal:
@@ -82,6 +94,28 @@ class FaultyJournal:
         await self._journal.close()
 
 
+class FaultyLeases:
+    """Leases that nobody answers for now and then, and that in some worlds are given to whoever asks."""
+
+    def __init__(self, leases: Leases, weather: Weather) -> None:
+        self._leases = leases
+        self._weather = weather
+
+    async def hold(self, name: str, holder: str) -> bool:
+        await self._weather.delay()
+        if self._weather.strikes():
+            raise Unavailable("the lease could not be asked for")
+        if self._weather.anybody_leads:
+            return True
+        return await self._leases.hold(name, holder)
+
+    async def let_go(self, name: str, holder: str) -> None:
+        await self._leases.let_go(name, holder)
+
+    async def close(self) -> None:
+        await self._leases.close()
+
+
 class FaultyTransport:
     """A way to Kubernetes on which requests and answers get lost, and watches break off."""
 
@@ -90,6 +124,7 @@ class FaultyTransport:
         self._weather = weather
 
     async def request(self, request: Request) -> Answer:
+        await self._weather.perhaps_pause(request)
         await self._weather.delay()
         if self._weather.strikes():
             raise Unavailable(f"{request.method} {request.path} was lost")

@@ -15,6 +15,8 @@ async def a_disturbed_day(world: World) -> None:
     await world.ask("POST", "/projects", {"name": PROJECT})
     world.weather.trouble = world.random.choice([0.0, 0.02, 0.1])
     world.weather.longest_delay_seconds = world.random.choice([0.0, 0.05, 0.5])
+    world.weather.pauses = world.random.choice([0.0, 0.05])
+    world.weather.anybody_leads = world.random.random() < 0.3
     people = [asyncio.create_task(_person(world, number)) for number in range(WORKLOADS)]
     people += [asyncio.create_task(_plain_job(world, number)) for number in range(3)]
     killer = asyncio.create_task(_killer(world))

@@ -26,6 +26,7 @@ from muster_integrations.app import Ports as IntegrationsPorts
 from muster_integrations.app import build as build_integrations
 from muster_integrations.settings import IntegrationsSettings
 from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_leases import MemoryLeases
 from muster_scheduler.app import Ports as SchedulerPorts
 from muster_scheduler.app import build as build_scheduler
 from muster_scheduler.settings import SchedulerSettings
@@ -37,7 +38,7 @@ from muster_submitter.settings import SubmitterSettings
 from simcluster.clock import LoopClock as ClusterClock
 from simcluster.cluster import Cluster
 from simcluster.settings import Settings as ClusterSettings
-from simulation.faults import FaultyJournal, FaultyTransport, Weather
+from simulation.faults import FaultyJournal, FaultyLeases, FaultyTransport, Weather
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 CLUSTER_ID = UUID("00000000-0000-4000-8000-00000000c105")
@@ -55,6 +56,7 @@ class World:
     log: MemoryLog
     simulated: Cluster
     clock: LoopClock
+    leases: MemoryLeases = field(default_factory=MemoryLeases)
     services: dict[str, Service] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     submitted: dict[UUID, str] = field(default_factory=dict)
@@ -118,8 +120,22 @@ def _integrations(world: World) -> Service:
 
 
 def _scheduler(world: World) -> Service:
-    ports = SchedulerPorts(world.journal(Writer.SCHEDULER), world.cluster(), CLUSTER_ID, world.random)
-    return build_scheduler(SchedulerSettings(), ports)
+    return _build_scheduler(world, "scheduler")
+
+
+def _standby(world: World) -> Service:
+    return _build_scheduler(world, "standby")
+
+
+def _build_scheduler(world: World, instance: str) -> Service:
+    ports = SchedulerPorts(
+        journal=world.journal(Writer.SCHEDULER),
+        leases=FaultyLeases(world.leases, world.weather),
+        cluster=world.cluster(),
+        cluster_id=CLUSTER_ID,
+        random=world.random,
+    )
+    return build_scheduler(SchedulerSettings(instance=instance), ports)
 
 
 def _status(world: World) -> Service:
@@ -134,6 +150,7 @@ BUILDERS: dict[str, Callable[[World], Service]] = {
     "submitter": _submitter,
     "integrations": _integrations,
     "scheduler": _scheduler,
+    "standby": _standby,
     "status": _status,
 }
 

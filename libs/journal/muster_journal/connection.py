@@ -26,6 +26,8 @@ RECONNECT_WAIT_SECONDS = 0.1
 PING_SECONDS = 2
 """A connection that is open but dead is noticed after three of these."""
 
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+WRONG_LAST_SEQUENCE = 10071
 NO_RESPONDERS = "503"
 NO_MESSAGE_FOUND = 10037
 STATUS = "Status"
@@ -106,7 +108,19 @@ class Connection:
     async def request(self, subject: str, body: object, timeout_seconds: float = 2.0) -> dict[str, Any]:
         """Ask JetStream something and return its answer. Raises ServerError; TimeoutError when none comes."""
         payload = json.dumps(body).encode() if body is not None else b""
-        message = await self._unless_lost(self._client.request(subject, payload, timeout=timeout_seconds), subject)
+        return await self._ask(subject, payload, None, timeout_seconds)
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: dict[str, str], timeout_seconds: float = 2.0
+    ) -> dict[str, Any]:
+        """Store a message and return the server's answer. Raises ServerError; TimeoutError when none comes."""
+        return await self._ask(subject, payload, headers, timeout_seconds)
+
+    async def _ask(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None, timeout_seconds: float
+    ) -> dict[str, Any]:
+        asking = self._client.request(subject, payload, timeout=timeout_seconds, headers=headers)
+        message = await self._unless_lost(asking, subject)
         answer: dict[str, Any] = json.loads(message.data)
         if "error" in answer:
             raise ServerError(answer["error"].get("err_code", 0), answer["error"].get("description", ""))

@@ -31,13 +31,19 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from muster_journal.aggregate import read_all
-from muster_journal.connection import NO_MESSAGE_FOUND, NO_RESPONDERS, STATUS, Connection, Login, ServerError
+from muster_journal.connection import (
+    EXPECTED,
+    NO_MESSAGE_FOUND,
+    NO_RESPONDERS,
+    STATUS,
+    WRONG_LAST_SEQUENCE,
+    Connection,
+    Login,
+    ServerError,
+)
 from muster_journal.follower import follow
 from muster_journal.port import ANYTHING, Batch, Conflict
 from muster_journal.reading import recorded
-
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
-WRONG_LAST_SEQUENCE = 10071
 
 IN_FLIGHT = 512
 """Appends sent and not yet answered; more would only queue in the server."""

@@ -24,6 +24,7 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from muster_journal.connection import Connection, Login
+from muster_journal.leases import LEASE_SECONDS
 from muster_journal.permissions import (
     ADMINISTRATOR,
     EVERY_PARKED,
@@ -32,7 +33,6 @@ from muster_journal.permissions import (
     PARKED_STREAM,
 )
 
-LEASE_SECONDS = 5.0
 DUPLICATE_WINDOW_SECONDS = 120.0
 
 
@@ -151,8 +151,9 @@ async def _ensure_consumer(context: JetStreamContext, wanted: ConsumerConfig) ->
 
 
 async def _ensure_leases(context: JetStreamContext, replicas: int) -> None:
+    """Create the bucket of leases, in a file: one in memory would be gone with a restart of the server."""
     wanted = KeyValueConfig(
-        bucket=LEASES_BUCKET, history=1, ttl=LEASE_SECONDS, storage=StorageType.MEMORY, replicas=replicas
+        bucket=LEASES_BUCKET, history=1, ttl=LEASE_SECONDS, storage=StorageType.FILE, replicas=replicas
     )
     try:
         await context.stream_info(f"KV_{LEASES_BUCKET}")

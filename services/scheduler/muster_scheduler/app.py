@@ -56,7 +56,7 @@ async def build_from_settings(settings: SchedulerSettings) -> Service:
 def build(settings: SchedulerSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
-    leadership = Leadership(ports.leases, settings.instance, settings.lease_renewal_seconds)
+    leadership = Leadership(ports.leases, settings.holder, settings.lease_renewal_seconds)
     planning = Planning(ports.journal, settings, ports.cluster_id, leadership)
     binder, evictor = Binder(ports.cluster), Evictor(ports.cluster)
     execution = Execution(planning, ports.journal, binder, evictor, settings.bind_concurrency)

@@ -1,7 +1,8 @@
 """The planning loop: take a snapshot, plan, check, write the plan. The decision is in the journal before the deed.
 
-One plan at a time, each based on a position at or after the one before. Every plan is appended after the last message
-on the plan subject that this scheduler knows, so that a scheduler that lost its leadership cannot write one.
+One plan at a time, each based on a position at or after the one before. Who holds the lease takes the lead with a
+`LeadershipTaken`; every plan is appended after the last message on the plan subject that this scheduler knows, so that
+one that lost the lead, knowingly or not, cannot write any.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from muster_scheduler.core.plan import PLANNER_VERSION, Plan, plan
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
+from muster_scheduler.leading import Leadership
 from muster_scheduler.settings import SchedulerSettings
 
 log = structlog.get_logger()
@@ -33,14 +35,14 @@ ENTRIES_PER_PART = 800
 class Planning:
     """The fold, and the loop that plans from it."""
 
-    def __init__(self, journal: Journal, settings: SchedulerSettings, cluster_id: UUID, instance: str) -> None:
+    def __init__(self, journal: Journal, settings: SchedulerSettings, cluster_id: UUID, leadership: Leadership) -> None:
         self.state = State()
         self.progress = Progress()
         self.epoch = 0
         self._journal = journal
         self._settings = settings
         self._cluster_id = cluster_id
-        self._instance = instance
+        self._leadership = leadership
         self._changed = asyncio.Event()
         self._deadline: Deadline | None = None
         self.led = asyncio.Event()
@@ -48,7 +50,11 @@ class Planning:
 
     @property
     def leads(self) -> bool:
-        """Whether we lead, as far as we have read."""
+        """Whether we lead, as far as we have read, and have not been asleep since we last could be sure."""
+        return self._is_our_epoch and self._leadership.is_ours
+
+    @property
+    def _is_our_epoch(self) -> bool:
         return self.epoch > 0 and self.epoch == self.state.epoch
 
     async def fold(self, batch: Batch) -> None:
@@ -60,7 +66,9 @@ class Planning:
     async def take_leadership(self) -> None:
         """Write our epoch on the plan subject, after folding to the end of the journal."""
         await self.progress.catch_up()
-        taken = LeadershipTaken(cluster_id=self._cluster_id, epoch=self.state.epoch + 1, instance=self._instance)
+        taken = LeadershipTaken(
+            cluster_id=self._cluster_id, epoch=self.state.epoch + 1, instance=self._leadership.holder
+        )
         try:
             position = await self._journal.append(taken, expected=self.state.plan_version)
         except Conflict as lost:
@@ -72,12 +80,20 @@ class Planning:
         log.info("The scheduler leads.", epoch=self.epoch, position=position)
 
     async def run(self) -> None:
-        """Take the lead, then plan whenever the fold has changed."""
-        await self.take_leadership()
+        """Wait for the lease, take the lead and plan while it is ours; then wait for it again."""
+        while True:
+            await self._leadership.until_ours()
+            await self.take_leadership()
+            await self._lead()
+
+    async def _lead(self) -> None:
+        """Plan whenever the fold has changed. Raises Unavailable when another one leads although the lease is ours."""
         while True:
             await self._wait_for_news()
             self._changed.clear()
-            if not self.leads:
+            if not self._leadership.is_ours:
+                return
+            if not self._is_our_epoch:
                 raise Unavailable("Another scheduler took the lead.")
             await self.cycle()
             await asyncio.sleep(self._settings.cycle_pause_seconds)

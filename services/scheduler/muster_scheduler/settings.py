@@ -1,8 +1,11 @@
 """What the scheduler must be told."""
 
 import hashlib
+import os
+import socket
 
 from muster_chassis.settings import ServiceSettings
+from muster_journal.leases import LEASE_SECONDS
 from pydantic import Field
 
 from muster_scheduler.core.plan import Limits
@@ -15,7 +18,24 @@ class SchedulerSettings(ServiceSettings):
     stale_gang_seconds: int = Field(60, ge=0, description="How long a gang may run without being whole.")
     consolidation_pods: int = Field(64, ge=0, description="Most pods looked at to make room for one group by moving.")
     bind_concurrency: int = Field(32, ge=1, description="Bindings under way at once.")
+    instance: str = Field(
+        "",
+        description="Its name among the schedulers of a cluster; empty for host name and process id. One that "
+        "keeps its name when it starts again need not wait until its earlier life's lease has run out.",
+    )
+    lease_renewal_seconds: float = Field(
+        0.5,
+        gt=0,
+        le=LEASE_SECONDS / 3,
+        description="Time between renewals of the leader's lease, and between looks of who waits for it. Two renewals "
+        "in a row may fail before the lead is lost.",
+    )
     cycle_pause_seconds: float = Field(0.02, ge=0, description="Least time between plans, so that changes gather.")
+
+    @property
+    def holder(self) -> str:
+        """The name under which the lease is held: no other process that lives has it."""
+        return self.instance or f"{socket.gethostname()}:{os.getpid()}"
 
     @property
     def limits(self) -> Limits:
