@@ -1,7 +1,7 @@
 """Reads manifests as people keep them: files of JSON or YAML, many documents in one, whole directories, a pipe.
 
-YAML is read as Kubernetes reads it: a date stays text, for no field of an object is a date in YAML's sense. What the
-documents mean is nobody's business here.
+YAML is read as another way to write JSON, as Kubernetes reads it: a date stays text, and what JSON has no word for
+(binary data, sets) is refused. What the documents mean is nobody's business here.
 """
 
 import json
@@ -22,7 +22,7 @@ DEEPEST: Final = 500
 """Values within values; the schemas of custom resources have some sixty."""
 
 PIPE: Final = Path("-")
-_A_DATE: Final = "tag:yaml.org,2002:timestamp"
+_BEYOND_JSON: Final = tuple(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "binary", "set", "omap", "pairs"))
 
 
 def read_documents(paths: Iterable[Path]) -> "Iterator[Document]":
@@ -118,7 +118,8 @@ def _loader() -> type[Any]:
 
     safe: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     resolvers = {
-        first: [(tag, pattern) for tag, pattern in patterns if tag != _A_DATE]
+        first: [(tag, pattern) for tag, pattern in patterns if tag not in _BEYOND_JSON]
         for first, patterns in safe.yaml_implicit_resolvers.items()
     }
-    return type("_Loader", (safe,), {"yaml_implicit_resolvers": resolvers})
+    constructors = {tag: make for tag, make in safe.yaml_constructors.items() if tag not in _BEYOND_JSON}
+    return type("_Loader", (safe,), {"yaml_implicit_resolvers": resolvers, "yaml_constructors": constructors})

@@ -160,6 +160,7 @@ def test_a_pipe_can_be_read() -> None:
         (b"kind: [", "This is neither JSON nor YAML: "),
         (b"a: b\nkind: {{ .Values.kind }\n", "This is neither JSON nor YAML: "),
         (b"a: *b", "This is neither JSON nor YAML: found undefined alias in line 1."),
+        (b"a: !!binary aGVsbG8=", "This is neither JSON nor YAML: could not determine a constructor "),
         (b"a: \x07", "This is neither JSON nor YAML: "),
         (b"[" * 100_000, "This is neither JSON nor YAML of manifests: it is nested too deeply."),
         (b"- " * 100_000, "This is neither JSON nor YAML of manifests: it is nested too deeply."),

@@ -39,7 +39,9 @@ JUNK = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-3, 10),
-    st.sampled_from(["", "v2", "0", "3", "-1", "x" * 300, "\x00", "True", "ray.io/v2", "1e9999", "2026-13-01"]),
+    st.sampled_from(
+        ["", "v2", "0", "3", "-1", "x" * 300, "\x00", "\ud800", "True", "ray.io/v2", "1e9999", "2026-13-01"]
+    ),
     st.just([]),
     st.just({}),
     st.just([None, 3, "a", {}]),

@@ -74,7 +74,7 @@ def read_objects(documents: Iterable[Document]) -> Objects:
     objects = Objects()
     written = _Writing(objects)
     for document in documents:
-        for one in _single(document):
+        for one in _single(Document(document.source, _as_stored(document.value))):
             written.add(one)
     written.finish()
     return objects
@@ -172,7 +172,7 @@ class _Writing:
 
 def _read(document: Document) -> _Written:
     """Return a manifest and who it is. Raises ValueError in a sentence."""
-    raw = _without_nothing(document.value)
+    raw = document.value
     api_version, kind_name = text(raw, "apiVersion"), text(raw, "kind")
     if not api_version or not kind_name:
         raise ValueError("It is no Kubernetes object: it has no apiVersion and kind.")
@@ -195,11 +195,13 @@ def _lies_in_a_namespace(kind: Kind) -> bool:
     return kind.watch.namespaced if kind.watch is not None else kind.standing is Standing.STEP
 
 
-def _without_nothing(value: Any) -> Any:
-    """Return a copy without fields that are null, as an API server drops them."""
+def _as_stored(value: Any) -> Any:
+    """Return a copy as an API server would keep it: no field is null, and no text has half a character of UTF-16."""
     if isinstance(value, Mapping):
-        return {name: _without_nothing(part) for name, part in value.items() if part is not None}
-    return [_without_nothing(part) for part in value] if isinstance(value, list) else value
+        return {_as_stored(str(name)): _as_stored(part) for name, part in value.items() if part is not None}
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return [_as_stored(part) for part in value] if isinstance(value, list) else value
 
 
 def _complete_pod(raw: dict[str, Any]) -> None:
