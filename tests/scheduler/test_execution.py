@@ -6,8 +6,8 @@ from muster_cluster.objects import PODS
 from muster_contracts import events as e
 from muster_contracts.values import Placement
 from muster_journal.memory import MemoryLog
+from muster_scheduler.core.decision import ENTRIES_PER_PART, _parts
 from muster_scheduler.core.plan import Plan
-from muster_scheduler.planning import ENTRIES_PER_PART, _parts
 from scheduler.scene import NAMESPACE, Scene, manifest, of_type, scheduled
 from scheduler.worlds import id_of, node
 

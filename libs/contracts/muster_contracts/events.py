@@ -413,7 +413,7 @@ class PlanMade(Event):
     `based_on` is the position of the journal the snapshot was folded to. A plan of several parts has the same
     `plan_id` and `based_on` in each; every part holds whole gangs with their victims. Nominations are the places that
     a group is to have once its victims are gone; nobody is bound by them, and until then nobody else gets them. `steps`
-    is how much of `step_limit` was used.
+    is how much of `step_limit` was used, `settings` what else bounds a plan, by name; the digest is of both.
     """
 
     type: Literal["PlanMade.v1"] = "PlanMade.v1"
@@ -430,6 +430,7 @@ class PlanMade(Event):
     victims: tuple[Victim, ...] = ()
     nominations: tuple[Placement, ...] = ()
     steps: int = 0
+    settings: dict[str, int] = {}
 
 
 class PodScheduled(Event):

@@ -6,20 +6,18 @@ one that lost the lead, knowingly or not, cannot write any.
 """
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 import structlog
 from muster_chassis.following import Progress
 from muster_contracts.errors import Unavailable
-from muster_contracts.events import DeadlinePassed, LeadershipTaken, PlanMade, WorkloadBlocked
-from muster_contracts.values import Placement, Victim
+from muster_contracts.events import DeadlinePassed, LeadershipTaken, WorkloadBlocked
 from muster_journal.port import Batch, Conflict, Journal
 
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.deadlines import Deadline, next_deadline
-from muster_scheduler.core.plan import PLANNER_VERSION, Plan, plan
+from muster_scheduler.core.decision import written
+from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
@@ -27,9 +25,6 @@ from muster_scheduler.leading import Leadership
 from muster_scheduler.settings import SchedulerSettings
 
 log = structlog.get_logger()
-
-ENTRIES_PER_PART = 800
-"""About 400 bytes each, so that a part stays under 500 kB."""
 
 
 class Planning:
@@ -129,27 +124,11 @@ class Planning:
         return made
 
     async def _write(self, made: Plan) -> None:
-        plan_id = uuid5(self._cluster_id, f"plan/{made.based_on}/{self.epoch}")
-        parts = list(_parts(made))
         version = self.state.plan_version
-        for number, part in enumerate(parts, start=1):
-            event = PlanMade(
-                cluster_id=self._cluster_id,
-                plan_id=plan_id,
-                based_on=made.based_on,
-                epoch=self.epoch,
-                part=number,
-                parts=len(parts),
-                planner_version=PLANNER_VERSION,
-                settings_digest=self._settings.digest,
-                step_limit=self._settings.step_limit,
-                placements=tuple(part.placements),
-                victims=tuple(part.victims),
-                nominations=tuple(part.nominations),
-                steps=made.steps,
-            )
+        for event in written(made, self._settings.limits, self._cluster_id, self.epoch):
             try:
-                version = await self._journal.append(event, expected=version, event_id=uuid5(plan_id, str(number)))
+                event_id = uuid5(event.plan_id, str(event.part))
+                version = await self._journal.append(event, expected=version, event_id=event_id)
             except Conflict as lost:
                 raise Unavailable("Another scheduler took the lead.") from lost
         await self.progress.reach(version)
@@ -168,46 +147,3 @@ class Planning:
         )
         await self._journal.append(event)
         group.blocked = blocked.essence
-
-
-@dataclass(slots=True)
-class _Part:
-    """What belongs together in one message."""
-
-    placements: list[Placement] = field(default_factory=list)
-    victims: list[Victim] = field(default_factory=list)
-    nominations: list[Placement] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.placements) + len(self.victims) + len(self.nominations)
-
-    def add(self, other: "_Part") -> None:
-        """Add another one's entries."""
-        self.placements += other.placements
-        self.victims += other.victims
-        self.nominations += other.nominations
-
-
-def _parts(made: Plan) -> Iterator[_Part]:
-    """Cut a plan into messages, each of whole gangs with their victims."""
-    part = _Part()
-    for bundle in _bundles(made).values():
-        if part and len(part) + len(bundle) > ENTRIES_PER_PART:
-            yield part
-            part = _Part()
-        part.add(bundle)
-    yield part
-
-
-def _bundles(made: Plan) -> dict[UUID | None, _Part]:
-    """Put together what is done for the same workload: its places, and who moves or goes for its sake."""
-    bundles: dict[UUID | None, _Part] = {}
-    causes = {victim.pod_id: victim.beneficiary_id for victim in made.victims}
-    for placement in made.placements:
-        bundles.setdefault(placement.workload_id, _Part()).placements.append(placement)
-    for nomination in made.nominations:
-        cause = causes.get(nomination.pod_id, nomination.workload_id)
-        bundles.setdefault(cause, _Part()).nominations.append(nomination)
-    for victim in made.victims:
-        bundles.setdefault(victim.beneficiary_id, _Part()).victims.append(victim)
-    return bundles

@@ -1,6 +1,5 @@
 """What the scheduler must be told."""
 
-import hashlib
 import os
 import socket
 
@@ -12,7 +11,7 @@ from muster_scheduler.core.plan import Limits
 
 
 class SchedulerSettings(ServiceSettings):
-    """Settings of the scheduler; those that change its decisions are in `digest`."""
+    """Settings of the scheduler; those that change its decisions are its `limits`."""
 
     step_limit: int = Field(100_000, ge=1, description="Pods tried in one plan; the rest waits for the next one.")
     stale_gang_seconds: int = Field(60, ge=0, description="How long a gang may run without being whole.")
@@ -20,8 +19,8 @@ class SchedulerSettings(ServiceSettings):
     bind_concurrency: int = Field(32, ge=1, description="Bindings under way at once.")
     instance: str = Field(
         "",
-        description="Its name among the schedulers of a cluster; empty for host name and process id. One that "
-        "keeps its name when it starts again need not wait until its earlier life's lease has run out.",
+        description="Its name among the schedulers of a cluster; empty for its host and port. One that keeps its name "
+        "when it starts again need not wait until its earlier life's lease has run out.",
     )
     lease_renewal_seconds: float = Field(
         0.5,
@@ -35,14 +34,9 @@ class SchedulerSettings(ServiceSettings):
     @property
     def holder(self) -> str:
         """The name under which the lease is held: no other process that lives has it."""
-        return self.instance or f"{socket.gethostname()}:{os.getpid()}"
+        return self.instance or f"{socket.gethostname()}:{self.listen_port or os.getpid()}"
 
     @property
     def limits(self) -> Limits:
         """What bounds a plan."""
         return Limits(self.step_limit, self.stale_gang_seconds, self.consolidation_pods)
-
-    @property
-    def digest(self) -> str:
-        """A short name for everything in the settings that decides a plan."""
-        return hashlib.sha256(repr(self.limits).encode()).hexdigest()[:16]
