@@ -16,6 +16,7 @@ from benchmarks import (
     journal_follow,
     planning,
     pod_creates,
+    recognition,
     submissions,
     visibility,
     watch_fanout,
@@ -26,18 +27,22 @@ from benchmarks.report import markdown, table, write_docs, write_json
 
 FOLDER = Path(__file__).parent
 DOCS_PAGE = FOLDER.parent / "docs" / "performance.md"
+USUAL = (
+    journal_append,
+    journal_follow,
+    submissions,
+    visibility,
+    pod_creates,
+    watch_fanout,
+    cold_start,
+    planning,
+    recognition,
+)
+HEAVY = (recognition.LARGE,)
+"""What takes so long, or so much memory, that it is run only when it is named."""
+
 BENCHMARKS: dict[str, Benchmark] = {
-    module.BENCHMARK.name: module.BENCHMARK
-    for module in (
-        journal_append,
-        journal_follow,
-        submissions,
-        visibility,
-        pod_creates,
-        watch_fanout,
-        cold_start,
-        planning,
-    )
+    benchmark.name: benchmark for benchmark in (*(module.BENCHMARK for module in USUAL), *HEAVY)
 }
 
 
@@ -48,7 +53,7 @@ def main() -> int:
     known = machine()
     measurements: list[Measurement] = []
     failures: dict[str, str] = {}
-    for name in asked.only or BENCHMARKS:
+    for name in asked.only or [module.BENCHMARK.name for module in USUAL]:
         try:
             measurements += uvloop.run(measure(BENCHMARKS[name], asked.runs, asked.scale, _say))
         except (Unavailable, TimeoutError) as error:

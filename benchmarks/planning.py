@@ -3,8 +3,8 @@
 The shapes are those on which other schedulers publish figures, and the ones that hurt: a gang that cannot fit, and
 taking back what was borrowed. Ours is what one cycle of the service does for jobs that have just come. The ceiling is
 numpy that puts as many pods, one after the other, on the fullest node that has room: no gangs, no devices, no queues,
-no reasons. What others publish stands beside it as they publish it, with other hardware and, unless it says "core", with
-the API server's work in it: docs/performance.md tells which.
+no reasons. What others publish stands beside it, with other hardware and, unless it says "core", with what the API
+server did in it: docs/performance.md tells which.
 
 The clock counts processor time of this process alone: nothing here waits, and whatever else runs would be counted too.
 """

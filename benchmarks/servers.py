@@ -94,11 +94,11 @@ class Servers:
         await server.create_database()
         return server
 
-    async def cluster(self) -> str:
+    async def cluster(self, *more: str) -> str:
         """Start a simulated cluster that keeps its data, and return its URL; `kubeconfig` leads to it."""
         port = free_port()
         arguments = ["--listen", f"{LOOPBACK}:{port}", "--data", str(self.folder / "cluster")]
-        arguments += ["--kubeconfig", str(self.kubeconfig)]
+        arguments += ["--kubeconfig", str(self.kubeconfig), *more]
         return await self.http("simcluster", port, arguments, path="/readyz")
 
     @property
@@ -108,6 +108,10 @@ class Servers:
 
     async def service(self, name: str, nats: "Nats", **settings: str) -> str:
         """Start one of the four services and return its URL."""
+        return (await self.process(name, nats, **settings)).url
+
+    async def process(self, name: str, nats: "Nats", **settings: str) -> "Process":
+        """Start one of the four services, to be looked at or to be ended early."""
         port = free_port()
         environment = {
             "MUSTER_NATS_URL": nats.server.url,
@@ -116,7 +120,9 @@ class Servers:
             "MUSTER_LISTEN_PORT": str(port),
         }
         environment |= {f"MUSTER_{setting}".upper(): value for setting, value in settings.items()}
-        return await self.http(f"muster_{name}", port, [], environment)
+        url, module = f"http://{LOOPBACK}:{port}", f"muster_{name}"
+        command = [sys.executable, "-m", module]
+        return Process(url, await self.keep(module, command, answers(f"{url}/healthz"), environment))
 
     async def http(
         self,
@@ -138,7 +144,7 @@ class Servers:
         command: Sequence[str],
         is_ready: Callable[[], Awaitable[bool]],
         environment: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> Supervised:
         """Run a program until the end, and wait until it is ready. Raises Unavailable when it never is."""
         inherited = {
             "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")))
@@ -148,6 +154,26 @@ class Servers:
         supervised.start()
         self.cleanup.push_async_callback(supervised.stop)
         await supervised.ready()
+        return supervised
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running service."""
+
+    url: str
+    supervised: Supervised
+
+    async def stop(self) -> None:
+        """End it; ending it again does nothing."""
+        await self.supervised.stop()
+
+    @property
+    def memory_mb(self) -> float:
+        """What of it is in memory now, as Linux counts it."""
+        status = Path(f"/proc/{self.supervised.pid}/status").read_text(encoding="utf-8")
+        resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(resident.split()[1]) / 1000
 
 
 @dataclass(frozen=True, slots=True)

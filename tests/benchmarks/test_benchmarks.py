@@ -43,6 +43,7 @@ async def run(*arguments: str) -> str:
         ("pod-creates", 1),
         ("watch-fanout", 1),
         ("planning", 11),
+        ("recognition", 4),
     ],
 )
 async def test_a_benchmark_gives_a_table_and_json_with_each_figure_beside_its_ceiling(
