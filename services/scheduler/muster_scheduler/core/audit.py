@@ -114,6 +114,8 @@ class DecisionAudit:
 
     def finish(self) -> Report:
         """Judge the parts of plans whose writer died before the last one, and return the report."""
+        for header in self._coming:
+            self._based_on_nothing(header)
         for one in list(self._open.values()):
             if one.parts:
                 self._judge(one)
@@ -121,13 +123,16 @@ class DecisionAudit:
 
     def _plan_again(self, header: Header) -> None:
         if header.based_on != self._state.position:
-            self.report.add(f"Plan {header.plan_id} is based on position {header.based_on}, at which no event stands.")
+            self._based_on_nothing(header)
             return
         snapshot = take_snapshot(self._state)
         limits, expected = header.limits, None
         if limits is not None:
             expected = written(plan(snapshot, limits), limits, header.cluster_id, header.epoch)
         self._open[header.plan_id] = _Open(header, snapshot, expected)
+
+    def _based_on_nothing(self, header: Header) -> None:
+        self.report.add(f"Plan {header.plan_id} is based on position {header.based_on}, at which no event stands.")
 
     def _meet(self, position: int, event: PlanMade) -> None:
         one = self._open.get(event.plan_id)
