@@ -20,6 +20,7 @@ from muster_contracts.values import GpuRequest, PodFacts, Resources
 from muster_journal.leases import Leases
 from muster_journal.memory import MemoryJournal, MemoryLog
 from muster_journal.memory_leases import MemoryLeases
+from muster_journal.port import Journal
 from muster_scheduler.app import Ports, build
 from muster_scheduler.settings import SchedulerSettings
 from scheduler.worlds import id_of
@@ -69,16 +70,17 @@ _PLAN = {
 class Scene:
     """A cluster with one pending pod for each name, its facts in the journal, and schedulers to be started on it."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, journals: Callable[[Writer], Journal] | None = None) -> None:
         self.simulated = cluster
         self.transport = GatedTransport(cluster.api)
         self.cluster = KubernetesCluster(self.transport)
         self.log = MemoryLog()
         self.leases = MemoryLeases()
+        self.journal = journals or self._memory_journal
         self.observer = self.journal(Writer.INTEGRATIONS)
         self._running: list[asyncio.Task[None]] = []
 
-    def journal(self, writer: Writer) -> MemoryJournal:
+    def _memory_journal(self, writer: Writer) -> Journal:
         return MemoryJournal(self.log, writer, lambda: datetime.now(UTC))
 
     async def observe(
@@ -157,9 +159,12 @@ class Scene:
 
     async def events(self) -> list[e.AnyEvent]:
         journal = self.journal(Writer.STATUS)
+        events: list[e.AnyEvent] = []
         async for batch in journal.follow(0):
-            return [recorded.event for recorded in batch.events]
-        raise AssertionError("a follower always gets a first batch")
+            events += [recorded.event for recorded in batch.events]
+            if batch.caught_up:
+                return events
+        raise AssertionError("a follower never ends")
 
     async def until(self, holds: Callable[[list[e.AnyEvent]], bool]) -> list[e.AnyEvent]:
         async with asyncio.timeout(20):

@@ -63,6 +63,9 @@ async def test_a_pod_that_changed_since_it_was_seen_is_released_and_planned_anew
     pod = await scene.cluster.get(PODS, NAMESPACE, "gang-0")
     assert pod.spec.node_name == ""
     assert "muster.dev/epoch" in pod.metadata.annotations
+    assert len(of_type(events, e.PlanMade)) == 1  # and not again and again until it is seen
+    await scene.form("gang", 1, [scene.facts("gang-0", "gang")])
+    await scene.until(scheduled(1))
 
 
 async def test_a_pod_that_is_gone_releases_its_promise(scene: Scene) -> None:

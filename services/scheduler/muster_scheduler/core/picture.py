@@ -240,10 +240,12 @@ def _may_be_told_to_go(state: State, pod: Pod) -> bool:
 
 
 def _wants_place(state: State, pod: Pod) -> bool:
+    """Say whether a pod is to be placed; one that was refused to us has changed and must be seen anew first."""
     facts = pod.facts
     return (
         pod.assignment is None
         and facts.pod_id not in state.promises
+        and state.refused.get(facts.pod_id) != (facts.resource_version or None)
         and facts.phase is PodPhase.PENDING
         and not facts.terminating
         and not facts.scheduling_gates

@@ -151,6 +151,7 @@ class State:
     promises: dict[UUID, Promise] = field(default_factory=dict)  # by pod
     victims: dict[UUID, UUID] = field(default_factory=dict)  # plan by pod, until the pod is gone
     evictions: dict[UUID, Eviction] = field(default_factory=dict)  # by pod, until its eviction is reported
+    refused: dict[UUID, str] = field(default_factory=dict)  # by pod, the version under which it was last refused to us
     spared: dict[UUID, datetime] = field(default_factory=dict)  # until when, by pod, who is spared longest last
     nominations: dict[UUID, tuple[Placement, ...]] = field(default_factory=dict)  # by group
     nominated_by: dict[UUID, UUID] = field(default_factory=dict)  # plan by group
@@ -302,6 +303,7 @@ class State:
     def _forget_pod(self, pod_id: UUID) -> None:
         self.victims.pop(pod_id, None)
         self.spared.pop(pod_id, None)
+        self.refused.pop(pod_id, None)
         if (pod := self.pods.pop(pod_id, None)) is None:
             return
         self._touch(pod)
@@ -416,6 +418,8 @@ class State:
     def _release(self, event: e.PlacementReleased, position: int) -> None:
         self.workload(event.workload_id).version = position
         for pod_id in event.pod_ids:
+            if (promise := self.promises.get(pod_id)) is not None and pod_id in self.pods:
+                self.refused[pod_id] = promise.placement.resource_version
             self._close_promise(event.plan_id, pod_id)
             self._close_eviction(event.plan_id, pod_id)
             self._pardon(event.plan_id, pod_id)

@@ -1,0 +1,141 @@
+"""Several schedulers on one journal: the lease says who leads, and nothing breaks when two believe it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import combinations
+from typing import Any
+
+import pytest
+from muster_chassis.following import follow_into
+from muster_chassis.health import Health
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.objects import PODS
+from muster_contracts import events as e
+from muster_contracts.errors import Unavailable
+from muster_contracts.subjects import Writer
+from muster_journal.memory_leases import MemoryLeases
+from muster_journal.port import Journal
+from muster_scheduler.leading import Leadership
+from muster_scheduler.planning import Planning
+from muster_scheduler.settings import SchedulerSettings
+from scheduler.scene import NAMESPACE, GatedTransport, Scene, of_type, scheduled
+from scheduler.worlds import id_of, node
+from simcluster.cluster import Cluster
+from simcluster.settings import Settings
+
+
+class Everybodys(MemoryLeases):
+    """A lease that is given to whoever asks: what a network that is split in two can look like."""
+
+    async def hold(self, name: str, holder: str) -> bool:
+        return True
+
+
+async def test_two_healthy_schedulers_do_not_take_the_lead_from_each_other(scene: Scene) -> None:
+    scene.start_scheduler(instance="first")
+    await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    standby = scene.start_scheduler(instance="second")
+    for number in range(5):
+        await scene.observe(f"gang-{number}", 2)
+        await scene.until(scheduled(2 * number + 2))
+    events = await scene.events()
+    assert [taken.instance for taken in of_type(events, e.LeadershipTaken)] == ["first"]
+    assert standby.health.loops["planning"].condition == "running"
+
+
+async def test_a_standby_takes_over_as_soon_as_the_lease_is_given_back(scene: Scene) -> None:
+    leader = scene.start_scheduler(instance="first")
+    await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    await scene.kill_schedulers()
+    await leader.closers[0]()
+    assert await scene.leases.hold("scheduler", "anybody")
+
+
+async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(scene: Scene) -> None:
+    first, second = _planning(scene, "first"), _planning(scene, "second")
+    await scene.observe("gang", 1)
+    await _lead(first, scene)
+    await _lead(second, scene)
+    with pytest.raises(Unavailable, match="took the lead"):
+        await first.cycle()
+    assert not of_type(await scene.events(), e.PlanMade)
+
+
+def _planning(scene: Scene, holder: str) -> Planning:
+    leadership = Leadership(Everybodys(), holder, renewal_seconds=0.5)
+    return Planning(scene.journal(Writer.SCHEDULER), SchedulerSettings(), id_of("cluster"), leadership)
+
+
+async def _lead(planning: Planning, scene: Scene) -> None:
+    """Take the lead, and then read no further."""
+    fold = follow_into(scene.journal(Writer.SCHEDULER), planning.fold, planning.progress, Health("scheduler"), "fold")
+    reading = asyncio.ensure_future(fold)
+    await planning.take_leadership()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+@pytest.fixture
+async def on_nats(open_journal: Callable[[Writer], Awaitable[Journal]]) -> AsyncIterator[Scene]:
+    """The same scene, with a real NATS between the schedulers."""
+    opened = {writer: await open_journal(writer) for writer in (Writer.INTEGRATIONS, Writer.STATUS)}
+    of_schedulers = [await open_journal(Writer.SCHEDULER) for _ in range(2)]
+
+    def journals(writer: Writer) -> Journal:
+        return of_schedulers.pop() if writer is Writer.SCHEDULER else opened[writer]
+
+    async with Cluster(Settings(seed=1)) as cluster:
+        cluster.client.create("namespaces", {"metadata": {"name": NAMESPACE}})
+        scene = Scene(cluster, journals)
+        for name in ("pool-a-0", "pool-a-1"):
+            await scene.observer.append(node(name))
+        yield scene
+        await scene.kill_schedulers()
+
+
+@pytest.mark.parametrize("disturbance", ["nothing", "a label", "a new pod of the same name"])
+async def test_a_leader_that_slept_between_plan_and_bind_neither_binds_twice_nor_over_commits(
+    on_nats: Scene, disturbance: str
+) -> None:
+    scene, sleeper = on_nats, GatedTransport(on_nats.simulated.api)
+    sleeper.gate.clear()
+    asleep = scene.start_scheduler(instance="first", leases=Everybodys(), cluster=KubernetesCluster(sleeper))
+    await scene.observe("early", 4, gpus=2, minimum=1)
+    async with asyncio.timeout(20):
+        await sleeper.reached.wait()
+    await _disturb(scene, disturbance)
+    awake = scene.start_scheduler(instance="second", leases=Everybodys())
+    expected = 4 if disturbance == "nothing" else 3
+    await scene.until(scheduled(expected))
+    await scene.observe("late", 2, gpus=4 if disturbance == "nothing" else 2)
+    sleeper.gate.set()
+    events = await scene.until(scheduled(expected + 2))
+    _nobody_has_what_another_has(events)
+    for service in (asleep, awake):
+        assert not [loop for loop in service.health.loops.values() if loop.condition == "stopped"]
+
+
+async def _disturb(scene: Scene, disturbance: str) -> None:
+    """Do something to a promised pod, so that the new leader has to give its promise up."""
+    client = scene.simulated.client
+    if disturbance == "a label":
+        await scene.cluster.patch(PODS, NAMESPACE, "early-0", {"metadata": {"labels": {"touched": "yes"}}})
+    elif disturbance == "a new pod of the same name":
+        manifest = client.get("pods", NAMESPACE, "early-0")
+        assert manifest is not None
+        client.delete("pods", NAMESPACE, "early-0")
+        client.create("pods", {"metadata": {"name": "early-0", "namespace": NAMESPACE}, "spec": manifest["spec"]})
+
+
+def _nobody_has_what_another_has(events: list[e.AnyEvent]) -> None:
+    bound = [pod for event in of_type(events, e.PodScheduled) for pod in event.pods]
+    for one, other in combinations(bound, 2):
+        assert one.pod_id != other.pod_id, f"{one.name} is bound twice"
+        shared = {share.index for share in one.devices} & {share.index for share in other.devices}
+        assert one.node != other.node or not shared, f"{one.name} and {other.name} share {shared} of {one.node}"
+
+
+def test_the_lease_is_renewed_often_enough_to_lose_two_renewals() -> None:
+    wrong: Any = {"lease_renewal_seconds": 1.1}
+    with pytest.raises(ValueError, match="less than or equal to 1"):
+        SchedulerSettings.model_validate(wrong)
