@@ -30,7 +30,7 @@ that runs but begins nothing more.
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -174,31 +174,44 @@ class DagRunPlayer:
         return [(namespace_of(each), name_of(each)) for each in runs]
 
     def reconcile(self, key: Key) -> datetime | None:
-        """Take each task of a run a step further."""
+        """Take each task of a run a step further.
+
+        What has ended is written down before pods are removed or made, for either may be interrupted by a webhook, and
+        then all of this is done again.
+        """
         config = self._client.get("configmaps", *key)
         if config is None or is_terminating(config):
             return None
         run = _parse(config["data"][_RUN])
         progress: dict[str, Any] = orjson.loads(config["data"].get(_PROGRESS) or "{}")
-        before = orjson.dumps(progress)
-        instants = [self._step(config, run, task, progress) for task in run["tasks"]]
-        if orjson.dumps(progress) != before:
-            data = {**config["data"], _PROGRESS: orjson.dumps(progress).decode()}
-            self._client.update("configmaps", {**config, "data": data})
+        tries = [(_Try(run, uid_of(config), task, each["try"]), each) for task, each in _tasks(run, progress)]
+        for attempt, each in tries:
+            self._judge(attempt, each, namespace_of(config))
+        config = self._written(config, progress)
+        for attempt, each in tries:
+            self._tidy(attempt, each, namespace_of(config))
+        instants = [self._go_on(config, attempt, each, progress) for attempt, each in tries]
+        self._written(config, progress)
         return min(filter(None, instants), default=None)
 
-    def _step(
-        self, config: Object, run: Mapping[str, Any], task: Mapping[str, Any], progress: dict[str, Any]
+    def _written(self, config: Object, progress: Mapping[str, Any]) -> Object:
+        text = orjson.dumps(progress).decode()
+        if text == config["data"].get(_PROGRESS):
+            return config
+        return self._client.update("configmaps", {**config, "data": {**config["data"], _PROGRESS: text}})
+
+    def _go_on(
+        self, config: Object, attempt: _Try, known: dict[str, Any], progress: Mapping[str, Any]
     ) -> datetime | None:
-        known = progress.setdefault(_task_key(task), {"state": "none", "try": 0})
+        """Begin the next try if it is due, and make the pods of a try that is under way."""
         if known["state"] in ("none", "up_for_retry"):
-            due = self._due(task, run, progress, known)
+            due = self._due(attempt.task, attempt.run, progress, known)
             if due is None or due > self._clock.now():
                 return due
             known |= {"state": "running", "try": known["try"] + 1}
+            attempt = replace(attempt, number=known["try"])
         if known["state"] == "running":
-            attempt = _Try(run, uid_of(config), task, known["try"])
-            return self._follow(config, attempt, known)
+            self._make(attempt, known, namespace_of(config))
         return None
 
     def _due(
@@ -214,23 +227,11 @@ class DagRunPlayer:
             return None
         return self._clock.now() if all(state == "success" for state in states) else None
 
-    def _follow(self, config: Object, attempt: _Try, known: dict[str, Any]) -> datetime | None:
-        """Make the pods of a try that is under way, or end it with them."""
-        worker = None
-        if attempt.has_worker:
-            worker = self._made(attempt.worker(namespace_of(config)), known, "worker")
-        if not attempt.is_operated:
-            self._judge(attempt, known, worker)
-        elif worker is None or phase_of(worker) == "Running" or "operated" in known:
-            done = self._made(attempt.operated(namespace_of(config)), known, "operated")
-            if worker is not None and is_finished(worker):
-                self._end(attempt, known, succeeded=False)  # whoever watched the pod is gone
-            else:
-                self._judge(attempt, known, done)
-        if known["state"] != "running":
-            self._tidy(attempt, known, namespace_of(config))
-            return self._clock.now()
-        return None
+    def _make(self, attempt: _Try, known: dict[str, Any], namespace: str) -> None:
+        """Make a try's worker, and once that runs, the pod it starts."""
+        worker = self._made(attempt.worker(namespace), known, "worker") if attempt.has_worker else None
+        if attempt.is_operated and (worker is None or phase_of(worker) == "Running"):
+            self._made(attempt.operated(namespace), known, "operated")
 
     def _made(self, pod: Object, known: dict[str, Any], role: str) -> Object | None:
         """Return a pod of the try, made if it never was; None when it is gone."""
@@ -243,11 +244,19 @@ class DagRunPlayer:
                     raise
         return self._client.get("pods", namespace_of(pod), name_of(pod))
 
-    def _judge(self, attempt: _Try, known: dict[str, Any], pod: Object | None) -> None:
-        if pod is None or is_terminating(pod):
+    def _judge(self, attempt: _Try, known: dict[str, Any], namespace: str) -> None:
+        """End a try with the pod that does its work; or with its worker, without which nobody watches that pod."""
+        if known["state"] != "running":
+            return
+        worker = self._pod(attempt.worker(namespace)) if "worker" in known else None
+        if attempt.is_operated and worker is not None and is_finished(worker):
             self._end(attempt, known, succeeded=False)
-        elif is_finished(pod) or _exit_code(pod) is not None:
-            self._end(attempt, known, succeeded=phase_of(pod) == "Succeeded" or _exit_code(pod) == 0)
+        elif ("operated" if attempt.is_operated else "worker") in known:
+            pod = self._pod(attempt.operated(namespace)) if attempt.is_operated else worker
+            if pod is None or is_terminating(pod):
+                self._end(attempt, known, succeeded=False)
+            elif is_finished(pod) or _exit_code(pod) is not None:
+                self._end(attempt, known, succeeded=phase_of(pod) == "Succeeded" or _exit_code(pod) == 0)
 
     def _end(self, attempt: _Try, known: dict[str, Any], *, succeeded: bool) -> None:
         again = attempt.number <= int(attempt.task.get("retries", 0))
@@ -256,6 +265,8 @@ class DagRunPlayer:
 
     def _tidy(self, attempt: _Try, known: dict[str, Any], namespace: str) -> None:
         """Do with the pods of an ended try what Airflow does with them."""
+        if known["state"] == "running":
+            return
         succeeded = known["state"] == "success"
         worker = self._pod(attempt.worker(namespace)) if known.pop("worker", None) else None
         operated = self._pod(attempt.operated(namespace)) if known.pop("operated", None) else None
@@ -309,6 +320,11 @@ def _parse(text: str) -> Mapping[str, Any]:
     if not isinstance(run, dict) or not {"dag_id", "run_id", "tasks"} <= run.keys():
         raise ValueError(f"{_RUN} needs dag_id, run_id and tasks")
     return run
+
+
+def _tasks(run: Mapping[str, Any], progress: dict[str, Any]) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Return each task with what has become of it, noted in `progress` if it is new."""
+    return [(task, progress.setdefault(_task_key(task), {"state": "none", "try": 0})) for task in run["tasks"]]
 
 
 def _task_key(task: Mapping[str, Any]) -> str:
