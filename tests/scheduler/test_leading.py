@@ -66,13 +66,22 @@ def _planning(scene: Scene, holder: str) -> Planning:
     return Planning(scene.journal(Writer.SCHEDULER), SchedulerSettings(), id_of("cluster"), leadership)
 
 
+async def test_of_two_that_take_the_lead_at_the_same_moment_one_gets_it(scene: Scene) -> None:
+    first, second = _planning(scene, "first"), _planning(scene, "second")
+    outcomes = await asyncio.gather(_lead(first, scene), _lead(second, scene), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [Unavailable]
+    assert [taken.epoch for taken in of_type(await scene.events(), e.LeadershipTaken)] == [1]
+
+
 async def _lead(planning: Planning, scene: Scene) -> None:
     """Take the lead, and then read no further."""
     fold = follow_into(scene.journal(Writer.SCHEDULER), planning.fold, planning.progress, Health("scheduler"), "fold")
     reading = asyncio.ensure_future(fold)
-    await planning.take_leadership()
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
+    try:
+        await planning.take_leadership()
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """The leader dies, or falls asleep at the worst moment: what became of it, in virtual time to the second."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.wire import Recorded
-from muster_journal.leases import LEASE_SECONDS
 from simulation.laws import check_laws, settle
 from simulation.virtual_time import run_in_virtual_time
 from simulation.world import PROJECT, World, play
@@ -23,12 +20,12 @@ async def _a_death_between_plan_and_bind(world: World) -> None:
     await world.ask("POST", "/projects", {"name": PROJECT})
     world.weather.pauses = 1.0
     await _submit(world, "early")
-    await _until(world, lambda events: any(isinstance(r.event, e.PlanMade) for r in events))
+    await world.until(lambda events: any(isinstance(event, e.PlanMade) for event in events))
     assert [r.event.instance for r in await _all(world, e.LeadershipTaken)] == ["scheduler"]
     await world.kill("scheduler")
     world.weather.clears()
     died_at = world.clock.now()
-    await _until(world, lambda events: any(isinstance(r.event, e.PodScheduled) for r in events))
+    await world.until(lambda events: any(isinstance(event, e.PodScheduled) for event in events))
     (_, taken) = await _all(world, e.LeadershipTaken)
     (scheduled,) = await _all(world, e.PodScheduled)
     (made,) = await _all(world, e.PlanMade)
@@ -84,12 +81,6 @@ async def _submit(world: World, name: str, *, gpus: int = 1, pods: int = 2) -> N
     body = {"name": name, "project": PROJECT, "spec": spec, "idempotency_key": name}
     answer = await world.ask("POST", "/workloads/trainings", body)
     assert answer.status_code == 202, answer.text
-
-
-async def _until(world: World, holds: Callable[[list[Recorded]], bool]) -> None:
-    async with asyncio.timeout(10 * LEASE_SECONDS):
-        while not holds(await world.events()):
-            await world.log.grown()
 
 
 async def _all(world: World, kind: type[e.Event]) -> list[Any]:

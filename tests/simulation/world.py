@@ -20,6 +20,7 @@ from muster_chassis.health import Health
 from muster_chassis.http import make_api
 from muster_chassis.service import Service, run_loops
 from muster_cluster.kubernetes import KubernetesCluster
+from muster_contracts.events import AnyEvent
 from muster_contracts.subjects import Writer
 from muster_contracts.wire import Recorded
 from muster_integrations.app import Ports as IntegrationsPorts
@@ -100,6 +101,12 @@ class World:
             if batch.caught_up:
                 return events
         raise AssertionError("a follower never ends")
+
+    async def until(self, holds: Callable[[list[AnyEvent]], bool], *, patience_seconds: float = 60.0) -> None:
+        """Wait until something holds of the events in the journal."""
+        async with asyncio.timeout(patience_seconds):
+            while not holds([recorded.event for recorded in await self.events()]):
+                await self.log.grown()
 
     def digest(self) -> str:
         """Return what tells two histories apart."""

@@ -1,0 +1,53 @@
+"""Somebody has to go for somebody more urgent: he goes by eviction, waits, runs again and has lost no retry by it."""
+
+from uuid import UUID
+
+from muster_contracts import events as e
+from simulation.laws import check_laws, settle
+from simulation.virtual_time import run_in_virtual_time
+from simulation.world import NAMESPACE, PROJECT, World, play
+
+
+def test_a_preempted_job_without_retries_runs_again_and_completes() -> None:
+    run_in_virtual_time(lambda: play(1, _an_urgent_arrival))
+
+
+async def _an_urgent_arrival(world: World) -> None:
+    await world.ask("POST", "/projects", {"name": PROJECT})
+    nodes = len(world.simulated.client.list("nodes"))
+    for number in range(nodes):
+        await _submit(world, f"patient-{number}", "train", seconds=600)
+    await world.until(lambda events: _count(events, e.PodScheduled) >= nodes)
+    urgent = await _submit(world, "urgent", "build", seconds=10)
+    await settle(world)
+    await check_laws(world)
+    events = [recorded.event for recorded in await world.events()]
+    (preempted,) = [event for event in events if isinstance(event, e.PodPreempted)]
+    assert preempted.beneficiary_id == urgent
+    assert (preempted.rule, preempted.reason) == ("preempt", "urgent of the same project has the higher priority.")
+    assert _count(events, e.PodScheduled) == nodes + 2  # everybody once, the preempted one again
+    for number in range(nodes):
+        job = world.simulated.client.get("jobs.batch", NAMESPACE, f"patient-{number}")
+        assert job is not None
+        assert job["status"].get("failed", 0) == 0
+        assert job["spec"]["backoffLimit"] == 0
+
+
+def _count(events: list[e.AnyEvent], kind: type[e.Event]) -> int:
+    return sum(isinstance(event, kind) for event in events)
+
+
+async def _submit(world: World, name: str, priority: str, *, seconds: int) -> UUID:
+    spec = {
+        "image": "python:3.12",
+        "compute": {"gpu_devices": 8},
+        "priority_class": priority,
+        "backoff_limit": 0,
+        "annotations": {"sim.run-seconds": str(seconds)},
+    }
+    body = {"name": name, "project": PROJECT, "spec": spec, "idempotency_key": name}
+    answer = await world.ask("POST", "/workloads/trainings", body)
+    assert answer.status_code == 202, answer.text
+    workload_id = UUID(answer.json()["workload_id"])
+    world.submitted[workload_id] = name
+    return workload_id
