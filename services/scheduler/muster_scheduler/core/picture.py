@@ -245,7 +245,7 @@ def _wants_place(state: State, pod: Pod) -> bool:
     return (
         pod.assignment is None
         and facts.pod_id not in state.promises
-        and state.refused.get(facts.pod_id) != (facts.resource_version or None)
+        and state.refused.get(facts.pod_id, "") != (facts.resource_version or None)
         and facts.phase is PodPhase.PENDING
         and not facts.terminating
         and not facts.scheduling_gates
