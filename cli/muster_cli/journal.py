@@ -1,8 +1,12 @@
-"""Reads the journal through the HTTP API, page by page, back into the events that were written."""
+"""Reads the journal, page by page through the HTTP API or line by line from a copy, back into the events written.
+
+A line of a copy is an event as `GET /journal` gives it. Nothing is held: whoever needs the whole journal makes a list.
+"""
 
 import json
 from collections.abc import Iterator
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muster_cli.client import Client
@@ -14,18 +18,38 @@ if TYPE_CHECKING:
 PAGE = 500
 
 
-def read_journal(client: Client, *, until: int | None) -> "list[Recorded]":
-    """Return all events up to a position, or to the end as it is met."""
-    wanted = takewhile(lambda event: until is None or event["position"] <= until, _pages(client))
-    return [_recorded(event) for event in wanted]
+def journal_of(client: Client, *, until: int | None = None) -> "Iterator[Recorded]":
+    """Yield all events up to a position, or to the end as it is met."""
+    wanted = takewhile(lambda event: until is None or event["position"] <= until, raw_journal(client))
+    return (_recorded(event) for event in wanted)
 
 
-def _pages(client: Client) -> Iterator[dict[str, Any]]:
+def raw_journal(client: Client) -> Iterator[dict[str, Any]]:
+    """Yield all events as the API gives them."""
     after: int | None = 0
     while after is not None:
         page = client.get("/journal", after=after, limit=PAGE)
         yield from page["events"]
         after = page["next"]
+
+
+def journal_in(file: Path) -> "Iterator[Recorded]":
+    """Yield the events of a copy. Raises Failure with the line that cannot be read."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield _recorded_in(line, f"{file}, line {number}")
+    except OSError as error:
+        raise Failure(Exit.INVALID, f"{file}: The file cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise Failure(Exit.INVALID, f"{file}: This is not text in UTF-8.") from error
+
+
+def _recorded_in(line: str, place: str) -> "Recorded":
+    try:
+        return _recorded(json.loads(line))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failure(Exit.INVALID, f"{place}: This is not an event of the journal.") from error
 
 
 def _recorded(event: dict[str, Any]) -> "Recorded":

@@ -127,12 +127,12 @@ def _replay(at: int | None, changed: Path | None, output: Format) -> None:
     from muster_scheduler.core.scenarios.runner import as_the_service
 
     from muster_cli.client import Client
-    from muster_cli.journal import read_journal
+    from muster_cli.journal import journal_of
     from muster_cli.settings import CommandLineSettings
 
     changes = _changes_in(changed)
     with Client(CommandLineSettings.read()) as client, progress("Reading the event log …"):
-        history = read_journal(client, until=at)
+        history = list(journal_of(client, until=at))
     unknown = changes.unknown(history)
     if unknown:
         raise Failure(Exit.NOT_FOUND, f"The history knows no {unknown[0]}.")

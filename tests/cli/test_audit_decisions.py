@@ -1,0 +1,85 @@
+"""`muster audit verify --decisions`: plans are made anew from the journal, asked for page by page or from a copy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.stage import Muster, Type
+from muster_contracts.events import AnyEvent, PlanMade
+from muster_contracts.wire import Recorded, format_time
+from muster_scheduler.core.decision import written
+from muster_scheduler.core.plan import Limits, plan
+from muster_scheduler.core.snapshot import take_snapshot
+from muster_scheduler.core.state import State
+from scheduler.worlds import gang, id_of, node, recorded
+
+PAGE = 3
+
+
+def shown(one: Recorded) -> dict[str, Any]:
+    """Return an event as the API gives it."""
+    return {
+        "position": one.position,
+        "id": str(one.envelope.id),
+        "type": one.event.type,
+        "time": format_time(one.envelope.time),
+        "cause": None,
+        "data": one.event.model_dump(mode="json", exclude={"type"}),
+    }
+
+
+@pytest.fixture
+def log() -> list[dict[str, Any]]:
+    """A journal with one plan, of two pods on one node."""
+    known: list[AnyEvent] = [node("a"), node("b"), *gang("train", 2)]
+    state = State()
+    for one in recorded(known):
+        state.apply(one)
+    plans = written(plan(take_snapshot(state)), Limits(), id_of("cluster"), 1)
+    return [shown(one) for one in recorded([*known, *plans])]
+
+
+@pytest.fixture
+def served(muster: Muster, log: list[dict[str, Any]]) -> Muster:
+    def page(asked: Any) -> dict[str, Any]:
+        after = int(asked.query["after"][0])
+        events = [event for event in log if event["position"] > after][:PAGE]
+        return {"events": events, "next": events[-1]["position"] if events else None}
+
+    muster.answers["GET", "/api/v1/journal"] = page
+    return muster
+
+
+@pytest.mark.usefixtures("served")
+def test_a_journal_that_holds_is_verified(types: Type) -> None:
+    typed = types("audit", "verify", "--decisions")
+    assert typed.code == 0, typed.err
+    assert typed.out == "Verified. 5 events up to position 5: 1 plans came out the same when they were made anew.\n"
+    assert types("audit", "verify", "--decisions", "--last", "1", "-o", "json").data["replanned"] == 1
+
+
+@pytest.mark.usefixtures("served")
+def test_one_placement_changed_in_a_copy_is_named(types: Type, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.jsonl"
+    copy.write_text(types("audit", "export").out)
+    assert types("audit", "verify", "--decisions", "--file", str(copy)).code == 0
+    assert types("audit", "verify", "--file", str(copy)).code == 0  # there are no phases to differ
+    lines = [json.loads(line) for line in copy.read_text().splitlines()]
+    assert lines[-1]["type"] == PlanMade.model_fields["type"].default
+    lines[-1]["data"]["placements"][1]["node"] = "b"
+    copy.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    typed = types("audit", "verify", "--decisions", "--file", str(copy))
+    assert typed.code == 1
+    assert "Position 5, plan" in typed.out
+    assert "pod train-1 has node b with devices" in typed.out
+    assert "planning again gives node a with devices" in typed.out
+
+
+def test_a_copy_that_cannot_be_read_is_named_with_its_line(types: Type, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.jsonl"
+    copy.write_text('{"position": 1}\n')
+    typed = types("audit", "verify", "--decisions", "--file", str(copy))
+    assert (typed.code, typed.err) == (2, f"{copy}, line 1: This is not an event of the journal.\n")
+    assert types("audit", "verify", "--decisions", "--file", str(tmp_path / "none")).code == 2
+    assert types("audit", "verify", "--last", "3").code == 2
