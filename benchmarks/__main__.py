@@ -17,6 +17,7 @@ from benchmarks import (
     planning,
     pod_creates,
     recognition,
+    recognition_watch,
     submissions,
     visibility,
     watch_fanout,
@@ -37,6 +38,7 @@ USUAL = (
     cold_start,
     planning,
     recognition,
+    recognition_watch,
 )
 HEAVY = (recognition.LARGE,)
 """What takes so long, or so much memory, that it is run only when it is named."""

@@ -17,10 +17,10 @@ from muster_contracts.errors import Unavailable
 HEAD_END = b"\r\n\r\n"
 
 
-def request(method: str, path: str, body: object = None) -> bytes:
+def request(method: str, path: str, body: object = None, content_type: str = "application/json") -> bytes:
     """Return a whole request."""
     content = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {path} HTTP/1.1\r\nHost: benchmark\r\nContent-Type: application/json\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: benchmark\r\nContent-Type: {content_type}\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 

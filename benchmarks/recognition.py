@@ -101,21 +101,30 @@ async def _read_pages(kubeconfig: Path) -> tuple[float, int]:
 
 async def _resolve(kubeconfig: Path, pods: int) -> float:
     """Return the seconds until every workload is described, of which nothing is written."""
+    began = perf_counter()
+    async with listed(kubeconfig) as recorder:
+        described = [recorder.mirror.seen_workload(workload_id) for workload_id in recorder.mirror.workload_ids]
+        seconds = perf_counter() - began
+    assert sum(len(seen.pods) for seen in described if seen is not None) == pods, "pods are missing"
+    return seconds
+
+
+@asynccontextmanager
+async def listed(kubeconfig: Path) -> AsyncIterator[Recorder]:
+    """List everything into a recorder that writes nothing, and watch on as long as the block lasts."""
     cluster = await KubernetesCluster.connect(kubeconfig)
     journal = MemoryJournal(MemoryLog(), Writer.INTEGRATIONS, partial(datetime.now, UTC))
     recorder = Recorder(journal, random=Random(1), owner_wait_seconds=2.0, append_concurrency=1)
     recorder.fold.follow(1, project())
     recorder.progress.advance(1, caught_up=True)
-    began = perf_counter()
     watching = asyncio.create_task(Watches(cluster, recorder, Health("benchmark"), Random(1), PAGE).run())
     await recorder.know_the_ground()
-    described = [recorder.mirror.seen_workload(workload_id) for workload_id in recorder.mirror.workload_ids]
-    seconds = perf_counter() - began
-    watching.cancel()
-    await asyncio.wait([watching])
-    await cluster.close()
-    assert sum(len(seen.pods) for seen in described if seen is not None) == pods, "pods are missing"
-    return seconds
+    try:
+        yield recorder
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+        await cluster.close()
 
 
 async def _follow(journal: JetStreamJournal, pods: int) -> list[AnyEvent]:
