@@ -17,7 +17,6 @@ from muster_contracts.values import Caller
 from muster_journal.connection import Connection, Login
 from muster_journal.memory import MemoryJournal
 from muster_journal.memory_leases import MemoryLeases
-from muster_journal.memory_leases import MemoryLeases
 from muster_scheduler.app import Ports, build
 from muster_scheduler.settings import SchedulerSettings
 from muster_status.adapters.scheduler import NatsScheduler
