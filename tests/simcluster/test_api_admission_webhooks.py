@@ -417,6 +417,21 @@ async def test_executors_keep_their_numbers_when_each_is_reviewed(api, hooks, co
     assert sorted(made) == ["1", "2"]
 
 
+async def test_a_task_that_went_well_is_not_made_twice_when_the_pods_after_it_are_reviewed(
+    api, hooks, configured, make_config_map
+):
+    await configured.validating("judge", allow)
+    course = {"annotations": {"sim.run-seconds": "0.1"}}
+    tasks = [{"task_id": "a", **course}, {"task_id": "b", "after": ["a"], **course}]
+    run = json.dumps({"dag_id": "d", "run_id": "r", "tasks": tasks})
+    await api.create(
+        "configmaps", make_config_map("run", {"dag-run.yaml": run}, labels={"sim.airflow/dag-run": "true"})
+    )
+    seen = await api.watch("pods", 12, watch="true")
+    made = [event["object"]["metadata"]["labels"]["task_id"] for event in seen if event["type"] == "ADDED"]
+    assert made == ["a", "b"]
+
+
 async def test_a_controller_that_is_refused_tells_it_on_the_owner(api, configured, make_pod):
     await configured.validating("judge", lambda _request: {"allowed": False, "status": {"message": "not here"}})
     template = {"spec": make_pod("x")["spec"] | {"restartPolicy": "Never"}}
