@@ -12,18 +12,23 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from integrations.golden_files import files_of_a_cluster, recorded_files
-from integrations.kube import World, known, project, recorded
+from integrations.kube import World, known, manifest, owned_by, pod, project, recorded
 from muster_cli.manifests import read_documents
 from muster_cli.recognised import recognised
+from muster_cluster.objects import DEPLOYMENTS
+from muster_cluster.port import Resource
 from muster_integrations.recognition.kinds import group_of
 from muster_integrations.recognition.manifests import Document
 from muster_integrations.recognition.offline import Picture
 from muster_integrations.recognition.table import TABLE
 
 Object = dict[str, Any]
+PYTORCH_JOBS: Resource[Any] = Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", dict)
+ROLLOUTS: Resource[Any] = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", dict)
 
 
 def recorded_objects() -> list[Object]:
@@ -171,6 +176,61 @@ def has_a_name(one: Object) -> bool:
     return isinstance(metadata, dict) and isinstance(metadata.get("name"), str) and bool(metadata["name"])
 
 
+# ---------------------------------------------------------------- by name
+
+AIRFLOW = {
+    "dag_id": "nightly",
+    "task_id": "train",
+    "run_id": "r-1",
+    "try_number": "1",
+    "kubernetes_pod_operator": "True",
+}
+TRAINING = {"training.kubeflow.org/job-name": "net", "training.kubeflow.org/operator-name": "pytorchjob-controller"}
+SPARK = {"spark-app-selector": "spark-1", "spark-role": "driver"}
+
+
+def workloads(*objects: Object) -> list[tuple[str, str, Any]]:
+    found = answer(list(objects))
+    return [(one["kind"], one["name"], one["parent"] and one["parent"]["kind"]) for one in found["workloads"]]
+
+
+def test_a_pod_that_two_systems_claim_is_the_inner_ones() -> None:
+    assert workloads(pod("a", labels={**AIRFLOW, **TRAINING})) == [("PyTorchJob", "net", "AirflowDagRun")]
+    assert workloads(pod("a", labels={**AIRFLOW, **SPARK})) == [("SparkApp", "a", "AirflowDagRun")]
+    assert workloads(pod("a", labels=AIRFLOW)) == [("AirflowDagRun", "nightly/r-1", None)]
+
+
+def test_labels_say_nothing_against_an_owner_that_is_there() -> None:
+    web = manifest(DEPLOYMENTS, "web")
+    liar = pod("a", owner=web, labels={**AIRFLOW, **TRAINING, "ray.io/cluster": "c", "ray.io/node-type": "head"})
+    assert [found[:2] for found in workloads(web, liar)] == [("Deployment", "web")]
+
+
+def test_of_two_controllers_the_one_that_stands_first_in_the_table_counts_and_the_conflict_is_told() -> None:
+    web, net = manifest(DEPLOYMENTS, "web"), manifest(PYTORCH_JOBS, "net", spec={})
+    torn = pod("a", references=[owned_by(web), owned_by(net)])
+    (workload,) = [one for one in answer([web, net, torn])["workloads"] if one["pods"]]
+    assert (workload["kind"], workload["attributes"]["conflict"]) == ("PyTorchJob", "Deployment/web, PyTorchJob/net")
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha1", "v2"])
+def test_a_version_nobody_knows_is_still_the_same_kind(version: str) -> None:
+    net = manifest(PYTORCH_JOBS, "net", spec={}) | {"apiVersion": f"kubeflow.org/{version}"}
+    assert workloads(net, pod("a", owner=net)) == [("PyTorchJob", "net", None)]
+
+
+def test_owners_in_a_circle_leave_their_pod_in_one_place() -> None:
+    one, other = (manifest(ROLLOUTS, name) for name in ("one", "other"))
+    one["metadata"]["ownerReferences"], other["metadata"]["ownerReferences"] = [owned_by(other)], [owned_by(one)]
+    assert len(workloads(one, other, pod("a", owner=one))) == 1
+
+
+def test_a_pod_that_owns_itself_is_a_bare_pod() -> None:
+    snake = pod("a")
+    snake["metadata"]["ownerReferences"] = [owned_by(snake)]
+    assert workloads(snake) == [("Pod", "a", None)]
+
+
 # ---------------------------------------------------------------- while somebody watches
 
 
@@ -214,7 +274,7 @@ def is_readable(one: Object) -> bool:
     """Say whether an API server could show it: of kinds with a schema it takes no field of another type."""
     try:
         known(one)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         return False
     return True
 

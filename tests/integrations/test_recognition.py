@@ -240,6 +240,29 @@ def test_a_reference_to_an_object_of_another_namespace_counts_for_nothing() -> N
     assert world.mirror.place_of(intruder["metadata"]["uid"]) == UUID(intruder["metadata"]["uid"])
 
 
+def test_an_object_that_another_one_took_in_and_let_go_again_is_another_attempt() -> None:
+    rollout = known_rollout("canary")
+    alone, owned = deployment(version=1), deployment(version=2, owner=manifest(ROLLOUTS, "canary"))
+    world = World(project())
+    world.mirror.take(None, rollout)
+    world.show(alone, pod("web-a", owner=alone))
+    for before, after in ((None, None), (alone, owned), (owned, alone)):
+        if after is not None:
+            world.step(before, after)
+        world.write_everybody()
+    (again,) = (found for found in world.fold.workloads.values() if found.discovered and found.discovered.name == "web")
+    assert again.discovered is not None
+    assert again.workload_id != UUID(alone["metadata"]["uid"])
+    assert again.discovered.attributes == {"attempt": "2", "first_attempt": alone["metadata"]["uid"]}
+    assert [facts.name for facts in again.pods.values()] == ["web-a"]
+    assert world.write_everybody() == []
+
+
+def known_rollout(name: str) -> Known:
+    described = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", Described)
+    return Known(kind_of("argoproj.io", "Rollout"), described.api_version, read(described, manifest(described, name)))
+
+
 def test_an_object_that_was_never_seen_is_unread_and_not_on_its_way_out() -> None:
     owner = job()
     early = pod("train-x", owner=owner)

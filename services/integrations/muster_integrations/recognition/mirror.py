@@ -140,6 +140,8 @@ class Mirror:
         self._given_up: set[str] = set()
         self._last_words: dict[UUID, dict[UUID, PodMark]] = {}
         self._end_seen: dict[UUID, bool] = {}
+        self._deleted: set[str] = set()
+        """UIDs of objects that were a workload until they were deleted; what shows one again comes late."""
         self._made: dict[str, _Made] = {}
         self._asked_labels: frozenset[str] = frozenset()
         self._changes = Changes()
@@ -280,11 +282,15 @@ class Mirror:
             submission=self._believed(workload_id, root),
             folded=folded,
             reads=self.may_come(root.kind.key),
-            conflict=found.conflict,
+            conflict=self._conflict([first, *(pod.metadata.uid for pod in pods)]),
             attempt=self._attempt(workload_id, root),
-            first_attempt_id=None if root.uid else _keyed_id(root, 1),
+            first_attempt_id=_attempt_id(root, 1),
         )
         return describe(subject, self._facts)
+
+    def _conflict(self, uids: Iterable[str]) -> str:
+        """Return the controllers of the first of these objects that has several, or is below one that has."""
+        return next((conflict for uid in uids if (conflict := self._resolved[uid].conflict)), "")
 
     def _current(self, root: Root) -> Root:
         """Return the root with its object as it is now: what was resolved was an earlier state of it."""
@@ -360,6 +366,8 @@ class Mirror:
         place = self._places.get(uid)
         if isinstance(place, UUID):
             self._end_seen[place] = seen
+            if self._members[place].anchor == uid:
+                self._deleted.add(uid)
             if old.kind is POD:
                 self._last_words.setdefault(place, {})[to_uuid(uid)] = mark_of(old.item)
 
@@ -502,32 +510,41 @@ class Mirror:
     def _identity(self, known: Known, root: Root, home: UUID | None) -> Place:
         """Return the id on the object if it is believed, else the object's own."""
         if not root.uid:
-            return self._keyed_identity(root, home)
+            return self._open_attempt(root, home)[1]
         claimed = _claimed(root.item.metadata if root.item is not None else known.metadata)
         if claimed is None or claimed == to_uuid(root.uid):
-            return to_uuid(root.uid)
+            return self._open_attempt(root, home)[1]
         if self._believed(claimed, root) is not None:
             return claimed
         self._claimants.setdefault(claimed, {})[known.metadata.uid] = None
         if self._knowledge.submission_of(claimed) is None and claimed not in self._unfounded:
             self._changes.doubts[claimed] = None
             return home or Aside.DOUBTFUL
-        return to_uuid(root.uid)
+        return self._open_attempt(root, home)[1]
 
-    def _keyed_identity(self, root: Root, home: UUID | None) -> UUID:
-        """Return the id of a workload without an object: the attempt that is open, or the one the pod is in already."""
+    def _open_attempt(self, root: Root, wanted: UUID | None) -> tuple[int, UUID]:
+        """Return number and id of the attempt that is open, or of the wanted one if it comes first."""
         number = 1
-        while (identity := _keyed_id(root, number)) != home and self._knowledge.is_over(identity):
+        while (identity := _attempt_id(root, number)) != wanted and self._is_behind(root, identity):
             number += 1
-        return identity
+        return number, identity
+
+    def _is_behind(self, root: Root, identity: UUID) -> bool:
+        """Say whether an attempt is over, and what is there now is the next.
+
+        An object ends its workload, and may yet be there: when another object took it in, or its namespace was no
+        project's for a while. What only references tell of an object that is gone is no attempt.
+        """
+        if not root.uid:
+            return self._knowledge.is_over(identity)
+        is_gone = self._knowledge.is_over(identity) and self._knowledge.workload(identity) is None
+        return is_gone and root.item is not None and root.uid not in self._deleted
 
     def _attempt(self, workload_id: UUID, root: Root) -> int:
-        """Return which attempt this is of a workload without an object, 1 of any other; 0 if the root is another's."""
-        if root.uid:
-            return int(to_uuid(root.uid) == workload_id or self._believed(workload_id, root) is not None)
-        number = 1
-        while (identity := _keyed_id(root, number)) != workload_id and self._knowledge.is_over(identity):
-            number += 1
+        """Return which attempt a workload is; 0 if the root is another's."""
+        if root.uid and self._believed(workload_id, root) is not None:
+            return 1
+        number, identity = self._open_attempt(root, workload_id)
         return number if identity == workload_id else 0
 
     def _believed(self, workload_id: UUID, root: Root) -> Submission | None:
@@ -581,8 +598,12 @@ def kind_name(discovered: WorkloadDiscovered) -> KindName:
     return group_of(behind.api_version), behind.kind
 
 
-def _keyed_id(root: Root, attempt: int) -> UUID:
-    return derived_id("keyed", root.kind.name, root.namespace, root.key, str(attempt))
+def _attempt_id(root: Root, number: int) -> UUID:
+    """Return the id of an attempt: of an object the first is its own."""
+    if not root.uid:
+        return derived_id("keyed", root.kind.name, root.namespace, root.key, str(number))
+    own = to_uuid(root.uid)
+    return own if number == 1 else derived_id("again", str(own), str(number))
 
 
 def _moves(old: Known, new: Known) -> bool:

@@ -51,8 +51,8 @@ class Subject:
     """What a workload is made of. `submission` is there when Muster's own label on the object is believed.
 
     `reads`: objects of the root's kind are read, so that one that is not there is late, or gone. `attempt` is 0 when
-    the root is not this workload: its own object is gone, and what is left of it leads elsewhere. Of what has no object
-    at all, `first_attempt_id` is the first attempt.
+    the root is not this workload: its own object is gone, and what is left of it leads elsewhere. `first_attempt_id` is
+    the first attempt's.
     """
 
     workload_id: UUID

@@ -91,7 +91,14 @@ def _application(pod: Pod) -> Claim | None:
     selector = labels.get(SELECTOR, "")
     if not selector or ROLE not in labels:
         return None
-    return Claim(SPARK_APP, "", selector, name=labels.get(APP_NAME, "") or selector)
+    return Claim(SPARK_APP, "", selector, name=labels.get(APP_NAME, "") or _driver_of(pod) or selector)
+
+
+def _driver_of(pod: Pod) -> str:
+    """Return the name of the driver, which before Spark 3.3 is all that people know the application by."""
+    if pod.metadata.labels.get(ROLE) != EXECUTOR:
+        return pod.metadata.name
+    return next((owner.name for owner in pod.metadata.owner_references if owner.kind == "Pod"), "")
 
 
 # ------------------------------------------------------------ pods
