@@ -19,6 +19,7 @@ from scheduler.worlds import (
     node,
     plan_made,
     pod,
+    pool,
     project,
     recorded,
     running,
@@ -209,3 +210,24 @@ def test_a_department_shares_what_a_sibling_leaves() -> None:
     events = [node("a", gpus=4), one, project("p", 1, department="d"), project("q", 1, department="d")]
     made = next_plan(state_of(*events, *singles("p", 4, "p"), belongs("new", "q"), *gang("new", 1)))
     assert victims(made) == {"p3": "reclaim"}
+
+
+def test_room_is_made_in_the_first_pool_of_the_list_and_only_there() -> None:
+    events: list[e.AnyEvent] = [pool("x"), pool("y")]
+    for name in ("x", "y"):
+        old = running(name, name, name, "0")
+        events += [node(name, gpus=1, labels={"pool": name}), *group(name, [old], node_pools=(name,))]
+    state = state_of(*events, *gang("new", 1, priority="build", node_pools=("y", "x")))
+    made = next_plan(state)
+    assert victims(made) == {"y": "preempt"}
+    assert [nomination.node for nomination in made.nominations] == ["y"]
+
+
+def test_an_elastic_group_that_starts_in_its_second_pool_stays_in_it() -> None:
+    nodes = [node("a", gpus=1, labels={"pool": "x"}), node("b", gpus=1, labels={"pool": "y"})]
+    full = group("old", [running("old", "old", "a", "0")], priority="build", node_pools=("x",))
+    pods = [pod("g-0", "g"), pod("g-1", "g")]
+    made = next_plan(state_of(pool("x"), pool("y"), *nodes, *full, *group("g", pods, node_pools=("x", "y"))))
+    assert placed(made) == ["g-0"]
+    assert made.placements[0].node == "b"
+    assert [blocked.code for blocked in made.blocked] == ["NoFittingNode"]

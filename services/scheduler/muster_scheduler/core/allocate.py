@@ -120,13 +120,14 @@ def allocate(draft: Draft) -> Failed:
     items = list(_first_items(draft, waiting))
     turn = 0
     while items:
-        left: list[Item] = []
-        for pool in sorted({draft.pools_of(item.view)[turn] for item in items}):
-            mine = [item for item in items if draft.pools_of(item.view)[turn] == pool]
-            left += _allocate_in(draft, pool, mine)
-        failed += [(item, draft.pools_of(item.view)[turn]) for item in left]
+        pools = {item.key: draft.pools_of(item.view)[turn] for item in items}
+        left: Failed = []
+        for pool in sorted(set(pools.values())):
+            mine = [item for item in items if pools[item.key] == pool]
+            left += [(item, pool) for item in _allocate_in(draft, pool, mine)]
+        failed += left
         turn += 1
-        items = [item for item in left if turn < len(draft.pools_of(item.view))]
+        items = [item for item, _ in left if turn < len(draft.pools_of(item.view))]
     return [(item, pool) for item, pool in failed if item.key not in draft.done]
 
 

@@ -217,7 +217,8 @@ def _bad_company(facts: Facts) -> Iterator[str]:
     there = [(bound.facts, bound.node) for _, bound in facts.bound.values() if bound.node in facts.rows]
     coming = [(facts.waiting[p.pod_id][1], p.node) for p in facts.plan.placements if p.pod_id in facts.waiting]
     everybody = there + coming
-    for pod, node in coming:
+    for number, (pod, node) in enumerate(coming):
+        before = there + coming[:number]  # whoever comes later follows his own rules
         others = [(other, place) for other, place in everybody if other.pod_id != pod.pod_id]
         for other, place in others:
             if _hates(facts, pod, node, other, place) or _hates(facts, other, place, pod, node):
@@ -225,7 +226,7 @@ def _bad_company(facts: Facts) -> Iterator[str]:
             if node == place and _ports(pod) & _ports(other):
                 yield f"Pod {pod.pod_id} wants a port of {node} that {other.pod_id} has."
         for term in pod.rules.near if pod.rules else ():
-            mates = [place for other, place in others if _is_meant(pod, other, term)]
+            mates = [place for other, place in before if _is_meant(pod, other, term)]
             alone = not mates and _is_meant(pod, pod, term)
             if not alone and not any(_shares(facts, node, place, term.topology_key) for place in mates):
                 yield f"Pod {pod.pod_id} is not near those it wants to be near."

@@ -156,6 +156,8 @@ class Draft:
 
     def pools_of(self, view: GroupView) -> tuple[str, ...]:
         """Return the pools a group may use, in its order; one that has a place stays in its pool."""
+        if seats := self.seats.get(view.id):
+            return (self.terrain.pool_names[seats[0].row],)
         for pod in view.staying:
             if (row := self.terrain.rows.get(pod.node)) is not None:
                 return (self.terrain.pool_names[row],)

@@ -68,11 +68,14 @@ def plan(snapshot: Snapshot, limits: Limits | None = None) -> Plan:
 
 
 def make_room(draft: Draft, failed: Failed) -> Failed:
-    """Try to make room for who found none, pool by pool in the order of the queues; return who is left, in order."""
+    """Try to make room for who found none, in their first pools before their second; return who is left, in order."""
     left: Failed = []
-    for pool in sorted({pool for _, pool in failed}):
+    by_turn: dict[tuple[int, str], list[Item]] = {}
+    for item, pool in failed:
+        by_turn.setdefault((draft.pools_of(item.view).index(pool), pool), []).append(item)
+    for turn, pool in sorted(by_turn):
         attempt = _Attempt(draft, pool)
-        for item in QueueOrder(draft, pool, [item for item, where in failed if where == pool]):
+        for item in QueueOrder(draft, pool, by_turn[turn, pool]):
             if not attempt.make_room(item):
                 left.append((item, pool))
     return left
