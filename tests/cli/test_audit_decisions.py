@@ -55,7 +55,7 @@ def served(muster: Muster, log: list[dict[str, Any]]) -> Muster:
 def test_a_journal_that_holds_is_verified(types: Type) -> None:
     typed = types("audit", "verify", "--decisions")
     assert typed.code == 0, typed.err
-    assert typed.out == "Verified. 5 events up to position 5: 1 plans came out the same when they were made anew.\n"
+    assert typed.out == "Verified. 5 events up to position 5: 1 plan came out the same when made anew.\n"
     assert types("audit", "verify", "--decisions", "--last", "1", "-o", "json").data["replanned"] == 1
 
 

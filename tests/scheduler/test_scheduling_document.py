@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, Caller, GpuRequest, PodFacts, PoolQuota
+from muster_contracts.values import WHOLE_GPU, Caller, GpuRequest, PoolQuota
 from muster_scheduler.core import reasons
 from muster_scheduler.core.fair_share import Claim, QueueClaims, Resource, fair_shares
 from muster_scheduler.core.plan import Plan, plan

@@ -115,7 +115,7 @@ def _decisions(last: int | None, file: Path | None) -> tuple[dict[str, Any], str
     report = _plan_again(last, file)
     return {"ok": report.ok, **asdict(report)}, (
         f"[green]Verified.[/] {report.events:,} events up to position {report.position:,}: "
-        f"{report.replanned:,} plans came out the same when they were made anew"
+        f"{report.replanned:,} plan{'' if report.replanned == 1 else 's'} came out the same when made anew"
         f"{f'; {report.checked_only:,} of other planners were only checked' if report.checked_only else ''}"
         f"{f'; {report.incomplete:,} lack a part' if report.incomplete else ''}."
     )

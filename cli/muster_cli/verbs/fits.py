@@ -24,7 +24,9 @@ def fits(
     cpu: Annotated[str, typer.Option("--cpu", help="Processors of each pod.")] = "1",
     memory: Annotated[str, typer.Option("--memory", help="Memory of each pod.")] = "100Mi",
     pods: Annotated[int, typer.Option("--pods", min=1, help="How many pods, which start together.")] = 1,
-    priority_class: Annotated[str, typer.Option("--priority-class", help="As for `muster submit`.")] = "train",
+    priority: Annotated[
+        str, typer.Option("--priority", help="train, interactive-preemptible, build or inference.")
+    ] = "train",
     node_pool: Annotated[
         list[str] | None, typer.Option("--node-pool", help="Try only this pool; repeat for more, in order.")
     ] = None,
@@ -43,7 +45,7 @@ def fits(
         **_gpu(gpu, gpu_memory),
         "cpu_milli": round(cpu_cores(cpu) * 1000),
         "memory_bytes": memory_bytes(memory),
-        "priority_class": priority_class,
+        "priority_class": priority,
         "node_pool": node_pool or None,
     }
     with Client(CommandLineSettings.read()) as client, progress("Asking the planner …"):

@@ -33,7 +33,7 @@ Annotation = Annotated[
 ]
 Pools = Annotated[
     list[str] | None,
-    typer.Option("--node-pool", help="Recorded; the scheduler does not choose by node pool yet."),
+    typer.Option("--node-pool", help="A node pool to try; repeat for more, in order."),
 ]
 BackoffLimit = Annotated[int, typer.Option("--backoff-limit", help="How often failed pods are tried again.")]
 Priority = Annotated[str | None, typer.Option("--priority", help="train, interactive-preemptible, build or inference.")]
