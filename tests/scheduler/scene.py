@@ -35,7 +35,8 @@ NAMESPACE = "muster-demo"
 class GatedTransport(InProcessTransport):
     """Holds bindings back while its gate is closed: the moment between the decision and the deed.
 
-    `forbidden` counts down how often requests that hold the given text ("GET", "/binding") are still refused.
+    `forbidden` counts down how often requests that hold the given text ("GET", "/binding") are still refused; `asked`
+    is what was asked for so far.
     """
 
     def __init__(self, api: ApiServer) -> None:
@@ -44,8 +45,10 @@ class GatedTransport(InProcessTransport):
         self.gate.set()
         self.reached = asyncio.Event()
         self.forbidden: Counter[str] = Counter()
+        self.asked: list[str] = []
 
     async def request(self, request: Request) -> Answer:
+        self.asked.append(f"{request.method} {request.path}")
         if request.path.endswith("/binding"):
             self.reached.set()
             await self.gate.wait()

@@ -29,6 +29,8 @@ MIN_MEMBERS = "muster.dev/min-members"
 ENFORCE_SCHEDULER = "muster.dev/enforce-scheduler"
 ENFORCE_SCHEDULER_NAMES = (ENFORCE_SCHEDULER, "runai/enforce-scheduler-name")
 GPUS = "muster.dev/gpus"
+RESERVATIONS_NAMESPACE = "muster-reservations"
+GPU_INDEX = "muster.dev/gpu-index"
 
 GPU_RESOURCE = "nvidia.com/gpu"
 

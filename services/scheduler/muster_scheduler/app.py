@@ -1,5 +1,6 @@
 """Puts the scheduler together: the fold, the planning loop and the deeds, as loops of one service."""
 
+import asyncio
 from dataclasses import dataclass
 from random import Random
 from uuid import UUID
@@ -24,6 +25,7 @@ from muster_scheduler.entrypoints.asking import Asking
 from muster_scheduler.execution.binding import Binder
 from muster_scheduler.execution.deeds import Execution
 from muster_scheduler.execution.evicting import Evictor
+from muster_scheduler.execution.reservations import Reservations
 from muster_scheduler.leading import Leadership
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
@@ -58,7 +60,8 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     health = Health(NAME)
     leadership = Leadership(ports.leases, settings.holder, settings.lease_renewal_seconds)
     planning = Planning(ports.journal, settings, ports.cluster_id, leadership)
-    binder, evictor = Binder(ports.cluster), Evictor(ports.cluster)
+    reservations = Reservations(ports.cluster, planning.state, settings.reservation_image)
+    binder, evictor = Binder(ports.cluster, reservations), Evictor(ports.cluster)
     execution = Execution(planning, ports.journal, binder, evictor, settings.bind_concurrency)
     deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=settings.bind_concurrency)
 
@@ -72,14 +75,28 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     async def fold() -> None:
         await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold")
 
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(settings.reservation_sweep_seconds)
+            if planning.leads:
+                await reservations.sweep()
+
     async def adopt() -> None:
         while True:
             await planning.led.wait()
             planning.led.clear()
+            reservations.forget()
             for workload_id in execution.open_workloads():  # what others, or an earlier life, promised
                 deeds.want(workload_id)
 
-    loops = {"fold": fold, "lease": leadership.run, "planning": planning.run, "adoption": adopt, "execution": deeds.run}
+    loops = {
+        "fold": fold,
+        "lease": leadership.run,
+        "planning": planning.run,
+        "adoption": adopt,
+        "execution": deeds.run,
+        "reservations": sweep,
+    }
     if ports.asking is not None:
         loops["asking"] = Asking(ports.asking, ports.cluster_id, Answering(planning, settings)).run
     return Service(

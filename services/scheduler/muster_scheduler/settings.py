@@ -29,6 +29,14 @@ class SchedulerSettings(ServiceSettings):
         description="Time between renewals of the leader's lease, and between looks of who waits for it. Two renewals "
         "in a row may fail before the lead is lost.",
     )
+    reservation_image: str = Field(
+        "registry.k8s.io/pause:3.10", description="What runs in the pods that hold shared GPUs."
+    )
+    reservation_sweep_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Time between looks for reserved GPUs that nobody shares any more, so others wait for them.",
+    )
     cycle_pause_seconds: float = Field(0.02, ge=0, description="Least time between plans, so that changes gather.")
 
     @property

@@ -21,10 +21,13 @@ GPU_MEMORY: Final = "nvidia.com/gpu.memory"  # of one device, in mebibytes
 
 
 def observed(node: Node, others: Iterable[Pod]) -> NodeObserved:
-    """Return a node with the sum of the pods on it that belong to no workload."""
+    """Return a node with the sum of the pods on it that belong to no workload.
+
+    What a reservation pod holds is not theirs: its GPU is given to the sharers, who are counted.
+    """
     allocatable = to_amounts(node.status.allocatable or node.status.capacity)
     labels = node.metadata.labels
-    held = [requests_of(pod) for pod in others if not has_ended(pod)]
+    held = [pod for pod in others if not has_ended(pod)]
     return NodeObserved(
         node_id=to_uuid(node.metadata.uid),
         name=node.metadata.name,
@@ -37,9 +40,14 @@ def observed(node: Node, others: Iterable[Pod]) -> NodeObserved:
         gpu_memory_bytes=_mebibytes(labels.get(GPU_MEMORY, "")),
         labels={name: value for name, value in sorted(labels.items()) if not name.startswith(NOISY_LABELS)},
         taints=tuple(Taint(key=t.key, value=t.value, effect=t.effect) for t in node.spec.taints),
-        others=total(held),
+        others=total(requests_of(pod) for pod in held if not _is_reservation(pod)),
         other_pods=len(held),
     )
+
+
+def _is_reservation(pod: Pod) -> bool:
+    """Say whether the scheduler made a pod to keep a shared GPU from others; nobody else has a place in there."""
+    return pod.metadata.namespace == names.RESERVATIONS_NAMESPACE and names.GPU_INDEX in pod.metadata.labels
 
 
 def _mebibytes(text: str) -> int:

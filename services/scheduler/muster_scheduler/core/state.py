@@ -166,6 +166,13 @@ class State:
         """Return the entry of a workload, made when it is first heard of."""
         return self.workloads.setdefault(workload_id, WorkloadEntry())
 
+    def devices_of(self, pod_id: UUID) -> tuple[DeviceShare, ...]:
+        """Return the devices that a pod holds, or is promised, as far as they are known."""
+        pod, promise = self.pods.get(pod_id), self.promises.get(pod_id)
+        if pod is not None and pod.assignment is not None:
+            return pod.assignment.devices if pod.live else ()
+        return promise.placement.devices if promise is not None else ()
+
     def apply(self, recorded: Recorded) -> None:
         """Fold one event; events at or before the position are passed over."""
         if recorded.position <= self.position:

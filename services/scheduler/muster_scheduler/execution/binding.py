@@ -13,6 +13,7 @@ from muster_contracts.values import Placement
 
 from muster_scheduler.core.devices import format_devices
 from muster_scheduler.core.state import Promise
+from muster_scheduler.execution.reservations import Reservations
 
 EPOCH = "muster.dev/epoch"
 """The annotation that moves a pod's resource version, so that nobody can bind it by an older promise."""
@@ -21,12 +22,14 @@ EPOCH = "muster.dev/epoch"
 class Binder:
     """Carries out placements. What it returns is why a promise was not kept; None when the pod is bound."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, reservations: Reservations) -> None:
         self._cluster = cluster
+        self._reservations = reservations
 
     async def bind(self, promise: Promise) -> str | None:
         """Bind the pod as promised. Raises Unavailable when nobody knows what became of it."""
         placement = promise.placement
+        await self._reservations.prepare(placement)
         try:
             await self._cluster.bind(_binding(placement))
         except NotFound:
