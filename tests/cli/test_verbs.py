@@ -153,9 +153,9 @@ def test_a_file_that_says_more_than_json_can_is_told_with_the_way_out(
 
 
 @pytest.mark.parametrize("kind", ["training", "workspace"])
-def test_the_option_for_node_pools_does_not_promise_what_the_scheduler_does_not_do(types: Type, kind: str) -> None:
-    words = " ".join(types("submit", kind, "--help").out.split())
-    assert "Recorded; the scheduler does not choose by node pool yet." in words
+def test_node_pools_are_sent_in_the_order_in_which_they_are_named(accepting: Muster, types: Type, kind: str) -> None:
+    types("submit", kind, "hello", "-p", "demo", "--image", "i", "--node-pool", "b", "--node-pool", "a")
+    assert accepting.asked[0].body["spec"]["node_pools"] == ["b", "a"]
 
 
 # ---------------------------------------------------------------- which workload
