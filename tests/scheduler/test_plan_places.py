@@ -217,3 +217,13 @@ def test_a_pod_behind_a_gate_waits_for_nobody_to_place_it() -> None:
     made = planned(node("a"), *group("g", [pod("p", "g", scheduling_gates=("wait",))]))
     assert made.placements == ()
     assert made.blocked == ()
+
+
+def test_what_joins_a_group_stays_in_its_domain() -> None:
+    pods = [pod(f"g-{i}", "g", gpus=2) for i in range(3)]
+    placed = where(planned(*racks()[:2], *racks()[3:], *group("g", pods, min_members=2, topology=RACKS)))
+    assert set(placed.values()) == {"a", "b"}
+    assert set(where(planned(*racks(), *group("g", [*pods, pod("h", "g", gpus=2)], topology=RACKS))).values()) in (
+        {"a", "b"},
+        {"c", "d", "e"},
+    )

@@ -231,3 +231,41 @@ def test_an_elastic_group_that_starts_in_its_second_pool_stays_in_it() -> None:
     assert placed(made) == ["g-0"]
     assert made.placements[0].node == "b"
     assert [blocked.code for blocked in made.blocked] == ["NoFittingNode"]
+
+
+def test_a_gang_whose_core_goes_leaves_nobody_behind() -> None:
+    pods = [running(f"g{i}", "g", "ab"[i // 2], str(i % 2), order_priority=i) for i in range(4)]
+    events = [node("a", gpus=2), node("b", gpus=2), project("p", 4), belongs("g", "p")]
+    state = state_of(*events, *group("g", pods, min_members=3), belongs("new", "p"))
+    made = next_plan(tell(state, *gang("new", 1, gpus=2, priority="build")))
+    assert sorted(victims(made)) == ["g0", "g1", "g2", "g3"]
+
+
+def test_a_project_within_its_quota_is_not_robbed_for_one_that_is_within_its_own() -> None:
+    events: list[e.AnyEvent] = [node("a", gpus=2), node("b", gpus=2), project("p", 2), project("q", 2), project("r", 1)]
+    for name, to, where, device, priority in (
+        ("p0", "p", "a", "0", "train"),
+        ("p1", "p", "a", "1", "train"),
+        ("p2", "p", "b", "0", "train"),
+        ("r0", "r", "b", "1", "build"),
+    ):
+        events += [belongs(name, to), *group(name, [running(name, name, where, device)], priority=priority)]
+    made = next_plan(state_of(*events, belongs("new", "q"), *gang("new", 1, gpus=2)))
+    assert victims(made) == {}
+
+
+def test_a_promise_that_nobody_can_take_up_keeps_nobody_away() -> None:
+    state = state_of(node("a", gpus=1), project("p", 1), *singles("t", 1, "p"), belongs("new", "p"))
+    tell(state, *gang("new", 2, gpus=0, priority="build"))
+    formed, seen = group("new", [pod("new-0", "new"), pod("new-1", "new", gpus=0)], min_members=2, priority="build")
+    made = next_plan(tell(state, formed, seen))
+    assert victims(made) == {"t0": "preempt"}
+    tell(state, plan_made(made), gone("t0", "t0"), gone("new-1", "new"))
+    assert {blocked.code for blocked in next_plan(state).blocked} == {"PodsMissing"}
+    assert placed(next_plan(tell(state, belongs("other", "p"), *gang("other", 1)))) == ["other-0"]
+
+
+def test_among_equals_the_project_of_higher_priority_is_served_first() -> None:
+    events = [node("a", gpus=1), project("p", 1), project("q", 1, priority=101)]
+    waiting = [belongs("first", "p"), *gang("first", 1, age=60), belongs("second", "q"), *gang("second", 1)]
+    assert placed(next_plan(state_of(*events, *waiting))) == ["second-0"]

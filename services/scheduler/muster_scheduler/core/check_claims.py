@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from muster_contracts.values import Victim
 
 from muster_scheduler.core.check_facts import KINDS, Amount, Facts
+from muster_scheduler.core.check_places import is_whole_with
 from muster_scheduler.core.groups import Bound, GroupView
 
 
@@ -15,6 +16,7 @@ def wrong_victims(facts: Facts) -> Iterator[str]:
         if count > 1:
             yield f"Pod {pod_id} is told to go {count} times."
     helped = {view.workload_id: view for view in _nominated(facts)}
+    yield from _crippled_gangs(facts)
     for victim in facts.plan.victims:
         if victim.pod_id not in facts.bound:
             yield f"Pod {victim.pod_id} is told to go and is nowhere."
@@ -31,6 +33,18 @@ def wrong_victims(facts: Facts) -> Iterator[str]:
             yield f"Pod {victim.pod_id} is told to go for nobody."
         else:
             yield from _against_the_rule(facts, victim, view, pod, friend)
+
+
+def _crippled_gangs(facts: Facts) -> Iterator[str]:
+    """A gang that loses pods must still be whole, with what is placed or moved, or lose all of them."""
+    lost = {victim.pod_id for victim in facts.plan.victims if victim.rule != "consolidate"}
+    hurt = dict.fromkeys(facts.bound[pod_id][0].id for pod_id in lost if pod_id in facts.bound)
+    for group_id in hurt:
+        view = facts.snapshot.views[group_id]
+        before = [bound.facts for bound in view.bound if not bound.releasing]
+        after = [pod for pod in before if pod.pod_id not in lost]
+        if after and is_whole_with(view, before) and not is_whole_with(view, after):
+            yield f"Group {group_id} is left with {len(after)} pods, which are too few for anything."
 
 
 def _nominated(facts: Facts) -> list[GroupView]:

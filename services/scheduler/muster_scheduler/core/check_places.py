@@ -160,10 +160,15 @@ def _by_group(facts: Facts, places: Iterable[Placement]) -> dict[UUID, list[PodF
 
 def _if_broken(view: GroupView, pods: list[PodFacts]) -> Iterator[str]:
     there = [bound.facts for bound in view.bound if not bound.releasing] + pods
+    if not is_whole_with(view, there):
+        yield f"Group {view.id} is started in part: with {len(there)} pods, {view.min_members} or more are needed."
+
+
+def is_whole_with(view: GroupView, there: list[PodFacts]) -> bool:
+    """Say whether these pods, beside those that have finished, are enough for a gang."""
     held = Counter(pod.sub_group if view.tree.parts else "" for pod in there)
     held.update(view.finished)
-    if held.total() < view.min_members or not _is_whole(view.tree, held):
-        yield f"Group {view.id} is started in part: {dict(held)}, needed are {view.min_members}."
+    return held.total() >= view.min_members and _is_whole(view.tree, held)
 
 
 def _is_whole(part: Part, held: Counter[str]) -> bool:

@@ -9,6 +9,7 @@ over are lost, and `admits` judges the final set, so that no rule holds only for
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
+from uuid import UUID
 
 from muster_scheduler.core.accounts import over_firm_quota, over_limit
 from muster_scheduler.core.draft import Draft, Item, Seat
@@ -123,8 +124,7 @@ class Disruption:
             return None
         accounts.charge(self._leaf, self._amounts, firm=self._firm)
         outcome = Outcome(seats)
-        homeless = [unit for unit in reversed(units) if not self._return_home(unit)]
-        for unit in homeless:  # the most deserving first
+        for unit in self._homeless(units):
             self._put_elsewhere(unit, outcome)
         outcome.lost.reverse()
         return outcome if admits(outcome.lost) else None
@@ -139,6 +139,19 @@ class Disruption:
             if (row := draft.terrain.rows.get(pod.node)) is not None:
                 draft.room.later.give(row, pod.use)
         draft.accounts(self._pool).charge(draft.account(unit.view, self._pool), unit.amounts, firm=False, sign=-1)
+
+    def _homeless(self, units: list[Unit]) -> list[Unit]:
+        """Return whom to look for a place for, the most deserving first; the others went home.
+
+        Nobody goes home before it is known whether the core of his gang has a place.
+        """
+        homeless: list[Unit] = []
+        uncertain: set[UUID] = set()
+        for unit in reversed(units):
+            if unit.view.id in uncertain or not self._return_home(unit):
+                homeless.append(unit)
+                uncertain |= {unit.view.id} if unit.is_core else set()
+        return homeless
 
     def _return_home(self, unit: Unit) -> bool:
         """Put a unit back where it was, if all of that is still free."""
@@ -158,7 +171,7 @@ class Disruption:
     def _put_elsewhere(self, unit: Unit, outcome: Outcome) -> None:
         """Find every pod of a unit its old place or another, or lose the unit whole."""
         draft, account = self._draft, self._draft.account(unit.view, self._pool)
-        broken = any(lost.view is unit.view for lost in outcome.lost)  # its gang is gone
+        broken = any(lost.is_core and lost.view is unit.view for lost in outcome.lost)  # its gang is gone
         mark = draft.mark(self._pool)
         moved: list[tuple[Unit, Bound, Seat]] = []
         if broken or over_limit(account, unit.amounts) or not self._find_places(unit, moved):

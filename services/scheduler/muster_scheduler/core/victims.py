@@ -18,11 +18,12 @@ from muster_scheduler.core.groups import Bound, GroupView
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
-    """Pods of one group that go together."""
+    """Pods of one group that go together. Without its core the rest of a gang is good for nothing."""
 
     view: GroupView
     pods: tuple[Bound, ...]
     amounts: Triple
+    is_core: bool = False
 
 
 class Victims:
@@ -94,8 +95,10 @@ class Victims:
         standing = Counter(view.finished) + self._draft.seated.get(view.id, Counter())
         going = reversed(view.staying)
         leaf_of = lambda pod: view.leaf_of(pod.facts)  # noqa: E731
-        for pods in split_surplus(view.tree, view.min_members, going, leaf_of, standing):
-            yield Unit(view, pods, total_of((pod.need for pod in pods), self._draft.device_bytes))
+        units = split_surplus(view.tree, view.min_members, going, leaf_of, standing)
+        for pods in units:
+            amounts = total_of((pod.need for pod in pods), self._draft.device_bytes)
+            yield Unit(view, pods, amounts, is_core=pods is units[-1])
 
 
 def _most_over(heads: dict[Account, Unit], taken: dict[Account, Triple]) -> Account:
