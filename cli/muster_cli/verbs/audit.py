@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Prove that what is shown is what happened.", no_args_is_help=True)
 
 SHOWN = 20
+CHANGED_ROWS = "The event log is the truth: `muster audit verify -o json` shows more, and a read model can be rebuilt."
+CHANGED_PLANS = "A plan that does not follow from the log was changed, or made by another planner than it says."
 
 Decisions = Annotated[
     bool, typer.Option("--decisions", help="Make every recorded plan anew and compare, byte for byte.")
@@ -47,16 +49,11 @@ def verify(decisions: Decisions = False, last: Last = None, file: Copy = None, o
     """
     if not decisions and last is not None:
         raise Failure(Exit.INVALID, "--last says something about --decisions.", "muster audit verify --help")
-    if decisions:
-        result, sentence = _decisions(last, file)
-    elif file is not None:
-        result, sentence = _phases_in(file)
-    else:
-        result, sentence = _asked()
+    result = _decisions(last, file) if decisions else _phases(file)
     if output is not Format.TABLE:
         print_data(result, output)
     elif result["ok"]:
-        print_marked(sentence)
+        print_marked(f"[green]Verified.[/] {_what_holds(result)}")
     else:
         print_marked(*(f"[red]·[/] {plain(difference)}" for difference in result["differences"][:SHOWN]))
     if not result["ok"]:
@@ -64,9 +61,7 @@ def verify(decisions: Decisions = False, last: Last = None, file: Copy = None, o
         raise Failure(
             Exit.NO,
             f"{found:,} difference{'s were' if found > 1 else ' was'} found up to position {result['position']:,}.",
-            "The event log is the truth: `muster audit verify -o json` shows more, and a read model can be rebuilt."
-            if not decisions
-            else "A plan that does not follow from the log was changed, or made by another planner than it says.",
+            CHANGED_PLANS if decisions else CHANGED_ROWS,
         )
 
 
@@ -82,43 +77,52 @@ def export() -> None:
             write(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def _asked() -> tuple[dict[str, Any], str]:
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
-
-    with Client(CommandLineSettings.read()) as client, progress("Folding the event log …"):
-        result = client.get("/audit/verify")
-    return result, (
-        f"[green]Verified.[/] {result['events']:,} events up to position {result['position']:,}: "
-        f"{result['phases_checked']:,} recorded phases and {result['rows_checked']:,} rows equal a fresh fold."
+def _what_holds(result: dict[str, Any]) -> str:
+    read = f"{result['events']:,} events up to position {result['position']:,}"
+    if "replanned" not in result:
+        rows = f" and {result['rows_checked']:,} rows" if "rows_checked" in result else ""
+        return f"{read}: {result['phases_checked']:,} recorded phases{rows} equal a fresh fold."
+    made, checked, incomplete = result["replanned"], result["checked_only"], result["incomplete"]
+    return (
+        f"{read}: {made:,} plan{'' if made == 1 else 's'} came out the same when made anew"
+        f"{f'; {checked:,} of other planners or settings were only checked' if checked else ''}"
+        f"{f'; {incomplete:,} lack a part' if incomplete else ''}."
     )
 
 
-def _phases_in(file: Path) -> tuple[dict[str, Any], str]:
+def _phases(file: Path | None) -> dict[str, Any]:
+    with progress("Folding the event log …"):
+        return _asked() if file is None else _folded(file)
+
+
+def _asked() -> dict[str, Any]:
+    from muster_cli.client import Client
+    from muster_cli.settings import CommandLineSettings
+
+    with Client(CommandLineSettings.read()) as client:
+        found: dict[str, Any] = client.get("/audit/verify")
+    return found
+
+
+def _folded(file: Path) -> dict[str, Any]:
+    """Judge the phases of a copy; there are no rows in it."""
     from dataclasses import asdict
 
     from muster_status.core.audit import audit_events
 
     from muster_cli.journal import journal_in
 
-    with progress("Folding the event log …"):
-        report = audit_events(journal_in(file))
-    return {"ok": report.ok, **asdict(report)}, (
-        f"[green]Verified.[/] {report.events:,} events up to position {report.position:,}: "
-        f"{report.phases_checked:,} recorded phases equal a fresh fold."
-    )
+    report = audit_events(journal_in(file))
+    found = {"ok": report.ok, **asdict(report)}
+    del found["rows_checked"]
+    return found
 
 
-def _decisions(last: int | None, file: Path | None) -> tuple[dict[str, Any], str]:
+def _decisions(last: int | None, file: Path | None) -> dict[str, Any]:
     from dataclasses import asdict
 
     report = _plan_again(last, file)
-    return {"ok": report.ok, **asdict(report)}, (
-        f"[green]Verified.[/] {report.events:,} events up to position {report.position:,}: "
-        f"{report.replanned:,} plan{'' if report.replanned == 1 else 's'} came out the same when made anew"
-        f"{f'; {report.checked_only:,} of other planners were only checked' if report.checked_only else ''}"
-        f"{f'; {report.incomplete:,} lack a part' if report.incomplete else ''}."
-    )
+    return {"ok": report.ok, **asdict(report)}
 
 
 def _plan_again(last: int | None, file: Path | None) -> "Report":
