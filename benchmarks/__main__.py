@@ -11,6 +11,7 @@ import uvloop
 from muster_contracts.errors import Unavailable
 
 from benchmarks import (
+    binding,
     cold_start,
     journal_append,
     journal_follow,
@@ -39,8 +40,9 @@ USUAL = (
     planning,
     recognition,
     recognition_watch,
+    binding,
 )
-HEAVY = (recognition.LARGE,)
+HEAVY = (recognition.LARGE, binding.WHOLE)
 """What takes so long, or so much memory, that it is run only when it is named."""
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -53,6 +55,8 @@ def main() -> int:
     asked = _arguments()
     gc.set_threshold(50_000, 50, 100)  # as the services have it
     known = machine()
+    if asked.kubeconfig is not None:
+        BENCHMARKS[binding.BENCHMARK.name] = binding.on(asked.kubeconfig)
     measurements: list[Measurement] = []
     failures: dict[str, str] = {}
     for name in asked.only or [module.BENCHMARK.name for module in USUAL]:
@@ -77,6 +81,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=5, help="how often each is run; the table has medians")
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="run this one; may be repeated")
+    parser.add_argument("--kubeconfig", type=Path, help="bind on this Kubernetes, not on a simulated one")
     parser.add_argument("--scale", type=float, default=1.0, help="the share of the usual amount of work")
     parser.add_argument("--json", type=Path, default=FOLDER / "results" / f"{moment}.json", help="where to write")
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/performance.md")

@@ -44,6 +44,9 @@ async def run(*arguments: str) -> str:
         ("watch-fanout", 1),
         ("planning", 11),
         ("recognition", 4),
+        ("recognition-watch", 3),
+        ("binding", 2),
+        ("binding-whole-stack", 2),
     ],
 )
 async def test_a_benchmark_gives_a_table_and_json_with_each_figure_beside_its_ceiling(
