@@ -61,7 +61,7 @@ def removed(answer: Answer) -> list[str]:
         pytest.param(pod({"project": "website"}), {}, False, id="a label that names no project of Muster"),
         pytest.param(pod({"project": "demo"}, scheduler="volcano"), {}, False, id="a scheduler of the author's choice"),
         pytest.param(pod({"project": "demo"}, scheduler="runai-scheduler"), {}, False, id="a scheduler that is ours"),
-        pytest.param(pod({"project": "vision"}), {"project": ""}, True, id="a label, in nobody's namespace"),
+        pytest.param(pod({"project": "vision"}), {"project": ""}, False, id="a label, in nobody's namespace"),
         pytest.param(pod(), {"project": "", "enforced": True}, False, id="no project at all"),
         pytest.param(pod(annotations={"gpu-fraction": "0.5"}), {}, True, id="a portion of a GPU"),
         pytest.param(pod({"project": "demo"}), {"old": pod()}, False, id="a pod that is there already"),
@@ -92,6 +92,14 @@ def test_a_label_that_names_another_project_than_the_namespace_has_is_warned_abo
     assert answer.warnings == (
         "This namespace belongs to the project demo: the pod counts for it, whatever its labels say of the project "
         "vision.",
+    )
+
+
+def test_a_label_in_a_namespace_of_no_project_is_answered_by_a_warning() -> None:
+    answer = review(pod({"project": "vision"}), context(project=""))
+    assert answer.warnings == (
+        "This namespace belongs to no project, so Muster does not schedule the pod: make it in the namespace of the "
+        "project vision.",
     )
 
 

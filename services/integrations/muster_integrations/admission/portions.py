@@ -28,7 +28,6 @@ from muster_contracts.names import (
 from muster_contracts.values import WHOLE_GPU
 
 from muster_integrations.admission.answers import NOTHING, Answer, Context, Patch, add, is_kind, read, remove
-from muster_integrations.admission.projects import project_of
 
 _WAYS: Final = (*GPU_FRACTION_NAMES, *GPU_MEMORY_NAMES, *GPU_DEVICES_NAMES)
 _PORTION: Final = re.compile(r"0?\.(\d{1,6})0*", re.ASCII)
@@ -72,7 +71,7 @@ def write_portions(written: Raw, context: Context) -> Answer:
     """Write what a new pod, or a template, asks of a GPU as Muster's annotations; refuse what makes no sense."""
     place, path = _template_in(written, context)
     template = read(place, PodTemplate)
-    if template is None or not project_of(template.metadata, context):
+    if template is None or not context.project:
         return NOTHING
     try:
         portion = read_portion(template)
