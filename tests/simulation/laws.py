@@ -8,6 +8,7 @@ from uuid import UUID
 from muster_contracts import events as e
 from muster_contracts.phases import Phase
 from muster_contracts.wire import Recorded
+from muster_scheduler.core.audit import audit_decisions
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
 from muster_status.core.deriver import Derivation
@@ -37,6 +38,7 @@ async def check_laws(world: World) -> None:
     every_submission_has_the_end_it_asked_for(world, events)
     the_journal_knows_the_cluster(world, events)
     every_recorded_phase_follows_from_the_journal(events)
+    every_plan_follows_from_the_journal(events)
     every_workload_has_the_phase_of_its_end(world, events)
 
 
@@ -139,6 +141,13 @@ def every_recorded_phase_follows_from_the_journal(events: list[Recorded]) -> Non
         difference = derivation.apply(recorded)
         assert difference is None, f"{difference}"
     assert not derivation.open, f"Transitions that nobody recorded: {list(derivation.open.values())[:2]}"
+
+
+def every_plan_follows_from_the_journal(events: list[Recorded]) -> None:
+    """Planning again where each plan was based gives the same plan, whoever led, and however often he died."""
+    report = audit_decisions(events, events)
+    assert report.ok, report.differences[:3]
+    assert report.checked_only == 0
 
 
 def every_workload_has_the_phase_of_its_end(world: World, events: list[Recorded]) -> None:
