@@ -15,6 +15,7 @@ from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.objects import PODS, Pod
 from muster_cluster.transport import Answer, Request
 from muster_contracts import events as e
+from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
 from muster_contracts.values import GpuRequest, PodFacts, Resources
 from muster_journal.leases import Leases
@@ -35,8 +36,8 @@ NAMESPACE = "muster-demo"
 class GatedTransport(InProcessTransport):
     """Holds bindings back while its gate is closed: the moment between the decision and the deed.
 
-    `forbidden` counts down how often requests that hold the given text ("GET", "/binding") are still refused; `asked`
-    is what was asked for so far.
+    `forbidden` counts down how often requests that hold the given text ("GET", "/binding") are still refused, `broken`
+    how often they are lost; `asked` is what was asked for so far.
     """
 
     def __init__(self, api: ApiServer) -> None:
@@ -45,6 +46,7 @@ class GatedTransport(InProcessTransport):
         self.gate.set()
         self.reached = asyncio.Event()
         self.forbidden: Counter[str] = Counter()
+        self.broken: Counter[str] = Counter()
         self.asked: list[str] = []
 
     async def request(self, request: Request) -> Answer:
@@ -52,11 +54,18 @@ class GatedTransport(InProcessTransport):
         if request.path.endswith("/binding"):
             self.reached.set()
             await self.gate.wait()
-        for text in self.forbidden:
-            if text in f"{request.method} {request.path}" and self.forbidden[text] > 0:
-                self.forbidden[text] -= 1
-                return Answer(403, b'{"kind": "Status", "message": "not now", "code": 403}')
+        if self._strikes(self.broken, request):
+            raise Unavailable("the request was lost")
+        if self._strikes(self.forbidden, request):
+            return Answer(403, b'{"kind": "Status", "message": "not now", "code": 403}')
         return await super().request(request)
+
+    def _strikes(self, troubles: Counter[str], request: Request) -> bool:
+        for text in troubles:
+            if text in f"{request.method} {request.path}" and troubles[text] > 0:
+                troubles[text] -= 1
+                return True
+        return False
 
 
 _PLAN = {

@@ -97,6 +97,15 @@ async def test_a_victim_that_has_ended_by_itself_is_not_evicted(scene: Scene) ->
     assert (await scene.cluster.get(PODS, NAMESPACE, "borrower-0")).metadata.deletion_timestamp is None
 
 
+async def test_who_was_evicted_is_told_although_another_eviction_has_no_answer_yet(scene: Scene) -> None:
+    pods = await scene.run_on_a_node("borrower", 2)
+    await scene.decide(victims=[victim(pod) for pod in pods])
+    scene.transport.broken["borrower-0/eviction"] = 1
+    scene.start_scheduler()
+    events = await scene.until(lambda events: len(of_type(events, e.PodPreempted)) == 2)
+    assert [event.pod_ids for event in of_type(events, e.PodPreempted)] == [(pods[1].pod_id,), (pods[0].pod_id,)]
+
+
 @pytest.mark.parametrize("rule", ["reclaim", "preempt", "consolidate", "stale-gang"])
 async def test_every_rule_has_a_sentence_even_when_nobody_knows_for_whom(scene: Scene, rule: str) -> None:
     (pod,) = await scene.run_on_a_node("borrower", 1)

@@ -13,6 +13,7 @@ from muster_cluster.objects import PODS
 from muster_contracts import events as e
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
+from muster_journal.jetstream_leases import JetStreamLeases
 from muster_journal.memory_leases import MemoryLeases
 from muster_journal.port import Journal
 from muster_scheduler.leading import Leadership
@@ -20,6 +21,7 @@ from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
 from scheduler.scene import NAMESPACE, GatedTransport, Scene, of_type, scheduled
 from scheduler.worlds import id_of, node
+from servers import RunningNats
 from simcluster.cluster import Cluster
 from simcluster.settings import Settings
 
@@ -100,6 +102,21 @@ async def on_nats(open_journal: Callable[[Writer], Awaitable[Journal]]) -> Async
             await scene.observer.append(node(name))
         yield scene
         await scene.kill_schedulers()
+
+
+async def test_a_standby_takes_over_when_the_lease_of_a_dead_leader_has_run_out(
+    on_nats: Scene, nats_server: RunningNats
+) -> None:
+    user = Writer.SCHEDULER.value
+    password = nats_server.password_of(user)
+    leases = await JetStreamLeases.connect([nats_server.url], user=user, password=password, name="test")
+    on_nats.start_scheduler(instance="first", leases=leases)
+    await on_nats.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    await on_nats.kill_schedulers()
+    on_nats.start_scheduler(instance="second", leases=leases)
+    events = await on_nats.until(lambda events: len(of_type(events, e.LeadershipTaken)) == 2)
+    assert [taken.instance for taken in of_type(events, e.LeadershipTaken)] == ["first", "second"]
+    await leases.close()
 
 
 @pytest.mark.parametrize("disturbance", ["nothing", "a label", "a new pod of the same name"])

@@ -53,13 +53,11 @@ class Execution:
         version = entry.version
         evictions = [state.evictions[pod_id] for pod_id in entry.condemned]
         promises = [state.promises[pod_id] for pod_id in entry.promised]
-        evicted = await self._evict_all(evictions)
-        bound = await self._bind_all(promises)
-        for event in (*reports_of_evictions(evicted, state), *reports_of_promises(bound)):
-            version = await self._append(event, version)
-
-    async def _evict_all(self, evictions: Sequence[Eviction]) -> list[Outcome[Eviction]]:
-        return await _all([self._evict(eviction) for eviction in evictions])
+        evicted, error = await _all(self._evict(eviction) for eviction in evictions)
+        version = await self._report(reports_of_evictions(evicted, state), version)
+        if error is not None:
+            raise error
+        await self._report(reports_of_promises(await self._bind_all(promises)), version)
 
     async def _evict(self, eviction: Eviction) -> Outcome[Eviction]:
         pod = self._planning.state.pods.get(eviction.victim.pod_id)
@@ -69,7 +67,10 @@ class Execution:
             return Outcome(eviction, await self._evictor.evict(eviction))
 
     async def _bind_all(self, promises: Sequence[Promise]) -> list[Outcome[Promise]]:
-        gangs = await _all([self._bind_gang(gang) for gang in by_gang(promises, lambda promise: promise)])
+        """Bind gang by gang; what became of a gang is told in one event, so nothing is while anything is not known."""
+        gangs, error = await _all(self._bind_gang(gang) for gang in by_gang(promises, lambda promise: promise))
+        if error is not None:
+            raise error
         return [outcome for gang in gangs for outcome in gang]
 
     async def _bind_gang(self, gang: Sequence[Promise]) -> list[Outcome[Promise]]:
@@ -87,7 +88,15 @@ class Execution:
                 refused.append(promise)
             return Outcome(promise, refusal)
 
-        return await _all([bind(promise) for promise in gang])
+        outcomes, error = await _all(bind(promise) for promise in gang)
+        if error is not None:
+            raise error
+        return outcomes
+
+    async def _report(self, events: Iterable[Report], version: int) -> int:
+        for event in events:
+            version = await self._append(event, version)
+        return version
 
     async def _append(self, event: Report, version: int) -> int:
         """Append under the version the decisions were read at, and wait for the fold, which then sees them closed."""
@@ -100,13 +109,11 @@ class Execution:
         return position
 
 
-async def _all(deeds: Iterable[Awaitable[Result]]) -> list[Result]:
-    """Wait until all have ended, and only then raise the first error."""
+async def _all(deeds: Iterable[Awaitable[Result]]) -> tuple[list[Result], BaseException | None]:
+    """Wait until all have ended; return what those that succeeded returned, and the first error of the others."""
     results = await asyncio.gather(*deeds, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if not isinstance(result, BaseException)]
+    errors = [result for result in results if isinstance(result, BaseException)]
+    return [result for result in results if not isinstance(result, BaseException)], errors[0] if errors else None
 
 
 def _spare(gang: Sequence[Promise], state: State) -> int:
