@@ -39,10 +39,12 @@ def _crippled_gangs(facts: Facts) -> Iterator[str]:
     """A gang that loses pods must still be whole, with what is placed or moved, or lose all of them."""
     lost = {victim.pod_id for victim in facts.plan.victims if victim.rule != "consolidate"}
     hurt = dict.fromkeys(facts.bound[pod_id][0].id for pod_id in lost if pod_id in facts.bound)
+    placed = [facts.waiting[place.pod_id][1] for place in facts.plan.placements if place.pod_id in facts.waiting]
     for group_id in hurt:
         view = facts.snapshot.views[group_id]
         before = [bound.facts for bound in view.bound if not bound.releasing]
         after = [pod for pod in before if pod.pod_id not in lost]
+        after += [pod for pod in placed if pod.pod_group_id == group_id]
         if after and is_whole_with(view, before) and not is_whole_with(view, after):
             yield f"Group {group_id} is left with {len(after)} pods, which are too few for anything."
 
