@@ -30,9 +30,6 @@ from muster_contracts.values import EnvironmentVariable, PoolQuota
 MAXIMUM_BODY_BYTES = 1_000_000
 """A request larger than this is refused before it is read (Kubernetes itself takes about 1.5 MB)."""
 
-MOST_PODS = 100_000
-"""Pods of one workload."""
-
 DNS_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 VARIABLE_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 QUALIFIED_NAME = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$")
@@ -128,9 +125,9 @@ class SubmittedSpec(Command):
     environment: tuple[RequestedVariable, ...] = ()
     working_directory: str = ""
     compute: ComputeRequest = ComputeRequest()
-    parallelism: int = Field(default=1, ge=1, le=MOST_PODS)
-    completions: int | None = Field(default=None, ge=1, le=MOST_PODS)
-    min_members: int | None = Field(default=None, ge=1, le=MOST_PODS)
+    parallelism: int = Field(default=1, ge=1, le=100_000)
+    completions: int | None = Field(default=None, ge=1, le=100_000)
+    min_members: int | None = Field(default=None, ge=1, le=100_000)
     backoff_limit: int = Field(default=6, ge=0, le=100)
     priority_class: PriorityClass | None = None
     node_pools: tuple[Name, ...] = ()

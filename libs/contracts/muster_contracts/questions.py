@@ -10,9 +10,12 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from muster_contracts.base import Value
-from muster_contracts.commands import MOST_PODS, Command, Name
+from muster_contracts.commands import Command, Name
 from muster_contracts.phases import PriorityClass
 from muster_contracts.values import WHOLE_GPU, DeviceShare
+
+MOST_PODS = 10_000
+"""Pods in one question: it is answered between two plans, and costs about what a plan costs."""
 
 MOST_NODES = 500
 """Nodes in one answer; more are asked for with `after`."""
