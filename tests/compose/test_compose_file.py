@@ -160,8 +160,21 @@ def test_every_variable_of_a_service_is_one_of_its_settings(name: str) -> None:
 @by_service
 def test_a_service_is_told_what_the_local_stack_tells_it(name: str) -> None:
     told = {field for field in SETTINGS[name].model_fields if is_told(name, field)} - {"log_level"}
-    own = {"postgres_dsn", "neighbours"} if name == "status" else set()
-    assert told == {"nats_url", "nats_password", "kubeconfig", "listen_host", "listen_port"} | own
+    own = {
+        "status": {"postgres_dsn", "neighbours"},
+        "integrations": {"admission_target", "admission_host", "admission_port", "submitter_user"},
+    }
+    common = {"nats_url", "nats_password", "kubeconfig", "listen_host", "listen_port"}
+    assert told == common | own.get(name, set())
+
+
+def test_the_cluster_finds_the_webhook_where_it_listens() -> None:
+    settings = settings_of("integrations")
+    assert isinstance(settings, IntegrationsSettings)
+    assert settings.admission_host == "0.0.0.0"
+    assert settings.admission_target == f"https://integrations:{settings.admission_port}"
+    off = services({"MUSTER_ADMISSION_TARGET": ""})["integrations"]["environment"]
+    assert off["MUSTER_INTEGRATIONS_ADMISSION_TARGET"] == ""
 
 
 def is_told(name: str, field: str) -> bool:
