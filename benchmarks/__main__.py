@@ -19,6 +19,7 @@ from benchmarks import (
     pod_creates,
     recognition,
     recognition_watch,
+    steady_cycle,
     submissions,
     visibility,
     watch_fanout,
@@ -37,9 +38,10 @@ USUAL = (
     pod_creates,
     watch_fanout,
     cold_start,
-    planning,
     recognition,
     recognition_watch,
+    planning,
+    steady_cycle,
     binding,
 )
 HEAVY = (recognition.LARGE, binding.WHOLE)

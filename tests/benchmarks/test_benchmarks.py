@@ -44,6 +44,7 @@ async def run(*arguments: str) -> str:
         ("watch-fanout", 1),
         ("planning", 11),
         ("recognition", 4),
+        ("steady-cycle", 2),
         ("recognition-watch", 3),
         ("binding", 2),
         ("binding-whole-stack", 2),
