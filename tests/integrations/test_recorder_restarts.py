@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -72,7 +72,7 @@ class MortalJournal:
 class Life:
     """One life of the service: a recorder, its loops, and the reflectors' batches put in by hand."""
 
-    def __init__(self, log: MemoryLog, journal: MortalJournal, present: dict[str, Manifest]) -> None:
+    def __init__(self, log: MemoryLog, journal: "MortalJournal | LateJournal", present: dict[str, Manifest]) -> None:
         self._log = log
         self.journal = journal
         self.recorder = Recorder(journal, random=Random(1), owner_wait_seconds=0, append_concurrency=4)
@@ -391,3 +391,41 @@ async def test_a_kill_while_the_end_of_what_never_was_is_written_leaves_it_writt
     (gone,) = [event for event in await events_of(log) if isinstance(event, WorkloadGone)]
     assert (gone.workload_id, gone.end_seen) == (NATIVE, True)
     assert again.recorder.fold.gone == {NATIVE}
+
+
+class LateJournal:
+    """A journal that is read later than it is written: what comes is handed out while `read_on` is set."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._journal = MemoryJournal(log, Writer.INTEGRATIONS, at_noon)
+        self.died = asyncio.Event()
+        self.read_on = asyncio.Event()
+        self.read_on.set()
+
+    async def follow(self, after: int) -> AsyncIterator[Any]:
+        async for batch in self._journal.follow(after):
+            await self.read_on.wait()
+            yield batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+async def test_a_label_is_judged_only_by_what_the_journal_held_when_it_was_seen() -> None:
+    log = MemoryLog()
+    submitter = MemoryJournal(log, Writer.SUBMITTER, at_noon)
+    await submitter.append(project())
+    journal = LateJournal(log)
+    life = Life(log, journal, {})
+    await life.settle()
+    journal.read_on.clear()
+    await submitter.append(submission(NATIVE))
+    life.see((None, manifest(JOBS, "hello", labels=OWN_LABEL)))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    early = list(life.recorder.fold.workloads)
+    journal.read_on.set()
+    await life.settle()
+    await life.end()
+    assert early == []
+    assert list(life.recorder.fold.workloads) == [NATIVE]
