@@ -11,6 +11,7 @@ import uvloop
 from muster_contracts.errors import Unavailable
 
 from benchmarks import (
+    arrivals,
     binding,
     cold_start,
     journal_append,
@@ -44,7 +45,7 @@ USUAL = (
     steady_cycle,
     binding,
 )
-HEAVY = (recognition.LARGE, binding.WHOLE)
+HEAVY = (recognition.LARGE, binding.WHOLE, arrivals.BENCHMARK)
 """What takes so long, or so much memory, that it is run only when it is named."""
 
 BENCHMARKS: dict[str, Benchmark] = {

@@ -47,6 +47,7 @@ async def run(*arguments: str) -> str:
         ("steady-cycle", 2),
         ("recognition-watch", 3),
         ("binding", 2),
+        ("arrivals", 8),
         ("binding-whole-stack", 2),
     ],
 )
