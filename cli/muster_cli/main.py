@@ -30,6 +30,7 @@ from muster_cli.verbs import (
     top,
     up,
     wait,
+    why,
 )
 
 
@@ -54,6 +55,7 @@ app.command(rich_help_panel="System")(up.up)
 app.add_typer(submit.app, name="submit", rich_help_panel="Workloads")
 app.command("list", rich_help_panel="Workloads")(list_.list_workloads)
 app.command(rich_help_panel="Workloads")(describe.describe)
+app.command(rich_help_panel="Workloads")(why.why)
 app.command(rich_help_panel="Workloads")(fits.fits)
 app.command(rich_help_panel="Workloads")(history.history)
 app.command(rich_help_panel="Workloads")(logs.logs)

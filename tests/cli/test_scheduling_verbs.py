@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from cli.stage import WORKLOAD_ID, Answer, Muster, Type, error, show, workload
+from muster_contracts.wire import format_time
+from scheduler.worlds import gang, id_of, node, recorded
 
 NOTHING = {"gpu_millionths": 0, "cpu_milli": 0, "memory_bytes": 0}
 UNBOUND = {"gpu_millionths": None, "cpu_milli": None, "memory_bytes": None}
@@ -147,6 +149,34 @@ def test_describe_says_why_it_waits_and_who_holds_what_it_needs(muster: Muster, 
         "Most is held by:    vision 5 GPUs (quota 4, fair share 4)",
     ):
         assert line in out.splitlines()
+
+
+def test_why_asks_the_scheduler_or_folds_the_past(muster: Muster, types: Type) -> None:
+    """Position 3 is a pod of one GPU, beside a node without any; position 4 is the node that takes it."""
+    name, workload_id = "late", str(id_of("workload/late"))
+    known = [node("small", gpus=0), *gang(name, 1), node("large", gpus=1)]
+    listed = [
+        {
+            "position": one.position,
+            "id": str(one.envelope.id),
+            "type": one.event.type,
+            "time": format_time(one.envelope.time),
+            "cause": None,
+            "data": one.event.model_dump(mode="json", exclude={"type"}),
+        }
+        for one in recorded(known)
+    ]
+    ends = {0: {"events": listed, "next": 4}, 4: {"events": [], "next": None}}
+    muster.answers["GET", "/api/v1/journal"] = lambda asked: ends[int(asked.query["after"][0])]
+    show(muster, workload(name, id=workload_id, phase="Pending"))
+    then = types("why", name, "--at", "3", "-o", "json").data
+    (group,) = then["groups"]
+    assert (then["position"], group["code"], group["queue_position"]) == (3, "NoFittingNode", 1)
+    assert types("why", name, "--at", "4", "-o", "json").data["groups"][0]["code"] == "ItsTurn"
+    assert types("why", name, "--at", listed[2]["time"], "-o", "json").data == then
+    assert types("why", name, "--at", "1").err == f"No pod of {name} waited to be scheduled then.\n"
+    assert types("why", name).err == f"No pod of {name} waits to be scheduled.\n"
+    assert types("why", name, "--at", "yesterday").code == 2
 
 
 def test_describe_goes_on_without_a_scheduler(muster: Muster, types: Type) -> None:

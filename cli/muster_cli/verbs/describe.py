@@ -53,9 +53,9 @@ def describe(workload: Workload, project: Project = "", output: Output = Format.
         print_data({**found, "pods": pods, "waiting": waiting, "history": history}, output)
         return
     print_pairs(_pairs(found))
-    for group in waiting or ():
+    if waiting:
         print_marked("\n[bold]Why it waits[/bold]")
-        print_pairs(_waiting(group))
+        print_waiting(waiting)
     if pods:
         print_marked("\n[bold]Pods[/bold]")
         _print_pods(pods)
@@ -63,8 +63,15 @@ def describe(workload: Workload, project: Project = "", output: Output = Format.
     print_history(history[-LAST_CHANGES:])
 
 
+def print_waiting(groups: list[dict[str, Any]]) -> None:
+    """Print what the planner says of pod groups that wait."""
+    for number, group in enumerate(groups):
+        if number:
+            print_marked("")
+        print_pairs(_waiting(group))
+
+
 def _waiting(group: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what the planner says of a pod group at this moment."""
     place = group["queue_position"]
     return [
         ("Reason", plain(group["reason"])),

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from muster_contracts.events import PlanMade
 from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES
 from muster_contracts.questions import (
     Amounts,
@@ -26,8 +27,10 @@ from muster_contracts.questions import (
 )
 from muster_contracts.subjects import derived_id
 from muster_contracts.values import GpuRequest, PodFacts, Resources
+from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.accounts import Account
+from muster_scheduler.core.decision import limits_of
 from muster_scheduler.core.draft import Draft, Limits
 from muster_scheduler.core.gang import Part
 from muster_scheduler.core.groups import GroupView, Waiting
@@ -66,6 +69,16 @@ def why_does_it_wait(state: State, limits: Limits, asked: WhyDoesItWait) -> Wait
         return Waits(position=snapshot.position)
     made, draft = plan(snapshot, limits), Draft(snapshot, limits)
     return Waits(position=snapshot.position, groups=tuple(_waits(draft, made, view) for view in waiting))
+
+
+def why_did_it_wait(history: Iterable[Recorded], asked: WhyDoesItWait) -> Waits:
+    """Say what would have been answered at the end of a stretch of the journal, from its beginning to some moment."""
+    state, limits = State(), Limits()
+    for recorded in history:
+        state.apply(recorded)
+        if isinstance(recorded.event, PlanMade):
+            limits = limits_of(recorded.event) or limits
+    return why_does_it_wait(state, limits, asked)
 
 
 def _view(asked: WouldItFit, pools: tuple[str, ...], now: datetime) -> GroupView:
