@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from muster_contracts import events as e
+from muster_contracts.names import GPU_INDEX, RESERVATIONS_NAMESPACE
 from muster_contracts.phases import Phase
+from muster_contracts.values import WHOLE_GPU
 from muster_contracts.wire import Recorded
 from muster_scheduler.core.audit import audit_decisions
 from muster_scheduler.core.snapshot import take_snapshot
@@ -35,6 +37,7 @@ async def check_laws(world: World) -> None:
     no_pod_is_bound_twice(events)
     every_workload_is_discovered_once(events)
     no_kubelet_refused_a_pod(world)
+    every_shared_gpu_is_reserved_and_no_other(world, events)
     every_submission_has_the_end_it_asked_for(world, events)
     the_journal_knows_the_cluster(world, events)
     every_recorded_phase_follows_from_the_journal(events)
@@ -90,6 +93,23 @@ def no_kubelet_refused_a_pod(world: World) -> None:
     for pod in world.simulated.client.list("pods"):
         reason = pod.get("status", {}).get("reason", "")
         assert not reason.startswith(("OutOf", "Unexpected")), f"{pod['metadata']['name']}: {reason}"
+
+
+def every_shared_gpu_is_reserved_and_no_other(world: World, events: list[Recorded]) -> None:
+    """The GPUs that pods share in the end are those that reservation pods hold, one each."""
+    state = State()
+    for recorded in events:
+        state.apply(recorded)
+    shared = {
+        (node, share.index)
+        for node, tenants in state.tenants.items()
+        for pod_id in tenants
+        for share in state.devices_of(pod_id)
+        if share.portion_millionths < WHOLE_GPU
+    }
+    pods = world.simulated.client.list("pods", RESERVATIONS_NAMESPACE)
+    reserved = sorted((pod["spec"]["nodeName"], int(pod["metadata"]["labels"][GPU_INDEX])) for pod in pods)
+    assert reserved == sorted(shared)
 
 
 def every_submission_has_the_end_it_asked_for(world: World, events: list[Recorded]) -> None:

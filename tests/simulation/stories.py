@@ -18,7 +18,7 @@ async def a_disturbed_day(world: World) -> None:
     world.weather.pauses = world.random.choice([0.0, 0.05])
     world.weather.anybody_leads = world.random.random() < 0.3
     people = [asyncio.create_task(_person(world, number)) for number in range(WORKLOADS)]
-    people += [asyncio.create_task(_plain_job(world, number)) for number in range(3)]
+    people += [asyncio.create_task(_plain_job(world, number)) for number in range(6)]
     killer = asyncio.create_task(_killer(world))
     await asyncio.gather(*people)
     killer.cancel()
@@ -73,11 +73,23 @@ def _spec(world: World) -> dict[str, Any]:
 
 
 async def _plain_job(world: World, number: int) -> None:
-    """Let somebody apply an ordinary Job in the project's namespace, without asking Muster."""
+    """Let somebody apply an ordinary Job in the project's namespace, for a GPU or some halves, without asking Muster."""
     await asyncio.sleep(world.random.random() * DISTURBED_SECONDS / 2)
-    container = {"name": "main", "image": "x", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
-    pod = {"schedulerName": "muster-scheduler", "restartPolicy": "Never", "containers": [container]}
-    job = {"metadata": {"name": f"plain-{number}", "namespace": NAMESPACE}, "spec": {"template": {"spec": pod}}}
+    halves = world.random.choice([0, 0, 1, 3])
+    resources = {} if halves else {"limits": {"nvidia.com/gpu": "1"}}
+    annotations = {"sim.run-seconds": str(world.random.choice([1, 60]))}
+    template = {
+        "metadata": {"annotations": annotations | ({"muster.dev/gpu-fraction": "0.5"} if halves else {})},
+        "spec": {
+            "schedulerName": "muster-scheduler",
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": "x", "resources": resources}],
+        },
+    }
+    job = {
+        "metadata": {"name": f"plain-{number}", "namespace": NAMESPACE},
+        "spec": {"parallelism": max(1, halves), "completions": max(1, halves), "template": template},
+    }
     if world.simulated.client.get("namespaces", None, NAMESPACE) is None:
         world.simulated.client.create("namespaces", {"metadata": {"name": NAMESPACE}})
     world.simulated.client.create("jobs.batch", job)

@@ -124,4 +124,4 @@ def _spare(gang: Sequence[Promise], state: State) -> int:
     minimum = max(group.min_members, sum(part.min_members for part in group.sub_groups))
     members = [state.pods[pod_id] for pod_id in state.members.get(group.id, ())]
     held = sum(1 for pod in members if pod.assignment is not None and pod.live)
-    return len(gang) if held >= minimum else max(0, held + len(gang) - minimum)
+    return max(0, held + len(gang) - minimum)
