@@ -73,7 +73,7 @@ def _spec(world: World) -> dict[str, Any]:
 
 
 async def _plain_job(world: World, number: int) -> None:
-    """Let somebody apply an ordinary Job in the project's namespace, for a GPU or some halves, without asking Muster."""
+    """Let somebody apply an ordinary Job for a GPU, or some halves of one, without asking Muster."""
     await asyncio.sleep(world.random.random() * DISTURBED_SECONDS / 2)
     halves = world.random.choice([0, 0, 1, 3])
     resources = {} if halves else {"limits": {"nvidia.com/gpu": "1"}}
