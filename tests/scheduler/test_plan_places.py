@@ -227,3 +227,26 @@ def test_what_joins_a_group_stays_in_its_domain() -> None:
         {"a", "b"},
         {"c", "d", "e"},
     )
+
+
+def test_a_group_needs_its_own_minimum_beside_those_of_its_parts() -> None:
+    parts = (SubGroup(name="head", min_members=1), SubGroup(name="worker", min_members=1))
+    pods = [pod("h", "g", sub_group="head"), *(pod(f"w{i}", "g", sub_group="worker") for i in range(3))]
+    made = planned(node("a", gpus=3), *group("g", pods, min_members=4, sub_groups=parts))
+    assert made.placements == ()
+    assert len(planned(node("a"), *group("g", pods, min_members=4, sub_groups=parts)).placements) == 4
+    late = [pod("h", "g", sub_group="head"), running("w0", "g", "a", "0", sub_group="worker")]
+    short = take_snapshot(state_of(node("a"), *group("g", late, min_members=4, sub_groups=parts)))
+    assert short.short == (short.groups[0].id,), "one of four runs"
+
+
+def test_pods_of_which_nobody_knows_the_devices_take_the_last_that_strangers_leave() -> None:
+    foreign = Resources(gpu_millionths=2_000_000)
+    nameless = running("theirs", "theirs", "a", gpus=2, scheduler_name="default-scheduler")
+    named = running("ours", "ours", "a", "0,2", gpus=2)
+    events = [node("a", others=foreign), *group("theirs", [nameless]), *group("ours", [named])]
+    snapshot = take_snapshot(state_of(*events))
+    assert snapshot.idle.devices[0].tolist() == [0, 1_000_000, 0, 1_000_000, 0, 0, 0, 0]
+    assert devices(planned(*events, *gang("new", 1, gpus=2))) == {"new-0": [1, 3]}
+    (theirs,) = (view for view in snapshot.views.values() if view.name == "theirs")
+    assert [share.index for share in theirs.bound[0].devices] == [4, 5], "the last two are the strangers'"

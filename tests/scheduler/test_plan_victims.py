@@ -269,3 +269,12 @@ def test_among_equals_the_project_of_higher_priority_is_served_first() -> None:
     events = [node("a", gpus=1), project("p", 1), project("q", 1, priority=101)]
     waiting = [belongs("first", "p"), *gang("first", 1, age=60), belongs("second", "q"), *gang("second", 1)]
     assert placed(next_plan(state_of(*events, *waiting))) == ["second-0"]
+
+
+def test_a_nomination_is_over_when_its_group_is_placed() -> None:
+    state = state_of(node("a", gpus=1), project("p", 1), *singles("t", 1, "p"), belongs("new", "p"))
+    made = next_plan(tell(state, *gang("new", 1, priority="build")))
+    tell(state, plan_made(made), gone("t0", "t0"))
+    assert list(take_snapshot(state).nominations) == [id_of("group/new")]
+    tell(state, plan_made(next_plan(state), number=2))
+    assert take_snapshot(state).nominations == {}
