@@ -38,6 +38,7 @@ Memory = Annotated[str | None, typer.Option("--memory", help="Memory that is its
 MemoryLimit = Annotated[str | None, typer.Option("--memory-limit", help="Memory it never holds more of.")]
 OverQuota = Annotated[Weight | None, typer.Option("--weight", help="How much of unused GPUs it gets beside others.")]
 Priority = Annotated[int | None, typer.Option("--priority", help="Served before those of lower priority.")]
+NoQuota = Annotated[bool, typer.Option("--no-quota", help="Take the quota of this node pool away.")]
 PreemptMinimum = Annotated[
     int | None, typer.Option("--preempt-minimum-seconds", min=0, help="So long nothing of it is preempted.")
 ]
@@ -83,6 +84,11 @@ def laid_over(quotas: list[dict[str, Any]], pool: str, typed: dict[str, Any]) ->
     if all(quota["node_pool"] != pool for quota in quotas):
         return [*quotas, {"node_pool": pool, **typed}]
     return [{**quota, **typed} if quota["node_pool"] == pool else quota for quota in quotas]
+
+
+def without(quotas: list[dict[str, Any]], pool: str) -> list[dict[str, Any]]:
+    """Return quotas without that of one pool."""
+    return [quota for quota in quotas if quota["node_pool"] != pool]
 
 
 def shown(quotas: list[dict[str, Any]]) -> str:

@@ -77,6 +77,11 @@ def test_a_quota_for_another_pool_comes_beside_the_first(answering: Muster, type
     assert body["node_pools"] == ["a100", "default"]
 
 
+def test_a_quota_is_taken_away(answering: Muster, types: Type) -> None:
+    types("project", "set", "demo", "--no-quota", "--node-pool", "default")
+    assert sent(answering, "/projects/demo").body["quotas"] == []
+
+
 def test_a_department_and_a_node_pool_are_made_when_they_are_new(answering: Muster, types: Type) -> None:
     typed = types("department", "set", "research", "--gpu", "8", "--cpu", "500m")
     assert (typed.code, typed.err) == (0, "Department research is made.\n")

@@ -20,6 +20,15 @@ async def phases_of(shared: Running, workload: str) -> list[str]:
     return [record["current"] for record in history["records"] if record["type"] == "PhaseChanged"]
 
 
+async def reason_of(shared: Running, name: str) -> str:
+    """Return why a workload waits, as soon as it does."""
+    async with asyncio.timeout(60):
+        while True:
+            groups = (await shared.muster("why", name, "-o", "json")).data["groups"]
+            if groups:
+                return str(groups[0]["reason"])
+
+
 async def listed(shared: Running, name: str, *options: str) -> dict[str, Any]:
     """Return a workload's row, as soon as the list has it."""
     async with asyncio.timeout(60):
@@ -54,6 +63,27 @@ async def test_a_training_goes_from_submission_to_completed_and_everything_can_b
         "status",
         "integrations",
     }
+
+
+async def test_people_see_what_is_due_to_whom_and_what_would_start(shared: Running) -> None:
+    await shared.muster("project", "create", "vision")
+    await shared.muster("nodepool", "set", "a", "--label", "kubernetes.io/hostname=pool-a-0")
+    await shared.muster("project", "set", "vision", "--node-pool", "a", "--gpu", "4", "--gpu-limit", "6", "--use", "a")
+    fits = (await shared.muster("fits", "-p", "vision", "--gpu", "2", "--pods", "3", "-o", "json")).data
+    assert (fits["fits"], fits["places"]) == ("now", [{"node": "pool-a-0", "pods": 3}])
+    await shared.muster("submit", "training", "wide", "-p", "vision", "--gpu", "8", "--", "sleep", "1")
+    reason = "wide needs 8 GPUs; vision holds 0 GPUs and is limited to 6 GPUs."
+    assert await reason_of(shared, "wide") == reason
+    assert reason in (await shared.muster("describe", "wide")).out
+    pools = (await shared.muster("top", "-o", "json")).data["node_pools"]
+    (queue,) = [q for q in pools[0]["queues"] if q["name"] == "vision"]
+    assert (pools[0]["node_pool"], queue["quota"]["gpu_millionths"], queue["pending_pods"]) == ("a", 4_000_000, 1)
+    await shared.muster("delete", "wide")
+    await shared.muster("project", "set", "vision", "--node-pool", "a", "--no-quota", "--use", "")
+    await shared.muster("nodepool", "remove", "a")
+    audit = (await shared.muster("audit", "verify", "--decisions", "-o", "json")).data
+    assert (audit["ok"], audit["checked_only"]) == (True, 0)
+    assert audit["replanned"] > 0
 
 
 async def test_a_workload_is_stopped_activated_and_deleted(shared: Running) -> None:

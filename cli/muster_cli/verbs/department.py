@@ -12,6 +12,7 @@ from muster_cli.quotas import (
     GpuLimit,
     Memory,
     MemoryLimit,
+    NoQuota,
     OverQuota,
     Pool,
     PreemptMinimum,
@@ -20,6 +21,7 @@ from muster_cli.quotas import (
     laid_over,
     shown,
     typed_quota,
+    without,
 )
 
 app = typer.Typer(help="List, set and remove departments.", no_args_is_help=True)
@@ -58,6 +60,7 @@ def set_department(
     memory_limit: MemoryLimit = None,
     weight: OverQuota = None,
     priority: Priority = None,
+    no_quota: NoQuota = False,
     parent: Annotated[str | None, typer.Option("--parent", help="The department above.")] = None,
     preempt_minimum_seconds: PreemptMinimum = None,
     reclaim_minimum_seconds: ReclaimMinimum = None,
@@ -86,7 +89,8 @@ def set_department(
         known = client.get("/departments")["departments"]
         present = next((department for department in known if department["name"] == name), NEW)
         body = {each: present[each] for each in NEW} | {k: v for k, v in typed.items() if v is not None}
-        body["quotas"] = laid_over(present["quotas"], node_pool, quota)
+        kept = without(present["quotas"], node_pool) if no_quota else present["quotas"]
+        body["quotas"] = laid_over(kept, node_pool, quota)
         answer = client.put(f"/departments/{name}", body, version=present.get("version"))
         client.settle("/departments", answer["position"])
     if output is Format.TABLE:

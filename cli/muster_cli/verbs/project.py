@@ -14,6 +14,7 @@ from muster_cli.quotas import (
     GpuLimit,
     Memory,
     MemoryLimit,
+    NoQuota,
     OverQuota,
     Pool,
     PreemptMinimum,
@@ -22,6 +23,7 @@ from muster_cli.quotas import (
     laid_over,
     shown,
     typed_quota,
+    without,
 )
 
 
@@ -106,6 +108,7 @@ def set_project(
     memory_limit: MemoryLimit = None,
     weight: OverQuota = None,
     priority: Priority = None,
+    no_quota: NoQuota = False,
     department: Annotated[str | None, typer.Option("--department", help="Where it belongs.")] = None,
     pools: Annotated[
         str | None, typer.Option("--use", help="Pools its workloads try, in order: `a100,default`.")
@@ -137,7 +140,8 @@ def set_project(
     with Client(CommandLineSettings.read()) as client, progress(f"Changing {name} …"):
         present = client.get(f"/projects/{name}")
         body = {each: present[each] for each in SETTINGS} | {k: v for k, v in typed.items() if v is not None}
-        body["quotas"] = laid_over(present["quotas"], node_pool, quota)
+        kept = without(present["quotas"], node_pool) if no_quota else present["quotas"]
+        body["quotas"] = laid_over(kept, node_pool, quota)
         answer = client.put(f"/projects/{name}", body, version=present["version"])
         client.settle("/projects", answer["position"])
     if output is Format.TABLE:
