@@ -271,3 +271,9 @@ def test_the_guard_looks_at_every_kind_of_object() -> None:
 @pytest.mark.parametrize("metadata", [None, {"labels": None}, {"labels": ["a"]}, {"annotations": 3}])
 def test_what_has_no_shape_is_left_to_the_api_server(metadata: Any) -> None:
     assert review({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": 7}, context()) == Answer()
+
+
+@pytest.mark.parametrize("spec", [None, 7, {"template": []}, {"template": {"metadata": "x"}}])
+@pytest.mark.parametrize(("group", "kind"), [("kubevirt.io", "VirtualMachine"), ("apps", "Deployment")])
+def test_a_template_without_shape_is_left_to_the_api_server_too(group: str, kind: str, spec: Any) -> None:
+    assert review({"apiVersion": f"{group}/v1", "kind": kind, "metadata": {}, "spec": spec}, context()) == Answer()

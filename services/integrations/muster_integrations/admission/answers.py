@@ -66,6 +66,14 @@ def read(written: Raw, model: type[Item]) -> Item | None:
         return None
 
 
+def part(written: Raw, *path: str) -> Raw:
+    """Return the mapping at a path; an empty one when there is none, for custom resources may hold anything."""
+    for name in path:
+        found = written.get(name)
+        written = found if isinstance(found, dict) else {}
+    return written
+
+
 def add(value: object, *path: str | int) -> Patch:
     """Return the operation that puts a value at a path, whether or not there is one."""
     return {"op": "add", "path": _pointer(path), "value": value}

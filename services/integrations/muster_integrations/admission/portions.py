@@ -27,7 +27,7 @@ from muster_contracts.names import (
 )
 from muster_contracts.values import WHOLE_GPU
 
-from muster_integrations.admission.answers import NOTHING, Answer, Context, Patch, add, is_kind, read, remove
+from muster_integrations.admission.answers import NOTHING, Answer, Context, Patch, add, is_kind, part, read, remove
 
 _WAYS: Final = (*GPU_FRACTION_NAMES, *GPU_MEMORY_NAMES, *GPU_DEVICES_NAMES)
 _PORTION: Final = re.compile(r"0?\.(\d{1,6})0*", re.ASCII)
@@ -211,7 +211,7 @@ def _template_in(written: Raw, context: Context) -> tuple[Raw, tuple[str, ...]]:
     if is_kind(written, "", "Pod"):
         return (written if context.created else {}), ()
     if any(is_kind(written, group, *kinds) for group, kinds in _TEMPLATED.items()):
-        return (written.get("spec") or {}).get("template") or {}, ("spec", "template")
+        return part(written, "spec", "template"), ("spec", "template")
     return {}, ()
 
 
@@ -220,8 +220,7 @@ def _is_launcher(template: Pod | PodTemplate) -> bool:
 
 
 def _template_annotations(machine: Raw) -> Mapping[str, str]:
-    template = (machine.get("spec") or {}).get("template") or {}
-    found = read(template, AnyObject)
+    found = read(part(machine, "spec", "template"), AnyObject)
     return found.metadata.annotations if found is not None else {}
 
 
