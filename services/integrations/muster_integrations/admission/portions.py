@@ -236,6 +236,6 @@ def _annotated(template: Pod | PodTemplate, portion: Portion, path: Sequence[str
 
 def _without_limits(template: Pod | PodTemplate, path: Sequence[str]) -> Iterator[Patch]:
     for index, container in enumerate(template.spec.containers):
-        for part, amounts in (("limits", container.resources.limits), ("requests", container.resources.requests)):
+        for field, amounts in (("limits", container.resources.limits), ("requests", container.resources.requests)):
             if _amount(amounts.get(GPU_RESOURCE, 0)) % WHOLE_GPU:
-                yield remove(*path, "spec", "containers", index, "resources", part, GPU_RESOURCE)
+                yield remove(*path, "spec", "containers", index, "resources", field, GPU_RESOURCE)
