@@ -150,10 +150,30 @@ async def test_a_promise_refused_to_a_pod_that_was_replaced_leaves_the_new_one_u
     scene.transport.forbidden["/binding"] = 1
     scene.simulated.client.delete("pods", NAMESPACE, "gang-0")
     scene.simulated.client.create("pods", manifest("gang-0", 1))
-    scene.start_scheduler()
+    scene.start_scheduler(bind_patience=0)
     await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
     pod = await scene.cluster.get(PODS, NAMESPACE, "gang-0")
     assert "muster.dev/epoch" not in pod.metadata.annotations
+
+
+async def test_a_binding_that_kubernetes_refuses_for_a_moment_is_tried_again(scene: Scene) -> None:
+    await scene.observe("gang", 2)
+    scene.transport.forbidden["gang-0/binding"] = 2
+    scene.start_scheduler()
+    events = await scene.until(scheduled(2))
+    assert len(of_type(events, e.PlanMade)) == 1
+    assert not of_type(events, e.PlacementReleased)
+
+
+async def test_a_binding_that_kubernetes_goes_on_refusing_is_given_up(scene: Scene) -> None:
+    await scene.observe("gang", 1)
+    scene.transport.forbidden["/binding"] = 3
+    scene.start_scheduler(bind_patience=2)
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    assert scene.transport.forbidden["/binding"] == 0
+    (released,) = of_type(events, e.PlacementReleased)
+    assert released.reason == "Kubernetes refused to bind gang-0: not now"
+    assert "muster.dev/epoch" in (await scene.cluster.get(PODS, NAMESPACE, "gang-0")).metadata.annotations
 
 
 async def test_another_pod_of_the_same_name_on_the_promised_node_is_not_taken_for_ours(scene: Scene) -> None:

@@ -61,7 +61,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     leadership = Leadership(ports.leases, settings.holder, settings.lease_renewal_seconds)
     planning = Planning(ports.journal, settings, ports.cluster_id, leadership)
     reservations = Reservations(ports.cluster, planning.state, settings.reservation_image)
-    binder, evictor = Binder(ports.cluster, reservations), Evictor(ports.cluster)
+    binder, evictor = Binder(ports.cluster, reservations, settings.bind_patience), Evictor(ports.cluster)
     execution = Execution(planning, ports.journal, binder, evictor, settings.bind_concurrency)
     deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=settings.bind_concurrency)
 

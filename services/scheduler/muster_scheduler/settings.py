@@ -17,6 +17,12 @@ class SchedulerSettings(ServiceSettings):
     stale_gang_seconds: int = Field(60, ge=0, description="How long a gang may run without being whole.")
     consolidation_pods: int = Field(64, ge=0, description="Most pods looked at to make room for one group by moving.")
     bind_concurrency: int = Field(32, ge=1, description="Bindings under way at once.")
+    bind_patience: int = Field(
+        6,
+        ge=0,
+        description="How often a binding that Kubernetes refuses is tried again before its place is given up: some six "
+        "seconds in all. Meanwhile nobody else gets the place, and after it the pod is planned anew.",
+    )
     instance: str = Field(
         "",
         description="Its name among the schedulers of a cluster; empty for its host and port. One that keeps its name "

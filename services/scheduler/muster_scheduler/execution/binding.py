@@ -3,7 +3,13 @@
 A binding carries the pod's UID and resource version, so it happens to the pod the plan saw or not at all. When it is
 refused, the pod is looked at: bound as promised (our answer was lost) is a success. A promise is given up only after a
 patch has moved the pod's resource version, for a binding that was sent before may still be on its way.
+
+Pitfall. Who is refused by Kubernetes itself (rights, a webhook, a namespace that ends) would be planned again at once,
+many times a second and for ever; therefore it is tried again for a while, with the pauses of all deeds, before that.
 """
+
+from collections import Counter
+from uuid import UUID
 
 from muster_cluster.objects import PODS, Pod
 from muster_cluster.port import Binding, Cluster, Conflicted, NotFound, PatchType, Rejected
@@ -22,9 +28,11 @@ EPOCH = "muster.dev/epoch"
 class Binder:
     """Carries out placements. What it returns is why a promise was not kept; None when the pod is bound."""
 
-    def __init__(self, cluster: Cluster, reservations: Reservations) -> None:
+    def __init__(self, cluster: Cluster, reservations: Reservations, patience: int) -> None:
         self._cluster = cluster
         self._reservations = reservations
+        self._patience = patience
+        self._refusals: Counter[UUID] = Counter()
 
     async def bind(self, promise: Promise) -> str | None:
         """Bind the pod as promised. Raises Unavailable when nobody knows what became of it."""
@@ -37,8 +45,18 @@ class Binder:
         except Conflicted as error:
             return await self._look(promise, error.message)
         except Rejected as error:
-            return await self.give_up(promise, f"Kubernetes refused to bind {placement.name}: {error.message}")
+            return await self._bear(promise, f"Kubernetes refused to bind {placement.name}: {error.message}")
+        self._refusals.pop(placement.pod_id, None)
         return None
+
+    async def _bear(self, promise: Promise, reason: str) -> str | None:
+        """Let it be tried again, up to so many times in a row; then give up."""
+        pod_id = promise.placement.pod_id
+        self._refusals[pod_id] += 1
+        if self._refusals[pod_id] <= self._patience:
+            raise Unavailable(reason)
+        del self._refusals[pod_id]
+        return await self.give_up(promise, reason)
 
     async def give_up(self, promise: Promise, reason: str) -> str | None:
         """Fence the pod and return the reason; None if it turns out to be bound as promised."""
