@@ -159,12 +159,25 @@ def test_pods_move_when_a_project_changes_its_mind() -> None:
 
 def test_a_failed_try_is_no_failure_once_there_is_another() -> None:
     found = the_run(task_pod(number=1, phase="Failed"), task_pod(number=2))
-    assert (found.owner.ready, found.owner.outcome, found.owner.quiet_outcome) == (
-        True,
-        Outcome.NONE,
-        Outcome.SUCCEEDED,
-    )
+    assert (found.owner.ready, found.owner.outcome) == (None, Outcome.NONE), "its pods tell whether it runs"
+    assert found.owner.quiet_outcome is Outcome.SUCCEEDED
     assert found.attributes["try_number"] == "2"
+
+
+def test_a_failed_pod_that_is_kept_is_no_failure_when_the_pod_of_the_try_that_went_well_is_gone() -> None:
+    world = World(project())
+    second = worker_pod(number=2)
+    world.show(worker_pod(number=1, phase="Failed"), second)
+    world.write()
+    world.step(second, None)
+    world.write()
+    (found,) = all_seen(world)
+    assert (found.owner.ready, found.owner.quiet_outcome) == (True, Outcome.SUCCEEDED)
+    assert "failed_tasks" not in found.attributes
+    world.show(worker_pod("report"))
+    world.write()
+    (found,) = all_seen(world)
+    assert (found.attributes["task_id"], found.attributes["retried_tasks"]) == ("report", "train#2")
 
 
 def test_a_run_is_not_well_while_others_go_on_after_a_last_try_failed() -> None:

@@ -317,6 +317,21 @@ def test_a_machine_is_halted_and_goes_on_by_the_strategy_it_had(strategy: str) -
     assert halted.controls.activate[0].resource_version == "2"
 
 
+def test_a_machine_that_shut_itself_down_is_stopped_before_it_is_started_again() -> None:
+    world = World(project())
+    shut_down = machine(spec={"runStrategy": "RerunOnFailure"}, status={"printableStatus": "Stopped"})
+    world.show(shut_down)
+    world.write()
+    controls = all_seen(world)[0].controls
+    assert [patch.body for patch in controls.stop] == [{"spec": {"runStrategy": "Halted"}}]
+    assert (controls.activate, controls.reason.split(",")[0]) == ((), "Its guest shut it down")
+    world.step(shut_down, machine(spec={"runStrategy": "Halted"}, version=2))
+    world.write()
+    assert [patch.body for patch in all_seen(world)[0].controls.activate] == [
+        {"spec": {"runStrategy": "RerunOnFailure"}}
+    ]
+
+
 def test_a_machine_that_was_never_seen_to_run_will_always_run() -> None:
     controls = the_workload(machine(spec={"runStrategy": "Halted"})).controls
     assert [patch.body for patch in controls.activate] == [{"spec": {"runStrategy": "Always"}}]

@@ -153,6 +153,8 @@ def test_the_engine_does_not_count_unless_it_is_alone() -> None:
     ("status", "ready", "reason"),
     [
         ({"state": "Available"}, True, ""),
+        ({"state": "Available", "replicas": 1}, True, ""),
+        ({"state": "Available", "replicas": 0}, None, ""),  # from before it was started again
         ({"state": "Creating", "description": "waiting"}, None, ""),
         ({"state": "Failed", "description": "No such image."}, False, "No such image."),
         ({"state": 7}, None, ""),

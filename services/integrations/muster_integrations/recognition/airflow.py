@@ -5,8 +5,10 @@ owners and are known by their labels, in which Airflow cuts and hashes what is t
 run id has some. Only an executor's pod carries the true names, in its annotations.
 
 A task that fails may be tried again by a new pod, so only its last try counts, and one whose pod is gone is remembered
-in the attribute `failed_tasks`. That a run is over nobody says: it is when it has been quiet for long enough. What a
-task makes (a Job, a SparkApplication) is a workload of its own with the run as its parent.
+in the attribute `failed_tasks`. Airflow keeps the executor's pod of a try that failed and deletes that of the try that
+went well, so the later try has to be remembered too, in `retried_tasks`. That a run is over nobody says: it is when it
+has been quiet for long enough. What a task makes (a Job, a SparkApplication) is a workload of its own with the run as
+its parent.
 """
 
 import re
@@ -29,6 +31,9 @@ TRY: Final = "try_number"
 MAP_INDEX: Final = "map_index"
 FAILED_TASKS: Final = "failed_tasks"
 """The attribute that remembers whose last try failed, `task#try` each."""
+
+RETRIED_TASKS: Final = "retried_tasks"
+"""The attribute that remembers the last try of tasks whose earlier, failed pods are still there."""
 
 BASE: Final = "base"
 WORKER: Final = "airflow-worker"
@@ -70,11 +75,14 @@ def parent(metadata: Metadata) -> ParentRef | None:
 
 
 def owner(sight: Sight) -> OwnerFacts:
-    """Return how a run stands by the last tries of its tasks. Between two tasks it runs, whatever failed before."""
+    """Return how a run stands by the last tries of its tasks. Between two tasks it runs, whatever failed before.
+
+    While a pod is alive the pods tell whether it runs.
+    """
     failed = _failed_tries(sight)
     alive = any(_fate(pod) is Outcome.NONE for pod in sight.pods)
     return OwnerFacts(
-        ready=not (failed and alive),
+        ready=(False if failed else None) if alive else True,
         reason=_reason(failed, alive),
         quiet_outcome=Outcome.FAILED if failed else Outcome.SUCCEEDED,
     )
@@ -90,19 +98,22 @@ def main_containers(pod: Pod) -> frozenset[str]:
     return frozenset({_main_container(pod)})
 
 
-def failed_tasks(sight: Sight) -> Mapping[str, str]:
-    """Remember the tasks whose last try failed, for their pods are deleted."""
-    failed = _failed_tries(sight)
-    return {FAILED_TASKS: _written(failed)} if failed else {}
+def tries(sight: Sight) -> Mapping[str, str]:
+    """Remember the tasks whose last try failed, and those that were tried again, for pods are deleted."""
+    facts = {FAILED_TASKS: _written(_failed_tries(sight)), RETRIED_TASKS: _written(_retried(sight))}
+    return {name: value for name, value in facts.items() if value}
 
 
 def run_facts(sight: Sight) -> Mapping[str, str]:
     """Return whose task made the pods of any workload, by their true names as far as a pod ever told them."""
-    described = [pod.metadata for pod in sight.pods if _run_key(pod.metadata.labels)]
-    if not described:
+    pods = [pod for pod in sight.pods if _run_key(pod.metadata.labels)]
+    if not pods:
         return {}
-    names = {name: _true_name(sight, described, name) for name in (DAG, RUN, *_DATES)}
-    return {name: value for name, value in {**names, **_task_facts(described)}.items() if value}
+    names = {name: _true_name(sight, [pod.metadata for pod in pods], name) for name in (DAG, RUN, *_DATES)}
+    last = _last_numbers(sight)
+    latest = [pod.metadata for pod in pods if _try_of(pod.metadata).number >= last[_try_of(pod.metadata).task]]
+    facts = {**names, **_task_facts(latest or [pod.metadata for pod in pods])}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _task_facts(described: Sequence[Metadata]) -> Mapping[str, str]:
@@ -143,18 +154,37 @@ def _last_tries(described: Sequence[Metadata]) -> list[Try]:
 
 
 def _failed_tries(sight: Sight) -> list[Try]:
-    """Return the tries that failed, seen now or remembered, of which no later one is seen."""
-    last = {one.task: one.number for one in _last_tries([pod.metadata for pod in sight.pods])}
-    seen = {_try_of(pod.metadata) for pod in sight.pods if _fate(pod) is Outcome.FAILED}
+    """Return the tries that failed, seen now or remembered, of which no later one was seen."""
+    last = _last_numbers(sight)
     failed: dict[str, int] = {}
-    for one in (*_remembered(sight), *seen):
+    for one in (*_remembered(sight, FAILED_TASKS), *_seen_failures(sight)):
         if one.number >= last.get(one.task, 0):
             failed[one.task] = max(one.number, failed.get(one.task, 0))
     return [Try(task, number) for task, number in sorted(failed.items())]
 
 
-def _remembered(sight: Sight) -> Iterator[Try]:
-    for task, number in _WRITTEN_TRY.findall(sight.remembered.get(FAILED_TASKS, "")):
+def _retried(sight: Sight) -> list[Try]:
+    """Return the last tries of tasks of which an earlier one failed and is still seen."""
+    last = _last_numbers(sight)
+    tasks = {one.task for one in _seen_failures(sight) if one.number < last[one.task]}
+    return [Try(task, last[task]) for task in sorted(tasks)]
+
+
+def _seen_failures(sight: Sight) -> set[Try]:
+    return {_try_of(pod.metadata) for pod in sight.pods if _fate(pod) is Outcome.FAILED}
+
+
+def _last_numbers(sight: Sight) -> Mapping[str, int]:
+    """Return the number of the last try of each task that is seen; or remembered, while an earlier one is seen."""
+    last = {one.task: one.number for one in _last_tries([pod.metadata for pod in sight.pods])}
+    for one in _remembered(sight, RETRIED_TASKS):
+        if one.task in last:
+            last[one.task] = max(one.number, last[one.task])
+    return last
+
+
+def _remembered(sight: Sight, attribute: str) -> Iterator[Try]:
+    for task, number in _WRITTEN_TRY.findall(sight.remembered.get(attribute, "")):
         yield Try(task, int(number))
 
 
@@ -187,7 +217,7 @@ def _kind(name: str) -> Kind:
         owner=owner,
         role=role,
         main_containers=main_containers,
-        attributes=failed_tasks,
+        attributes=tries,
         controls=delete_only(
             "Airflow starts its tasks itself: a DAG run is stopped, and cleared to run again, in Airflow.",
             warning="Airflow may try a task again whose pod is deleted.",

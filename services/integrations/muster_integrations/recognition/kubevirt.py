@@ -62,6 +62,10 @@ _BOOLEAN: Final = by_switch("spec", "running", stopped=False, running=True)
 _DELETE_MACHINE: Final = delete_only(
     "A virtual machine that is started by hand is started and stopped with virtctl, not by its run strategy."
 )
+_SHUT_DOWN: Final = (
+    "Its guest shut it down, and its run strategy does not start it again: stop it, then activate it, or use virtctl."
+)
+_RUN_STRATEGY: Final = "run_strategy"
 
 
 # ------------------------------------------------------------ pods
@@ -138,7 +142,7 @@ def machine_members(sight: Sight) -> tuple[Members, ...] | None:
 def machine_attributes(sight: Sight) -> Mapping[str, str]:
     """Return how it is run, how KubeVirt says it stands, and its devices."""
     facts = {
-        "run_strategy": text(sight.spec, "runStrategy"),
+        _RUN_STRATEGY: text(sight.spec, "runStrategy"),
         "status": text(sight.status, "printableStatus"),
         "devices": _devices(field(sight.spec, "template", "spec")),
     }
@@ -161,18 +165,27 @@ def machine_controls(sight: Sight, handle: Handle | None, remembered: Controls) 
     strategy = text(sight.spec, "runStrategy")
     if strategy in _BY_HAND:
         return _DELETE_MACHINE(sight, handle, remembered)
-    before = strategy if strategy not in {"", HALTED} else _remembered_strategy(remembered)
-    return by_switch("spec", "runStrategy", stopped=HALTED, running=before)(sight, handle, remembered)
+    before = strategy if strategy not in {"", HALTED} else _strategy_before(sight, remembered)
+    controls = by_switch("spec", "runStrategy", stopped=HALTED, running=before)(sight, handle, remembered)
+    if _has_shut_down(sight, strategy):
+        return controls.model_copy(update={"activate": (), "reason": _SHUT_DOWN})
+    return controls
+
+
+def _has_shut_down(sight: Sight, strategy: str) -> bool:
+    """Say whether its guest ended it. Writing the strategy that it has would start nothing."""
+    return strategy == "RerunOnFailure" and text(sight.status, "printableStatus") == "Stopped"
 
 
 def _is_halted(spec: Any) -> bool:
     return field(spec, "running") is False or text(spec, "runStrategy") == HALTED
 
 
-def _remembered_strategy(remembered: Controls) -> str:
+def _strategy_before(sight: Sight, remembered: Controls) -> str:
     """Return the strategy from before the stop; `Always` when nobody ever saw another."""
-    said = (text(patch.body, "spec", "runStrategy") for patch in remembered.activate)
-    return next(filter(None, said), "Always")
+    said = [text(patch.body, "spec", "runStrategy") for patch in remembered.activate]
+    shown = sight.remembered.get(_RUN_STRATEGY, "")
+    return next(filter(None, [*said, shown if shown != HALTED else ""]), "Always")
 
 
 def _reason(status: Any, printable: str) -> str:

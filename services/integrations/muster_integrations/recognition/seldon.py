@@ -106,9 +106,18 @@ def _deployment_owner(sight: Sight) -> OwnerFacts:
         suspended=bool(sizes) and not any(size.count for size in sizes or ()),
         deleting=sight.deleting,
         serving=True,
-        ready=_HEALTH.get(text(sight.status, "state")),
+        ready=_health(sight),
         reason=text(sight.status, "description") if text(sight.status, "state") == "Failed" else "",
     )
+
+
+def _health(sight: Sight) -> bool | None:
+    """Return what it says of itself. `Available` is out of date where it counts fewer copies than are wanted by now."""
+    wanted = sum(size.count for size in _deployment_members(sight) or ())
+    state = text(sight.status, "state")
+    if state == "Available" and _first(number(sight.status, "replicas"), wanted) < wanted:
+        return None
+    return _HEALTH.get(state)
 
 
 def _deployment_members(sight: Sight) -> tuple[Members, ...] | None:
