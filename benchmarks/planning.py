@@ -94,7 +94,8 @@ def _impossible_gang(scale: float) -> Scene:
     return Scene(cluster, queues(team=None), jobs("team", 1, gang=count, gpus=8), holder)
 
 
-def _full_of_borrowers(cluster_size: int, gang: int, gpus: int, count: int, weight: int = 1) -> Scene:
+def full_of_borrowers(cluster_size: int, gang: int, gpus: int, count: int, weight: int = 1) -> Scene:
+    """Return a cluster full of one-GPU jobs that may all be taken back, and who wants to."""
     cluster = nodes(cluster_size)
     borrowed = running(jobs("borrower", 8 * cluster_size, gpus=1), device_by_device(cluster))
     projects = queues(weight=weight, borrower=0, owner=8 * cluster_size)
@@ -103,17 +104,17 @@ def _full_of_borrowers(cluster_size: int, gang: int, gpus: int, count: int, weig
 
 def _reclaim_gang(scale: float) -> Scene:
     count = scaled(1000, scale, 10)
-    return _full_of_borrowers(count, gang=count // 10, gpus=8, count=1, weight=0)
+    return full_of_borrowers(count, gang=count // 10, gpus=8, count=1, weight=0)
 
 
 def _reclaim_all_at_once(scale: float) -> Scene:
     count = scaled(500, scale)
-    return _full_of_borrowers(count, gang=count, gpus=8, count=1)
+    return full_of_borrowers(count, gang=count, gpus=8, count=1)
 
 
 def _reclaim_one_by_one(scale: float) -> Scene:
     count = scaled(500, scale)
-    return _full_of_borrowers(count, gang=1, gpus=1, count=8 * count)
+    return full_of_borrowers(count, gang=1, gpus=1, count=8 * count)
 
 
 SHAPES: Sequence[Shape] = (
