@@ -201,6 +201,22 @@ async def test_a_gang_that_cannot_be_bound_whole_is_released_whole(scene: Scene)
         assert (await scene.cluster.get(PODS, NAMESPACE, name)).spec.node_name == ""
 
 
+async def test_a_pod_that_is_seen_bound_before_it_is_reported_counts_once_for_its_gang(scene: Scene) -> None:
+    await scene.observe("gang", 3)
+    scene.transport.gate.clear()
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlanMade)))
+    await scene.kill_schedulers()
+    (made,) = of_type(events, e.PlanMade)
+    scene.put_on_node("gang-0", made.placements[0].node)
+    await scene.form("gang", 3, [scene.facts("gang-0", "gang")])
+    scene.simulated.client.delete("pods", NAMESPACE, "gang-1")
+    scene.transport.gate.set()
+    scene.start_scheduler(bind_concurrency=1)
+    await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    assert (await scene.cluster.get(PODS, NAMESPACE, "gang-2")).spec.node_name == ""
+
+
 async def test_pods_beyond_a_gang_are_bound_although_one_is_refused(scene: Scene) -> None:
     await scene.observe("gang", 3, minimum=2)
     scene.simulated.client.delete("pods", NAMESPACE, "gang-0")

@@ -122,6 +122,7 @@ def _spare(gang: Sequence[Promise], state: State) -> int:
     if group is None:
         return len(gang)
     minimum = max(group.min_members, sum(part.min_members for part in group.sub_groups))
-    members = [state.pods[pod_id] for pod_id in state.members.get(group.id, ())]
-    held = sum(1 for pod in members if pod.assignment is not None and pod.live)
+    ours = {promise.pod.pod_id for promise in gang}  # some may be seen bound already, by an answer that was lost
+    others = (state.pods[pod_id] for pod_id in state.members.get(group.id, ()) if pod_id not in ours)
+    held = sum(1 for pod in others if pod.assignment is not None and pod.live)
     return max(0, held + len(gang) - minimum)
