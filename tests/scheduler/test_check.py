@@ -5,7 +5,17 @@ from dataclasses import replace
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, DeviceShare, GpuRequest, Taint, TopologyConstraint, Victim
+from muster_contracts.values import (
+    WHOLE_GPU,
+    DeviceShare,
+    GpuRequest,
+    LabelRule,
+    PlacementRules,
+    PodTerm,
+    Taint,
+    TopologyConstraint,
+    Victim,
+)
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.reasons import Blocked
@@ -152,3 +162,33 @@ def test_a_missing_or_contradictory_reason_is_found() -> None:
     ):
         wrong = Blocked(blocked.workload_id, blocked.pod_group_id, blocked.code, blocked.reason, "", numbers)
         assert word in complaint(snapshot, replace(made, blocked=(wrong,)))
+
+
+WEB = LabelRule(key="app", values=("web",))
+MATES = PodTerm(topology_key="host", rules=(WEB,))
+
+
+@pytest.mark.parametrize(
+    ("rules", "labels", "word"),
+    [
+        (PlacementRules(apart=(MATES,)), {}, "is not kept apart from others"),
+        (PlacementRules(host_ports=("TCP/80",)), {}, "wants TCP/80 of b"),
+        (None, {"app": "shy"}, "is not kept away from others"),
+        (
+            PlacementRules(near=(PodTerm(topology_key="host", rules=(LabelRule(key="app", values=("db",)),)),)),
+            {},
+            "near",
+        ),
+    ],
+)
+def test_bad_company_is_found(rules: PlacementRules | None, labels: dict[str, str], word: str) -> None:
+    shy = PodTerm(topology_key="host", rules=(LabelRule(key="app", values=("shy",)),))
+    old = running(
+        "old", "old", "b", "0", labels={"app": "web"}, rules=PlacementRules(apart=(shy,), host_ports=("TCP/80",))
+    )
+    store = running("db", "db", "a", "0", labels={"app": "db"})
+    nodes = [node("a", labels={"host": "a"}), node("b", labels={"host": "b"})]
+    new = pod("new", "new", rules=rules, labels=labels)
+    snapshot, made = sound(*nodes, *group("old", [old]), *group("db", [store]), *group("new", [new]))
+    assert made.placements[0].node == "a"
+    assert word in complaint(snapshot, moved(made, 0, node="b"))

@@ -221,36 +221,60 @@ def _bad_company(facts: Facts) -> Iterator[str]:
     """Check rules about other pods for everybody who is placed at once, against all who are, or will be, there."""
     there = [(bound.facts, bound.node) for _, bound in facts.bound.values() if bound.node in facts.rows]
     coming = [(facts.waiting[p.pod_id][1], p.node) for p in facts.plan.placements if p.pod_id in facts.waiting]
-    everybody = there + coming
-    for number, (pod, node) in enumerate(coming):
-        before = there + coming[:number]  # whoever comes later follows his own rules
-        others = [(other, place) for other, place in everybody if other.pod_id != pod.pod_id]
-        for other, place in others:
-            if _hates(facts, pod, node, other, place) or _hates(facts, other, place, pod, node):
-                yield f"Pod {pod.pod_id} is not kept apart from {other.pod_id}."
-            if node == place and _ports(pod) & _ports(other):
-                yield f"Pod {pod.pod_id} wants a port of {node} that {other.pod_id} has."
-        for term in pod.rules.near if pod.rules else ():
-            mates = [place for other, place in before if _is_meant(pod, other, term)]
-            alone = not mates and _is_meant(pod, pod, term)
-            if not alone and not any(_shares(facts, node, place, term.topology_key) for place in mates):
+    company = _Company(facts, [*there, *coming])
+    for pod, node in coming:
+        yield from company.complaints(pod, node)
+
+
+class _Company:
+    """Who is where, counted by domain for every rule that somebody has."""
+
+    def __init__(self, facts: Facts, everybody: list[tuple[PodFacts, str]]) -> None:
+        self._facts = facts
+        self._everybody = everybody
+        self._matching: dict[tuple[str, PodTerm], Counter[str | None]] = {}
+        self._keepers: dict[tuple[str, PodTerm], Counter[str | None]] = defaultdict(Counter)
+        self._ports = Counter((node, port) for pod, node in everybody for port in _ports(pod))
+        for pod, node in everybody:
+            for term in pod.rules.apart if pod.rules else ():
+                self._keepers[pod.namespace, term][self._domain(node, term)] += 1
+
+    def complaints(self, pod: PodFacts, node: str) -> Iterator[str]:
+        """List the rules that a pod breaks on a node."""
+        rules = pod.rules
+        for term in rules.apart if rules else ():
+            if self._mates(pod, term)[self._domain(node, term)] > _speaks_of(pod.namespace, term, pod):
+                yield f"Pod {pod.pod_id} is not kept apart from others."
+        for (namespace, term), keepers in self._keepers.items():
+            own = namespace == pod.namespace and rules is not None and term in rules.apart
+            domain = self._domain(node, term)
+            if _speaks_of(namespace, term, pod) and domain is not None and keepers[domain] > own:
+                yield f"Pod {pod.pod_id} is not kept away from others."
+        for term in rules.near if rules else ():
+            if not self._mates(pod, term)[self._domain(node, term)] and not _speaks_of(pod.namespace, term, pod):
                 yield f"Pod {pod.pod_id} is not near those it wants to be near."
+        for port in _ports(pod):
+            if self._ports[node, port] > 1:
+                yield f"Pod {pod.pod_id} wants {port} of {node}, which another one has."
+
+    def _mates(self, pod: PodFacts, term: PodTerm) -> Counter[str | None]:
+        """Count those a term speaks of, by domain; nobody is in a domain without a name."""
+        key = (pod.namespace, term)
+        if key not in self._matching:
+            mates = (
+                self._domain(node, term) for other, node in self._everybody if _speaks_of(pod.namespace, term, other)
+            )
+            self._matching[key] = Counter(domain for domain in mates if domain is not None)
+        return self._matching[key]
+
+    def _domain(self, node: str, term: PodTerm) -> str | None:
+        return self._facts.snapshot.terrain.nodes[self._facts.rows[node]].labels.get(term.topology_key)
 
 
-def _hates(facts: Facts, one: PodFacts, node: str, other: PodFacts, place: str) -> bool:
-    terms = one.rules.apart if one.rules else ()
-    return any(_is_meant(one, other, term) and _shares(facts, node, place, term.topology_key) for term in terms)
-
-
-def _is_meant(one: PodFacts, other: PodFacts, term: PodTerm) -> bool:
-    within = other.namespace in (term.namespaces or (one.namespace,))
+def _speaks_of(namespace: str, term: PodTerm, other: PodFacts) -> bool:
+    """Say whether a term of somebody in a namespace speaks of a pod."""
+    within = other.namespace in (term.namespaces or (namespace,))
     return within and all(_label_suits(rule, other.labels.get(rule.key)) for rule in term.rules)
-
-
-def _shares(facts: Facts, node: str, place: str, key: str) -> bool:
-    nodes = facts.snapshot.terrain.nodes
-    value = nodes[facts.rows[node]].labels.get(key)
-    return value is not None and value == nodes[facts.rows[place]].labels.get(key)
 
 
 def _ports(pod: PodFacts) -> set[str]:
