@@ -26,7 +26,7 @@ def wrong_places(facts: Facts) -> Iterator[str]:
     yield from _broken_gangs(facts)
     yield from _wrong_pools(facts)
     yield from _far_apart(facts)
-    if any(pod.rules for _, pod in facts.waiting.values()):
+    if any(pod.rules or pod.labels for _, pod in facts.waiting.values()):
         yield from _bad_company(facts)
 
 
