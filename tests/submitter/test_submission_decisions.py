@@ -184,3 +184,8 @@ def test_two_projects_never_share_a_namespace(story: Story) -> None:
 def test_the_namespaces_of_kubernetes_itself_are_nobodys_project(story: Story) -> None:
     refusal = refused(story, CreateProject(name="other", namespace="kube-system"))
     assert [complaint.field for complaint in refusal.complaints] == ["namespace"]
+
+
+def test_the_namespace_of_reserved_gpus_is_nobodys_project(story: Story) -> None:
+    refusal = refused(story, CreateProject(name="reservations"))
+    assert [complaint.details for complaint in refusal.complaints] == ["is for reservations of GPUs"]

@@ -22,7 +22,7 @@ from muster_contracts.events import (
     SubmissionRefused,
     WorkloadSubmitted,
 )
-from muster_contracts.names import GPUS, MIN_MEMBERS, OWN_LABELS, project_namespace
+from muster_contracts.names import GPUS, MIN_MEMBERS, OWN_LABELS, RESERVATIONS_NAMESPACE, project_namespace
 from muster_contracts.phases import PriorityClass, WorkloadKind
 from muster_contracts.subjects import derived_id, workload_id_of
 from muster_contracts.values import Caller, EnvironmentVariable, Outcome, PoolQuota, WorkloadSpec
@@ -314,8 +314,8 @@ def _known_project(present: ProjectChanged, wanted: ProjectChanged, position: in
 
 
 def _check_namespace(state: State, namespace: str) -> None:
-    if namespace.startswith("kube-"):
-        details = "belongs to Kubernetes itself"
+    if namespace.startswith("kube-") or namespace == RESERVATIONS_NAMESPACE:
+        details = "belongs to Kubernetes itself" if namespace.startswith("kube-") else "is for reservations of GPUs"
         raise Refused(
             RefusalCode.INVALID,
             f"The request is not valid: namespace {namespace!r} {details}.",
