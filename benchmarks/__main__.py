@@ -18,6 +18,7 @@ from benchmarks import (
     journal_follow,
     planning,
     pod_creates,
+    quality,
     recognition,
     recognition_watch,
     steady_cycle,
@@ -45,7 +46,7 @@ USUAL = (
     steady_cycle,
     binding,
 )
-HEAVY = (recognition.LARGE, binding.WHOLE, arrivals.BENCHMARK)
+HEAVY = (recognition.LARGE, binding.WHOLE, arrivals.BENCHMARK, quality.BENCHMARK)
 """What takes so long, or so much memory, that it is run only when it is named."""
 
 BENCHMARKS: dict[str, Benchmark] = {

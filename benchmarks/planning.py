@@ -25,9 +25,6 @@ from benchmarks.harness import Benchmark, Contest, Figure, Sample, scaled
 from benchmarks.scenes import BUILD_PRIORITY, TREE, Scene, device_by_device, jobs, nodes, queues, running
 
 BEST_FIT = "numpy, best fit, pod by pod"
-IDEAL = "the ideal"
-WHOLE_NODE = 8
-"""Devices of the pod by which fragments are counted: what cannot hold one is a fragment."""
 
 
 @dataclass(frozen=True, slots=True)

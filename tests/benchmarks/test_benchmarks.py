@@ -47,7 +47,8 @@ async def run(*arguments: str) -> str:
         ("steady-cycle", 2),
         ("recognition-watch", 3),
         ("binding", 2),
-        ("arrivals", 8),
+        ("arrivals", 9),
+        ("quality", 21),
         ("binding-whole-stack", 2),
     ],
 )
