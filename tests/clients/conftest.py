@@ -1,10 +1,11 @@
-"""A simulated cluster for foreign clients: the process people start, and one reader of what the clients did in it.
+"""The local stack for foreign clients, as people start it: what they did in its cluster, and what Muster makes of it.
 
-The clients run as they are published, in processes and environments of their own (`environments.py`); a test looks at
-what arrived in the API and at what the client says came of it.
+The clients run as they are published, in processes and environments of their own (`environments.py`), and know nothing
+of Muster. A test looks at what arrived in the API, at what the client says came of it, and at the workloads in Muster.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,18 +18,49 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import free_port
 
-_namespaces = count(1)
+_projects = count(1)
+
+
+PATIENCE_SECONDS = 60
+MUSTER = Path(sys.executable).parent / "muster"
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The API of a running cluster, seen from one namespace."""
+    """The API of a running cluster, seen from the namespace of one project, and the Muster that watches it."""
 
     url: str
     kubeconfig: Path
     namespace: str
     since: str  # the version of the cluster when the namespace was new
+    muster: str
+    project: str
+
+    def workloads(self) -> list[Any]:
+        """List the project's workloads, oldest first."""
+        query = urllib.parse.urlencode({"project": self.project, "sort_by": "created_at"})
+        rows: list[Any] = json.loads(_call(f"{self.muster}/api/v1/workloads?{query}"))["workloads"]
+        return rows
+
+    def workload(self, name: str, *phases: str) -> Any:
+        """Wait until the one workload whose name begins so is in one of the phases; return its row.
+
+        Raises AssertionError when that takes too long.
+        """
+        with urllib.request.urlopen(f"{self.muster}/api/v1/stream", timeout=PATIENCE_SECONDS) as changes:
+            for line in changes:
+                rows = [row for row in self.workloads() if row["name"].startswith(name)] if line == b"\n" else []
+                assert len(rows) < 2, [row["name"] for row in rows]
+                if rows and rows[0]["phase"] in phases:
+                    return rows[0]
+        raise AssertionError("the live stream ended")
+
+    def roles(self, row: Any) -> list[str]:
+        """Return the roles of all pods that a workload has had."""
+        pods = json.loads(_call(f"{self.muster}/api/v1/workloads/{row['id']}/pods?gone=true"))["pods"]
+        return sorted(pod["role"] for pod in pods)
 
     def find(self, resource: str) -> list[Any]:
         """List the objects of the namespace: `pods`, `jobs.batch/v1`."""
@@ -47,29 +79,48 @@ class Api:
         return _call(f"{self.url}{prefix}/namespaces/{self.namespace}/{plural}?{urllib.parse.urlencode(query)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where a running stack is reached."""
+
+    muster: str
+    kubeconfig: Path
+
+
 @pytest.fixture(scope="session")
-def kubeconfig() -> Iterator[Path]:
-    """The kubeconfig of one simulated cluster for all tests of this folder."""
+def stack() -> Iterator[Stack]:
+    """One local stack for all tests of this folder."""
     with tempfile.TemporaryDirectory(prefix="muster-clients-") as folder:
-        path = Path(folder) / "kubeconfig"
-        command = [sys.executable, "-m", "simcluster", "--kubeconfig", str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        port = free_port()
+        command = [str(MUSTER), "up", "--state", folder, "--port", str(port)]
+        at_once = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=at_once
+        ) as running:
             try:
                 assert running.stdout is not None
-                assert running.stdout.readline().startswith("http://"), "the simulated cluster did not start"
-                yield path
+                assert any(line.startswith("Muster is up") for line in running.stdout), "the stack did not start"
+                yield Stack(f"http://127.0.0.1:{port}", Path(folder) / "kubeconfig")
             finally:
                 running.terminate()
-                running.wait(20)
+                running.wait(30)
 
 
 @pytest.fixture(scope="module")
-def api(kubeconfig: Path) -> Api:
-    """The cluster's API, in a namespace of these tests alone."""
-    url = kubeconfig.read_text().partition("server: ")[2].split()[0]
-    name = f"client-{next(_namespaces)}"
-    made = json.loads(_call(f"{url}/api/v1/namespaces", {"metadata": {"name": name}}))
-    return Api(url, kubeconfig, name, made["metadata"]["resourceVersion"])
+def api(stack: Stack) -> Api:
+    """The cluster's API and Muster, in a project of these tests alone."""
+    url = stack.kubeconfig.read_text().partition("server: ")[2].split()[0]
+    project = f"client-{next(_projects)}"
+    _call(f"{stack.muster}/api/v1/projects", {"name": project})
+    namespace = f"muster-{project}"
+    made = _appeared(f"{url}/api/v1/namespaces?watch=true&fieldSelector=metadata.name%3D{namespace}")
+    return Api(url, stack.kubeconfig, namespace, made["metadata"]["resourceVersion"], stack.muster, project)
+
+
+def _appeared(watch: str) -> Any:
+    """Wait for the first object of a watch."""
+    with urllib.request.urlopen(watch, timeout=PATIENCE_SECONDS) as events:
+        return json.loads(events.readline())["object"]
 
 
 def _call(url: str, body: Any = None) -> bytes:
