@@ -280,7 +280,7 @@ def _cluster() -> list[NodeCase]:
 
 
 def _project() -> Iterator[AnyEvent]:
-    return facts.organisation(queues(**{PROJECT: None}))
+    return facts.organisation(queues({PROJECT: None}))
 
 
 @asynccontextmanager

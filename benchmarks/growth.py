@@ -30,7 +30,7 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 
 def measure(size: int) -> dict[str, float]:
     """Return what everything costs with so many nodes, in seconds."""
-    fill = Scene(nodes(size), queues(team=None), jobs("team", size, gpus=1))
+    fill = Scene(nodes(size), queues({"team": None}), jobs("team", size, gpus=1))
     reclaim = full_of_borrowers(size, gang=size // 10, gpus=8, count=1, weight=0)
     found = {
         "a pod per node, empty cluster": timed_plan(fill.world(), fill)[0],

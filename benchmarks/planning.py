@@ -55,47 +55,47 @@ class Shape:
 
 def _pods(scale: float, extended: str = "") -> Scene:
     cluster = nodes(scaled(5000, scale), gpus=0)
-    return Scene(cluster, queues(team=None), jobs("team", scaled(10_000, scale)), extended=extended)
+    return Scene(cluster, queues({"team": None}), jobs("team", scaled(10_000, scale)), extended=extended)
 
 
 def _small_gangs(scale: float) -> Scene:
-    return Scene(nodes(scaled(5000, scale), gpus=0), queues(team=None), jobs("team", scaled(1000, scale), gang=3))
+    return Scene(nodes(scaled(5000, scale), gpus=0), queues({"team": None}), jobs("team", scaled(1000, scale), gang=3))
 
 
 def _rack_gangs(scale: float) -> Scene:
     in_one_rack = NearnessCase(TREE.name, required="rack")
     gangs = jobs("team", scaled(500, scale), gang=8, gpus=8, nearness=in_one_rack)
-    return Scene(nodes(scaled(5000, scale, 16), rack=16), queues(team=None), gangs)
+    return Scene(nodes(scaled(5000, scale, 16), rack=16), queues({"team": None}), gangs)
 
 
 def _fill(scale: float) -> Scene:
     count = scaled(500, scale)
-    return Scene(nodes(count), queues(team=8 * count), jobs("team", 8 * count, gpus=1))
+    return Scene(nodes(count), queues({"team": 8 * count}), jobs("team", 8 * count, gpus=1))
 
 
 def _fill_with_gangs(scale: float) -> Scene:
     cluster = nodes(scaled(500, scale, 10))
-    return Scene(cluster, queues(team=None), jobs("team", len(cluster) // 10, gang=10, gpus=5))
+    return Scene(cluster, queues({"team": None}), jobs("team", len(cluster) // 10, gang=10, gpus=5))
 
 
 def _large_gang(scale: float) -> Scene:
     count = scaled(512, scale)
     near = NearnessCase(TREE.name, preferred="rack")
-    return Scene(nodes(count, rack=2), queues(team=None), jobs("team", 1, gang=count, gpus=2, nearness=near))
+    return Scene(nodes(count, rack=2), queues({"team": None}), jobs("team", 1, gang=count, gpus=2, nearness=near))
 
 
 def _impossible_gang(scale: float) -> Scene:
     count = scaled(512, scale, 2)
     cluster = nodes(count)
     holder = running(jobs("team", 1, gpus=1, priority=BUILD_PRIORITY), device_by_device(cluster))
-    return Scene(cluster, queues(team=None), jobs("team", 1, gang=count, gpus=8), holder)
+    return Scene(cluster, queues({"team": None}), jobs("team", 1, gang=count, gpus=8), holder)
 
 
 def full_of_borrowers(cluster_size: int, gang: int, gpus: int, count: int, weight: int = 1) -> Scene:
     """Return a cluster full of one-GPU jobs that may all be taken back, and who wants to."""
     cluster = nodes(cluster_size)
     borrowed = running(jobs("borrower", 8 * cluster_size, gpus=1), device_by_device(cluster))
-    projects = queues(weight=weight, borrower=0, owner=8 * cluster_size)
+    projects = queues({"borrower": 0, "owner": 8 * cluster_size}, weight=weight)
     return Scene(cluster, projects, jobs("owner", count, gang=gang, gpus=gpus), borrowed)
 
 

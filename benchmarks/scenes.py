@@ -4,7 +4,7 @@ They are described in the nouns of scenarios and told by a scenario's `World`, s
 see the same events. Everything is alike within a scene: planners are slow because there is much, not because it varies.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from muster_contracts.events import AnyEvent, PodObserved
@@ -72,7 +72,7 @@ def _labels(number: int, rack: int) -> dict[str, str]:
     return {"rack": f"rack-{number // rack}", "block": f"block-{number // rack // RACKS_PER_BLOCK}"}
 
 
-def queues(*, weight: int = 1, **deserved: int | None) -> list[QueueCase]:
+def queues(deserved: Mapping[str, int | None], *, weight: int = 1) -> list[QueueCase]:
     """Return projects of one department, each with the GPUs it deserves; None is all it wants."""
     projects = [QueueCase(name, "everybody", 0, _millionths(gpus), None, weight) for name, gpus in deserved.items()]
     return [QueueCase("everybody", "", gpu_weight=1), *projects]

@@ -68,7 +68,7 @@ def steady_world(node_count: int) -> World:
     teams = {f"team{number}": 16 * node_count for number in range(10)}
     each = node_count // len(teams)
     busy = [job for team in teams for job in jobs(team, each, gang=PODS_PER_NODE, gpus=1)]
-    return Scene(cluster, queues(**teams), (), running(busy, places)).world()
+    return Scene(cluster, queues(teams), (), running(busy, places)).world()
 
 
 def cycle_milliseconds(world: World, number: int) -> float:
