@@ -84,3 +84,13 @@ def test_a_deferred_pod_is_removed_when_airflow_has_seen_its_end(api: Api, run: 
     [report] = pods_of(api, "report")
     assert report["status"]["phase"] == "Succeeded"
     assert report["metadata"]["name"] not in {pod["metadata"]["name"] for pod in api.find("pods")}
+
+
+def test_muster_shows_the_run_as_one_workload_and_its_job_as_another_below_it(api: Api, run: Any) -> None:
+    dag_run = api.workload("nightly_training/", "Running")  # no pod is left, and more could come
+    assert (dag_run["kind"], dag_run["attributes"]["dag_id"]) == ("AirflowDagRun", "nightly_training")
+    assert "failed_tasks" not in dag_run["attributes"]
+    job = api.workload("job-prepare", "Completed")
+    assert job["kind"] == "Job"
+    assert job["parent"] == {"kind": "AirflowDagRun", "name": dag_run["name"]}
+    assert len(api.workloads()) == 2

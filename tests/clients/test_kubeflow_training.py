@@ -74,3 +74,16 @@ def test_the_pods_of_a_training_are_its_own_and_say_which_they_are(api: Api, tol
         f"{LABEL}replica-index": "1",
     }
     assert pods["digits-master-0"]["labels"][f"{LABEL}job-role"] == "master"
+
+
+def test_muster_shows_each_training_as_one_workload_to_its_end(api: Api, told: Any) -> None:
+    digits = api.workload("digits", "Completed")
+    assert (digits["kind"], digits["desired_pods"], digits["requests"]["gpu_millionths"]) == (
+        "PyTorchJob",
+        3,
+        6_000_000,
+    )
+    assert api.roles(digits) == ["master", "worker", "worker"]
+    broken = api.workload("broken", "Failed")
+    assert (broken["kind"], broken["desired_pods"]) == ("PyTorchJob", 1)
+    assert len(api.workloads()) == 2

@@ -138,3 +138,11 @@ def test_the_image_is_named_by_the_digest_it_was_pushed_under(mlflow: Mlflow, fi
     [container] = pod_of(mlflow.api, finished.job)["spec"]["containers"]
     name, _, digest = container["image"].partition("@")
     assert mlflow.engine.pushed == {name: digest}
+
+
+def test_muster_shows_the_job_as_the_run_it_is(mlflow: Mlflow, finished: ProjectRun) -> None:
+    row = mlflow.api.workload(finished.job["metadata"]["name"], "Completed")
+    assert (row["kind"], row["class"], row["desired_pods"]) == ("MLflowRun", "third-party", 1)
+    assert row["attributes"]["mlflow_run_id"] == finished.info["run_id"]
+    assert row["attributes"]["mlflow_experiment_id"] == finished.info["experiment_id"]
+    assert row["requests"]["gpu_millionths"] == 1_000_000
