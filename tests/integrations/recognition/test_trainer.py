@@ -199,10 +199,10 @@ def test_an_end_is_a_condition_that_holds(conditions: list[tuple[str, str]], out
 @pytest.mark.parametrize(
     ("counts", "ready"),
     [
-        ([{"name": "node", "active": 2, "ready": 0}], True),
+        ([{"name": "node", "active": 2, "ready": 0}], None),
         ([{"name": "node", "active": 0, "ready": 2}], True),
         ([{"name": "node", "active": 0, "ready": 0}, {"name": "dataset-initializer", "active": 1}], None),
-        ([{"name": "node", "active": "2"}], None),
+        ([{"name": "node", "ready": "2"}], None),
         (["node"], None),
         (None, None),
     ],
@@ -212,7 +212,7 @@ def test_a_train_job_runs_when_its_nodes_do(counts: Any, ready: bool | None) -> 
 
 
 def test_a_job_set_runs_when_one_of_its_jobs_does() -> None:
-    status = {"replicatedJobsStatus": [{"name": "driver", "active": 1}]}
+    status = {"replicatedJobsStatus": [{"name": "driver", "active": 1, "ready": 1}]}
     assert see(job_set(status=status)).owner.ready is True
 
 

@@ -147,9 +147,12 @@ def _at_once(sight: Sight, found: Sequence[Members]) -> Grouping:
 
 
 def _runs(status: Any) -> bool:
-    """Say whether a job that trains has a pod that is at work, by the counts of a TrainJob or a JobSet."""
+    """Say whether a job that trains has its pods at work, by the counts of a TrainJob or a JobSet.
+
+    `active` does not count: a Job is active as soon as its pods are made, long before they are scheduled.
+    """
     counted = [*entries(status, "jobsStatus"), *entries(status, "replicatedJobsStatus")]
-    return any((number(one, "active") or 0) + (number(one, "ready") or 0) > 0 for one in _nodes_of(counted))
+    return any((number(one, "ready") or 0) > 0 for one in _nodes_of(counted))
 
 
 def _nodes_of(counted: Sequence[Any]) -> Sequence[Any]:
