@@ -155,7 +155,7 @@ async def test_a_pipeline_run_goes_from_step_to_step_and_is_stopped_for_good(wor
     row = await life.row()
     assert (row["kind"], row["attributes"]["run_name"]) == ("Workflow", "digits of today")
     assert row["actions_supported"] == {"stop": True, "activate": False, "delete": True}
-    assert await life.refusal("activate") == ""
+    assert await life.refusal("activate") == "Workload 'digits-7mxkz' is not stopped, so it cannot be activated."
     await life.ask("stop")
     await life.reaches("Failed")
     await life.delete()
@@ -232,7 +232,7 @@ async def test_a_training_fails_with_the_reason_of_its_pod(world: World) -> None
     await life.shows(Picture("Running", "3/3", 3, 3, {"master": 1, "worker": 2}))
     await life.end("worker", exit_code=3)
     await life.reaches("Failed")
-    assert (await life.row())["phase_reason"] == ""
+    assert "container pytorch ended with exit code 3." in (await life.row())["phase_reason"]
     await life.delete()
 
 
@@ -243,9 +243,17 @@ async def test_a_virtual_machine_that_shut_itself_down_is_started_again(world: W
     await life.shows(running)
     await life.end("virt-launcher")
     await life.reaches("Stopped")
+    assert "Its guest shut it down" in await life.refusal("activate")
+    await life.ask("stop")
+    await world.until(lambda: can_be_activated(life))
     await life.ask("activate")
     await life.shows(running)
     await life.delete()
+
+
+async def can_be_activated(life: Life) -> bool:
+    attributes = (await life.row())["attributes"]
+    return bool(attributes["run_strategy"] == "Halted")
 
 
 async def test_a_virtual_machine_instance_without_a_machine_is_not_stopped(world: World) -> None:
@@ -256,6 +264,6 @@ async def test_a_virtual_machine_instance_without_a_machine_is_not_stopped(world
     await world.create_object(body)
     life = await world.workload("loose")
     await life.shows(Picture("Running", "1/1", 1, 1, {"virt-launcher": 1}))
-    assert await life.refusal("stop") == ""
+    assert "An instance without a virtual machine cannot be started again" in await life.refusal("stop")
     await life.delete()
     await (await world.workload("never")).delete()
