@@ -278,3 +278,12 @@ def test_a_nomination_is_over_when_its_group_is_placed() -> None:
     assert list(take_snapshot(state).nominations) == [id_of("group/new")]
     tell(state, plan_made(next_plan(state), number=2))
     assert take_snapshot(state).nominations == {}
+
+
+def test_with_the_core_of_a_gang_goes_what_it_could_spare_on_other_nodes() -> None:
+    pods = [running("g0", "g", "a", "0"), running("g1", "g", "a", "1"), running("g2", "g", "b", "0", order_priority=-1)]
+    keep = running("keep", "keep", "b", "1")
+    events = [node("a", gpus=2), node("b", gpus=2), project("p", 4), belongs("g", "p"), belongs("keep", "p")]
+    events += [*group("g", pods, min_members=2), *group("keep", [keep], priority="build"), belongs("new", "p")]
+    made = next_plan(state_of(*events, *gang("new", 1, gpus=2, priority="build")))
+    assert sorted(victims(made)) == ["g0", "g1", "g2"]

@@ -80,9 +80,15 @@ class _Walk:
             fits += sum(self._gain(unit))
             if fits >= self._wanted:
                 self._draft.steps += 1 + len(seen) // WALKED_PER_STEP
-                return [one for one in seen if any(self._gained(pod.node) for pod in one.pods)]
+                return self._likely(seen)
         self._draft.steps += 1 + len(seen) // WALKED_PER_STEP
         return None
+
+    def _likely(self, seen: list[Unit]) -> list[Unit]:
+        """Return who is on the nodes that gained room; with the core of a gang all of it, for it goes whole."""
+        likely = {unit for unit in seen if any(self._gained(pod.node) for pod in unit.pods)}
+        whole = {unit.view.id for unit in likely if unit.is_core}
+        return [unit for unit in seen if unit in likely or unit.view.id in whole]
 
     def _gain(self, unit: Unit) -> Iterable[int]:
         for pod in unit.pods:
