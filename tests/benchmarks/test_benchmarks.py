@@ -62,8 +62,9 @@ async def test_a_benchmark_gives_a_table_and_json_with_each_figure_beside_its_ce
     assert len(found["measurements"]) == figures
     for measurement in found["measurements"]:
         assert measurement["figure"]["name"] in table
-        assert measurement["value"] > 0
-        assert measurement["ceiling"] > 0
+        may_be_nothing = measurement["figure"]["ceiling"] == "the ideal"
+        assert measurement["value"] > 0 or may_be_nothing
+        assert measurement["ceiling"] > 0 or may_be_nothing
 
 
 def test_the_ratio_is_that_of_runs_which_follow_each_other() -> None:
