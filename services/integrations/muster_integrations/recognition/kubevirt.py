@@ -62,9 +62,7 @@ _BOOLEAN: Final = by_switch("spec", "running", stopped=False, running=True)
 _DELETE_MACHINE: Final = delete_only(
     "A virtual machine that is started by hand is started and stopped with virtctl, not by its run strategy."
 )
-_SHUT_DOWN: Final = (
-    "Its guest shut it down, and its run strategy does not start it again: stop it, then activate it, or use virtctl."
-)
+_SHUT_DOWN: Final = "Its guest shut it down, and its run strategy does not start it again: start it with virtctl."
 _RUN_STRATEGY: Final = "run_strategy"
 
 
