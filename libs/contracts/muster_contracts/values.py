@@ -321,7 +321,7 @@ class OwnerFacts(Value):
 
     `desired_pods` is how many pods should exist at once; `min_pods` how many are enough to start: smaller only for
     elastic kinds. `serving` kinds never complete. `ready` is what the object itself says of its health: True when it is
-    well (even without a pod, as what is scaled to zero), False when something is wrong, None when only its pods can tell.
+    well (even without a pod, as what is scaled to zero), False when something is wrong, None when only pods can tell.
     `quiet_outcome` is what has become of it if no pod of it ever comes again; NONE where an object tells of the end.
     """
 
