@@ -13,6 +13,8 @@ import pytest
 from clients.conftest import Api
 from clients.environments import environment
 
+pytestmark = pytest.mark.nightly  # a minute and more beside everything else on two cores
+
 PROGRAM = Path(__file__).parent / "programs" / "nightly_training.py"
 
 

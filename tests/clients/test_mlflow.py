@@ -18,6 +18,8 @@ from clients.conftest import Api
 from clients.docker_engine import DockerEngine, docker_engine
 from clients.environments import Environment, Ran, environment
 
+pytestmark = pytest.mark.nightly  # a minute and more beside everything else on two cores
+
 PROJECT = """
 name: digits
 docker_env: {image: train:1}
