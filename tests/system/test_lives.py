@@ -12,7 +12,7 @@ import pytest_asyncio
 from system.conftest import Running
 from system.life import Life, Picture, World, world_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.nightly]  # minutes, beside all the rest
 
 STARTED = ["Creating", "Pending", "Initializing", "Running"]
 REFUSALS = {"Completed": "has completed; there is nothing to stop", "Stopped": "is stopped already"}
