@@ -21,6 +21,9 @@ SUFFIXES: Final = (".json", ".yaml", ".yml")
 DEEPEST: Final = 500
 """Values within values; the schemas of custom resources have some sixty."""
 
+MOST_VALUES: Final = 10_000_000
+"""In one file of YAML, written out: a few lines of aliases can stand for more than any memory holds."""
+
 PIPE: Final = Path("-")
 _BEYOND_JSON: Final = tuple(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "binary", "set", "omap", "pairs"))
 
@@ -84,7 +87,7 @@ def _yaml_documents(text: str, file: Path) -> list[Any]:
 
     loader = _loader()
     try:
-        if _depth(text, loader) > DEEPEST:
+        if not _can_be_written_out(yaml.parse(text, loader)):
             raise _too_deep(file)
         return list(yaml.load_all(text, loader))
     except yaml.MarkedYAMLError as error:
@@ -95,18 +98,40 @@ def _yaml_documents(text: str, file: Path) -> list[Any]:
         raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {said}.") from error
 
 
-def _depth(text: str, loader: type[Any]) -> int:
-    """Return how deep values are nested. LibYAML builds them by recursion, and takes the process down with it."""
+def _can_be_written_out(events: Iterable[Any]) -> bool:
+    """Say whether YAML stands for values of bounded depth and number, none of which is within itself.
+
+    LibYAML builds values by recursion and takes the process down with it, so this is found out before.
+    """
     import yaml
 
-    depth = deepest = 0
-    for event in yaml.parse(text, loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-    return deepest
+    named: dict[str, tuple[int, int]] = {}  # how many values an anchor stands for, and how deep they are
+    open_collections: list[tuple[str | None, list[tuple[int, int]]]] = [(None, [])]
+    for event in events:
+        match event:
+            case yaml.DocumentStartEvent():
+                named.clear()
+            case yaml.CollectionStartEvent():
+                open_collections.append((event.anchor, []))
+            case yaml.CollectionEndEvent():
+                anchor, parts = open_collections.pop()
+                whole = 1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0)
+                if anchor is not None:
+                    named[anchor] = whole
+                open_collections[-1][1].append(whole)
+            case yaml.ScalarEvent():
+                if event.anchor is not None:
+                    named[event.anchor] = 1, 0
+                open_collections[-1][1].append((1, 0))
+            case yaml.AliasEvent():
+                if event.anchor in {anchor for anchor, _ in open_collections}:
+                    return False
+                open_collections[-1][1].append(named.get(event.anchor or "", (1, 0)))
+        if len(open_collections) > DEEPEST:
+            return False
+    return sum(size for size, _ in open_collections[0][1]) <= MOST_VALUES and all(
+        depth <= DEEPEST for _, depth in open_collections[0][1]
+    )
 
 
 def _too_deep(file: Path) -> Failure:

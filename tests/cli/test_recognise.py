@@ -163,6 +163,11 @@ def test_a_pipe_can_be_read() -> None:
         (b"a: !!binary aGVsbG8=", "This is neither JSON nor YAML: could not determine a constructor "),
         (b"a: \x07", "This is neither JSON nor YAML: "),
         (b"[" * 100_000, "This is neither JSON nor YAML of manifests: it is nested too deeply."),
+        (b"spec: &s {x: *s}", "This is neither JSON nor YAML of manifests: it is nested too deeply."),
+        (
+            b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1) if n else b"x"] * 9)) for n in range(9)),
+            "This is neither JSON nor YAML of manifests: it is nested too deeply.",
+        ),
         (b"- " * 100_000, "This is neither JSON nor YAML of manifests: it is nested too deeply."),
     ],
 )

@@ -303,12 +303,18 @@ def resolved(start: dict[str, Any], *others: dict[str, Any]) -> Resolution:
     return world.mirror.explain(start["metadata"]["uid"])[0]
 
 
-def test_owners_in_a_circle_end_the_walk() -> None:
+def test_owners_in_a_circle_are_one_workload_from_wherever_it_is_entered() -> None:
     first = manifest(REPLICA_SETS, "first", references=[])
     second = manifest(REPLICA_SETS, "second", owner=first)
     first["metadata"]["ownerReferences"] = [owned_by(second)]
-    start = pod("a", owner=first)
-    assert resolved(start, first, second).root.name == "second"
+    roots = {resolved(pod("a", owner=owner), first, second).root.name for owner in (first, second)}
+    assert len(roots) == 1
+
+
+def test_a_replica_set_that_nobody_owns_is_a_workload_without_pods_too() -> None:
+    found = seen(manifest(REPLICA_SETS, "web", spec={"replicas": 0, "template": template(gpus=1)}))
+    assert (found.kind, found.name, found.owner.suspended) == ("ReplicaSet", "web", True)
+    assert found.controls.activate
 
 
 def test_a_chain_without_end_ends_the_walk() -> None:

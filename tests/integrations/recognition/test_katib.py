@@ -60,6 +60,12 @@ def test_a_trial_that_may_not_be_read_is_the_parent_itself() -> None:
     assert found.parent == ParentRef(kind="Trial", name="tune-a1")
 
 
+def test_labels_of_its_pods_name_the_experiment_of_a_trial_that_may_not_be_read() -> None:
+    run = manifest(JOBS, "tune-a1", owner=trial(experiment()), spec={"template": template()})
+    found = see(run, pod("tune-a1-x", owner=run, labels={"katib.kubeflow.org/experiment": "tune"}))
+    assert found.parent == PARENT
+
+
 def test_the_service_that_suggests_is_a_deployment_of_the_experiment() -> None:
     search = experiment()
     suggestion = manifest(RESOURCES["Suggestion"], "tune", owner=search)

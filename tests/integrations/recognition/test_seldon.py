@@ -328,3 +328,21 @@ def test_recorded_objects_are_one_workload_each(
     assert (found.kind, found.name, found.attributes) == (kind, name, attributes)
     assert sorted(facts.role for facts in found.pods.values()) == expected
     assert found.owner.desired_pods == len(expected)
+
+
+def test_an_explainer_without_a_template_takes_no_gpu_away_from_the_models() -> None:
+    found = see(deployment(predictor(explainer={"type": "AnchorTabular"}, replicas=2)))
+    assert found.requests.gpu_millionths == 2_000_000
+
+
+def test_what_nobody_saw_running_is_not_activated_with_an_explainer_of_zero_replicas() -> None:
+    stopped = predictor(explainer={"type": "AnchorTabular", "replicas": 0}, replicas=0)
+    [patch] = see(deployment(stopped, spec={"replicas": 0})).controls.activate
+    [restored] = patch.body["spec"]["predictors"]
+    assert restored["explainer"] == {"type": "AnchorTabular"}
+
+
+def test_the_engine_is_stopped_with_the_models() -> None:
+    [patch] = see(deployment(predictor(svcOrchSpec={"replicas": 2}))).controls.stop
+    [stopped] = patch.body["spec"]["predictors"]
+    assert stopped["svcOrchSpec"] == {"replicas": 0}

@@ -30,17 +30,18 @@ def trial_of(sight: Sight) -> Mapping[str, str]:
     return {"trial": trial} if trial else {}
 
 
-def _parent(name: str) -> Kind:
+def _parent(name: str, made_by: str = "") -> Kind:
     return Kind(
         group="kubeflow.org",
         name=name,
         standing=Standing.PARENT,
+        made_by=made_by,
         watch=Watch(f"{name.lower()}s", versions=("v1beta1",)),
     )
 
 
 EXPERIMENT = _parent("Experiment")
-TRIAL = _parent("Trial")
-SUGGESTION = _parent("Suggestion")
+TRIAL = _parent("Trial", made_by=EXPERIMENT.name)
+SUGGESTION = _parent("Suggestion", made_by=EXPERIMENT.name)
 
 SYSTEM = System(kinds=(EXPERIMENT, TRIAL, SUGGESTION), parents=(experiment_of,), attributes=(trial_of,))

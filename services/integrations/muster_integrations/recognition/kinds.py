@@ -183,13 +183,15 @@ def uncontrolled(_sight: Sight, _handle: Handle | None, _remembered: Controls) -
 class Kind:
     """One kind of object, and all that is asked about it. Every answer is pure and bears odd or missing fields.
 
-    `generic` kinds (a Job, a Deployment) also give way to an owner nobody knows. `owner` says what the object says of
-    itself, without sizes; where that has a `quiet_outcome`, the workload is still there when its last pod is gone,
-    until it has been quiet for long. `members` how many pods of which role it wants (None: as many as there are);
-    `groups` which pods start together; `role` what each does; `main_containers` which of its containers decide how it
-    fares (None: all); `gpu_names` which resources are GPUs under other names than the usual; `attributes` what else is
-    worth knowing; `controls` how it is stopped, activated and deleted, given what was remembered. `refers` names an
-    object of another kind that this one is shown with (a Model with its Server).
+    `generic` kinds (a Job, a Deployment) also give way to an owner nobody knows. `made_by` names the kind that makes
+    objects of this parent kind: where these cannot be read, a label that names their maker tells more.
+
+    `owner` says what the object says of itself, without sizes; where that has a `quiet_outcome`, the workload is still
+    there when its last pod is gone, until it has been quiet for long. `members` how many pods of which role it wants
+    (None: as many as there are); `groups` which pods start together; `role` what each does; `main_containers` which of
+    its containers decide how it fares (None: all); `gpu_names` which resources are GPUs under other names than the
+    usual; `attributes` what else is worth knowing; `controls` how it is stopped, activated and deleted, given what was
+    remembered. `refers` names an object of another kind that this one is shown with (a Model with its Server).
     """
 
     group: str
@@ -197,6 +199,7 @@ class Kind:
     standing: Standing = Standing.WORKLOAD
     workload_class: WorkloadClass = WorkloadClass.THIRD_PARTY
     generic: bool = False
+    made_by: str = ""
     watch: Watch | None = None
     absorbs: frozenset[KindName] = frozenset()
     priority: PriorityClass = PriorityClass.TRAIN

@@ -62,6 +62,9 @@ _BOOLEAN: Final = by_switch("spec", "running", stopped=False, running=True)
 _DELETE_MACHINE: Final = delete_only(
     "A virtual machine that is started by hand is started and stopped with virtctl, not by its run strategy."
 )
+_DELETE_INSTANCE: Final = delete_only(
+    "An instance without a virtual machine cannot be started again; it can only be deleted."
+)
 _SHUT_DOWN: Final = "Its guest shut it down, and its run strategy does not start it again: start it with virtctl."
 _RUN_STRATEGY: Final = "run_strategy"
 
@@ -132,8 +135,6 @@ def machine_owner(sight: Sight) -> OwnerFacts:
 
 def machine_members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the one launcher, also while it moves."""
-    if sight.item is None:
-        return None
     return (Members(LAUNCHER, 1, 1, _launcher_spec(field(sight.spec, "template", "spec"))),)
 
 
@@ -203,7 +204,12 @@ def instance_owner(sight: Sight) -> OwnerFacts:
 
 def instance_members(sight: Sight) -> tuple[Members, ...] | None:
     """Return its one launcher."""
-    return (Members(LAUNCHER, 1, 1, _launcher_spec(sight.spec)),) if sight.item is not None else None
+    return (Members(LAUNCHER, 1, 1, _launcher_spec(sight.spec)),)
+
+
+def instance_controls(sight: Sight, handle: Handle | None, remembered: Controls) -> Controls:
+    """Offer deletion; of one that cannot be read nobody knows whether a machine would start it again."""
+    return _DELETE_INSTANCE(sight, handle, remembered) if sight.item is not None else Controls()
 
 
 def instance_attributes(sight: Sight) -> Mapping[str, str]:
@@ -282,7 +288,7 @@ INSTANCE = Kind(
     main_containers=main_containers,
     gpu_names=instance_gpus,
     attributes=instance_attributes,
-    controls=delete_only("An instance without a virtual machine cannot be started again; it can only be deleted."),
+    controls=instance_controls,
 )
 
 INSTANCE_SET = Kind(

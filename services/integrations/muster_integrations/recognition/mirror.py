@@ -462,7 +462,7 @@ class Mirror:
         if not _has_place(known):
             return None
         found = self._resolve(known)
-        if found is None:
+        if found is None or _leads_to_a_step(known, found.root):
             return None
         home = self._home(known, before)
         if found.apart or (self._knowledge.project_of(known.metadata.namespace) is None and home is None):
@@ -587,9 +587,18 @@ def _kind_and_name(known: Known) -> tuple[KindName, str]:
 def _has_place(known: Known) -> bool:
     """Say whether an object can belong to a workload by itself: a pod, and what is a workload or a part of one.
 
-    Steps lead to workloads and say nothing of their own; of a kind nobody knows only pods make a workload.
+    Steps lead to workloads and say nothing of their own, unless nobody owns them; of a kind nobody knows only pods
+    make a workload.
     """
-    return known.kind is POD or (known.kind.standing is Standing.WORKLOAD and known.kind.key in TABLE)
+    if known.kind is POD:
+        return True
+    alone = known.kind.standing is Standing.STEP and not known.metadata.owner_references
+    return known.kind.key in TABLE and (known.kind.standing is Standing.WORKLOAD or alone)
+
+
+def _leads_to_a_step(known: Known, root: Root) -> bool:
+    """Say whether above an object is only something that stands between and cannot be read: pods alone tell of whom."""
+    return known.kind is not POD and root.item is None and root.kind.standing is Standing.STEP
 
 
 def kind_name(discovered: WorkloadDiscovered) -> KindName:

@@ -217,16 +217,19 @@ class _Walk:
     def go(self) -> Resolution:
         """Walk until the workload is found, or nothing leads further."""
         self.namespace = self.current.metadata.namespace
-        passed = {self.current.metadata.uid}
+        passed = {self.current.metadata.uid: self.current}
         while len(passed) <= MAXIMUM_DEPTH:
             self.conflict = self.conflict or conflict_of(self.current.metadata)
             reference = followed(self.current.metadata)
-            if reference is None or reference.uid in passed:
+            if reference is None:
                 return self._end(_root(self.current))
+            if reference.uid in passed:
+                self.trail.note(f"{_words(reference)} closes a circle of owners.")
+                return self._end(_root(_of_circle(list(passed.values()), reference.uid)))
             ended = self._step(reference)
             if ended is not None:
                 return ended
-            passed.add(reference.uid)
+            passed[reference.uid] = self.current
         self.trail.note(f"The walk stopped after {MAXIMUM_DEPTH} owners.")
         return self._end(_root(self.current))
 
@@ -276,6 +279,12 @@ class _Walk:
 
 def _is_parent(reference: OwnerReference) -> bool:
     return kind_of(group_of(reference.api_version), reference.kind).standing is Standing.PARENT
+
+
+def _of_circle(passed: list[Known], uid: str) -> Known:
+    """Return the one of a circle of owners that stands for all, from wherever it is entered: the smallest UID."""
+    entered = next(number for number, known in enumerate(passed) if known.metadata.uid == uid)
+    return min(passed[entered:], key=lambda known: known.metadata.uid)
 
 
 def _takes(owner: Kind, owned: Kind, *, live: bool) -> bool:

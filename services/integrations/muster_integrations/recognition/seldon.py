@@ -18,7 +18,18 @@ from muster_contracts.phases import PriorityClass
 from muster_contracts.values import Controls, OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import by_replicas, delete_only, patch
-from muster_integrations.recognition.fields import Raw, entries, field, flag, holding, number, pod_spec, text, texts
+from muster_integrations.recognition.fields import (
+    Raw,
+    entries,
+    field,
+    flag,
+    holding,
+    mapping,
+    number,
+    pod_spec,
+    text,
+    texts,
+)
 from muster_integrations.recognition.kinds import (
     Claim,
     Handle,
@@ -196,7 +207,7 @@ def _sized_predictor(predictor: Raw, before: Raw | None) -> dict[str, Any]:
         ]
     for name in ("svcOrchSpec", "explainer"):
         if isinstance(part := field(predictor, name), Mapping) and part:
-            sized[name] = _sized(part, None if before is None else field(before, name))
+            sized[name] = _sized(part, None if before is None else mapping(before, name))
     return sized
 
 

@@ -32,7 +32,7 @@ from muster_integrations.recognition.pod_facts import (
 )
 from muster_integrations.recognition.pods import unknown
 from muster_integrations.recognition.resolution import Root
-from muster_integrations.recognition.table import ATTRIBUTES, PARENTS, VARIANTS
+from muster_integrations.recognition.table import ATTRIBUTES, MAKERS, PARENTS, VARIANTS
 
 MakeFacts = Callable[[Pod, Membership], PodFacts]
 """Gives the facts of a pod. The mirror keeps those it made."""
@@ -115,7 +115,7 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorklo
         owner=_sized(kind.owner(sight), members, subject.pods),
         controls=_controls(subject, kind, sight),
         supports=(varied or root.kind).supports,
-        requests=counting_gpus(_requests(members, subject.pods), kind.gpu_names(sight)),
+        requests=counting_gpus(_requests(kind, sight, members), kind.gpu_names(sight)),
         created_at=_created_at(subject),
         groups={seen.pod_group_id: seen for seen in (_group(subject, kind, grouping) for grouping in groupings)},
         pods=_pods(subject, kind, sight, groupings, make_facts),
@@ -129,13 +129,22 @@ def _source(subject: Subject, varied: bool) -> IdentitySource:
 
 
 def _parent(root: Root, pods: Sequence[Pod]) -> ParentRef | None:
-    """Return the parent that owns the object, else the one that labels name: of the object, then of its pods."""
-    if root.parent is not None:
+    """Return the parent that owns the object, else the one that labels name: of the object, then of its pods.
+
+    An owner that could not be read leaves the word to a label that names what made it.
+    """
+    maker = MAKERS.get(root.parent.kind) if root.parent is not None else None
+    if root.parent is not None and maker is None:
         return root.parent
     described = [*([root.item.metadata] if root.item is not None else []), *(pod.metadata for pod in pods)]
     named = (rule(metadata) for metadata in described for rule in PARENTS)
     return next(
-        (parent for parent in named if parent and (parent.kind, parent.name) != (root.kind.name, root.name)), None
+        (
+            parent
+            for parent in named
+            if parent and maker in {None, parent.kind} and (parent.kind, parent.name) != (root.kind.name, root.name)
+        ),
+        root.parent,
     )
 
 
@@ -186,11 +195,15 @@ def _handle(subject: Subject) -> Handle | None:
     return Handle(reference, root.item.metadata.resource_version)
 
 
-def _requests(members: tuple[Members, ...] | None, pods: Sequence[Pod]) -> Resources:
-    """Return what the templates ask for; what the pods do, where no template is known or nothing fills them in."""
-    if members is None or any(m.spec is None for m in members):
-        return total(requests_of(pod) for pod in pods if not has_ended(pod))
-    return total(times(template_requests(m.spec, m.annotations), m.count) for m in members if m.spec is not None)
+def _requests(kind: Kind, sight: Sight, members: tuple[Members, ...] | None) -> Resources:
+    """Return what the templates ask for, and what the pods do of which no template is known."""
+    known = [m for m in members or () if m.spec is not None]
+    asked = [times(template_requests(m.spec, m.annotations), m.count) for m in known if m.spec is not None]
+    if members is not None and len(known) == len(members):
+        return total(asked)
+    told = {m.role for m in known}
+    untold = (pod for pod in sight.pods if not has_ended(pod) and kind.role(pod, sight) not in told)
+    return total([*asked, *map(requests_of, untold)])
 
 
 def _created_at(subject: Subject) -> datetime:

@@ -53,6 +53,7 @@ SYSTEMS: Final[tuple[System, ...]] = (
 KINDS: Final = tuple(kind for system in SYSTEMS for kind in system.kinds)
 TABLE: Final[Mapping[KindName, Kind]] = {kind.key: kind for kind in KINDS}
 RANKS: Final[Mapping[KindName, int]] = {kind.key: rank for rank, kind in enumerate(KINDS)}
+MAKERS: Final[Mapping[str, str]] = {kind.name: kind.made_by for kind in KINDS if kind.made_by}
 BEFORE_WALK: Final = tuple(rule for system in SYSTEMS for rule in system.before_walk)
 BY_LABEL: Final = tuple(rule for system in SYSTEMS for rule in system.by_label)
 PARENTS: Final = tuple(rule for system in SYSTEMS for rule in system.parents)
