@@ -77,18 +77,15 @@ def typed_quota(
     return typed
 
 
-def laid_over(quotas: list[dict[str, Any]], pool: str, typed: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return quotas with what was typed of one pool."""
+def edited(quotas: list[dict[str, Any]], pool: str, typed: dict[str, Any], *, clear: bool) -> list[dict[str, Any]]:
+    """Return quotas with what was typed of one pool, laid over what it has or (`clear`) over nothing."""
+    before = next((quota for quota in quotas if quota["node_pool"] == pool), {"node_pool": pool})
     if not typed:
-        return quotas
-    if all(quota["node_pool"] != pool for quota in quotas):
-        return [*quotas, {"node_pool": pool, **typed}]
-    return [{**quota, **typed} if quota["node_pool"] == pool else quota for quota in quotas]
-
-
-def without(quotas: list[dict[str, Any]], pool: str) -> list[dict[str, Any]]:
-    """Return quotas without that of one pool."""
-    return [quota for quota in quotas if quota["node_pool"] != pool]
+        return [quota for quota in quotas if not clear or quota is not before]
+    after = {**({"node_pool": pool} if clear else before), **typed}
+    if before not in quotas:
+        return [*quotas, after]
+    return [after if quota is before else quota for quota in quotas]
 
 
 def shown(quotas: list[dict[str, Any]]) -> str:

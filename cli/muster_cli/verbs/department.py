@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from muster_cli.output import Format, Output, plain, print_data, print_table, progress, say
+from muster_cli import organising
+from muster_cli.output import Format, Output, plain, print_data, print_table, progress
 from muster_cli.quotas import (
     Cpu,
     CpuLimit,
@@ -18,10 +19,9 @@ from muster_cli.quotas import (
     PreemptMinimum,
     Priority,
     ReclaimMinimum,
-    laid_over,
+    edited,
     shown,
     typed_quota,
-    without,
 )
 
 app = typer.Typer(help="List, set and remove departments.", no_args_is_help=True)
@@ -67,9 +67,6 @@ def set_department(
     output: Output = Format.TABLE,
 ) -> None:
     """Create a department, or change it. What is not named stays as it is."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
-
     quota = typed_quota(
         gpu=gpu,
         gpu_limit=gpu_limit,
@@ -85,30 +82,15 @@ def set_department(
         "preempt_minimum_seconds": preempt_minimum_seconds,
         "reclaim_minimum_seconds": reclaim_minimum_seconds,
     }
-    with Client(CommandLineSettings.read()) as client, progress(f"Changing {name} …"):
-        known = client.get("/departments")["departments"]
-        present = next((department for department in known if department["name"] == name), NEW)
+
+    def edit(present: dict[str, Any]) -> dict[str, Any]:
         body = {each: present[each] for each in NEW} | {k: v for k, v in typed.items() if v is not None}
-        kept = without(present["quotas"], node_pool) if no_quota else present["quotas"]
-        body["quotas"] = laid_over(kept, node_pool, quota)
-        answer = client.put(f"/departments/{name}", body, version=present.get("version"))
-        client.settle("/departments", answer["position"])
-    if output is Format.TABLE:
-        say(f"Department {name} is {'changed' if 'version' in present else 'made'}.")
-    else:
-        print_data({**body, **answer}, output)
+        return body | {"quotas": edited(present["quotas"], node_pool, quota, clear=no_quota)}
+
+    organising.change("departments", name, new=NEW, edit=edit, output=output)
 
 
 @app.command()
 def remove(name: Name, output: Output = Format.TABLE) -> None:
     """Remove a department in which nothing is."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
-
-    with Client(CommandLineSettings.read()) as client, progress(f"Removing {name} …"):
-        answer = client.delete(f"/departments/{name}")
-        client.settle("/departments", answer["position"])
-    if output is Format.TABLE:
-        say(f"Department {name} is removed.")
-    else:
-        print_data(answer, output)
+    organising.remove("departments", name, output=output)

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from muster_cli import organising
 from muster_cli.failure import Exit, Failure
-from muster_cli.output import Format, Output, plain, print_data, print_table, progress, say
+from muster_cli.output import Format, Output, plain, print_data, print_table, progress
 
 app = typer.Typer(help="List, set and remove node pools.", no_args_is_help=True)
 
@@ -51,37 +52,20 @@ def set_node_pool(
     output: Output = Format.TABLE,
 ) -> None:
     """Create a node pool, or change it. What is not named stays as it is."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
-
     typed = _typed_label(label) if label is not None else {}
     typed |= {"gpu_placement": gpu_placement.value} if gpu_placement else {}
     typed |= {"cpu_placement": cpu_placement.value} if cpu_placement else {}
-    with Client(CommandLineSettings.read()) as client, progress(f"Changing {name} …"):
-        known = client.get("/node-pools")["node_pools"]
-        present = next((pool for pool in known if pool["name"] == name), NEW)
-        body = {each: present[each] for each in NEW} | typed
-        answer = client.put(f"/node-pools/{name}", body, version=present.get("version"))
-        client.settle("/node-pools", answer["position"])
-    if output is Format.TABLE:
-        say(f"Node pool {name} is {'changed' if 'version' in present else 'made'}.")
-    else:
-        print_data({**body, **answer}, output)
+
+    def edit(present: dict[str, Any]) -> dict[str, Any]:
+        return {each: present[each] for each in NEW} | typed
+
+    organising.change("node-pools", name, new=NEW, edit=edit, output=output)
 
 
 @app.command()
 def remove(name: Name, output: Output = Format.TABLE) -> None:
     """Remove a node pool that nobody names."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
-
-    with Client(CommandLineSettings.read()) as client, progress(f"Removing {name} …"):
-        answer = client.delete(f"/node-pools/{name}")
-        client.settle("/node-pools", answer["position"])
-    if output is Format.TABLE:
-        say(f"Node pool {name} is removed; its nodes belong to default.")
-    else:
-        print_data(answer, output)
+    organising.remove("node-pools", name, output=output, consequence="; its nodes belong to default")
 
 
 def _typed_label(text: str) -> dict[str, str]:

@@ -1,10 +1,11 @@
 """`muster project`: list and create projects, and set what is their due."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from muster_cli import organising
 from muster_cli.completing import project_names
 from muster_cli.output import Format, Output, plain, print_data, print_table, progress, say
 from muster_cli.quotas import (
@@ -20,10 +21,9 @@ from muster_cli.quotas import (
     PreemptMinimum,
     Priority,
     ReclaimMinimum,
-    laid_over,
+    edited,
     shown,
     typed_quota,
-    without,
 )
 
 
@@ -118,9 +118,6 @@ def set_project(
     output: Output = Format.TABLE,
 ) -> None:
     """Set quotas and other settings of a project. What is not named stays as it is."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
-
     quota = typed_quota(
         gpu=gpu,
         gpu_limit=gpu_limit,
@@ -137,14 +134,9 @@ def set_project(
         "preempt_minimum_seconds": preempt_minimum_seconds,
         "reclaim_minimum_seconds": reclaim_minimum_seconds,
     }
-    with Client(CommandLineSettings.read()) as client, progress(f"Changing {name} …"):
-        present = client.get(f"/projects/{name}")
+
+    def edit(present: dict[str, Any]) -> dict[str, Any]:
         body = {each: present[each] for each in SETTINGS} | {k: v for k, v in typed.items() if v is not None}
-        kept = without(present["quotas"], node_pool) if no_quota else present["quotas"]
-        body["quotas"] = laid_over(kept, node_pool, quota)
-        answer = client.put(f"/projects/{name}", body, version=present["version"])
-        client.settle("/projects", answer["position"])
-    if output is Format.TABLE:
-        say(f"Project {name} is changed.")
-    else:
-        print_data({**body, **answer}, output)
+        return body | {"quotas": edited(present["quotas"], node_pool, quota, clear=no_quota)}
+
+    organising.change("projects", name, new=None, edit=edit, output=output)
