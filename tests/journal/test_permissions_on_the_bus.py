@@ -164,7 +164,8 @@ async def test_anybody_of_us_may_ask_the_scheduler_and_only_the_scheduler_answer
         await question.respond(b"it fits")
 
     await scheduler.subscribe(subject, cb=answer)
-    await scheduler.flush()
+    for _ in range(2):  # nats-py's first ping may overtake the subscription, its second cannot
+        await scheduler.flush()
     assert (await status.request(subject, b"does it fit?", timeout=10)).data == b"it fits"
     assert not await may_listen(status, subject)
     assert await refused(scheduler) == []
