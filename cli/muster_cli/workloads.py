@@ -12,13 +12,26 @@ PAGE_RECORDS = 500
 def find_workload(client: Client, reference: str, project: str = "") -> dict[str, Any]:
     """Return the workload. Raises Failure when there is none, or when several have the name.
 
-    One that still exists is meant before one that was deleted; of deleted ones, the latest.
+    One that still exists is meant before one that was deleted; of deleted ones, the latest. A name may have a slash in
+    it, as those of DAG runs do: what stands before it is a project only if no workload is called like that as a whole.
     """
     if _is_id(reference):
         found: dict[str, Any] = client.get(f"/workloads/{reference}")
         return found
-    if "/" in reference:
-        project, _, reference = reference.partition("/")
+    for place, name in _readings(reference, project):
+        if (match := _one_named(client, name, place)) is not None:
+            return match
+    where = f" in project {project}" if project else ""
+    raise Failure(Exit.NOT_FOUND, f"There is no workload {reference}{where}.", "`muster list` shows those there are.")
+
+
+def _readings(reference: str, project: str) -> list[tuple[str, str]]:
+    """Return the projects and names that a reference may mean."""
+    before, slash, after = reference.partition("/")
+    return [(project, reference), (before, after)] if slash and not project else [(project, reference)]
+
+
+def _one_named(client: Client, reference: str, project: str) -> dict[str, Any] | None:
     for deleted in ("false", "true"):
         matches = _named(client, reference, project, deleted)
         if len({match["project"] for match in matches}) > 1:
@@ -26,8 +39,7 @@ def find_workload(client: Client, reference: str, project: str = "") -> dict[str
             raise Failure(Exit.INVALID, f"Several workloads are called {reference}.", f"Say which one: {places}.")
         if matches:
             return matches[0]
-    where = f" in project {project}" if project else ""
-    raise Failure(Exit.NOT_FOUND, f"There is no workload {reference}{where}.", "`muster list` shows those there are.")
+    return None
 
 
 def read_history(client: Client, workload_id: str, *, after: int = 0) -> list[dict[str, Any]]:

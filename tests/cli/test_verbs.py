@@ -186,6 +186,12 @@ def test_a_name_in_two_projects_is_told_with_the_choice(muster: Muster, types: T
     assert types("describe", "hello", "--project", "two", "-o", "json").data["id"] == OTHER_ID
 
 
+def test_a_name_with_a_slash_in_it_is_a_name_before_it_is_a_project_and_a_name(muster: Muster, types: Type) -> None:
+    show(muster, workload(name="nightly/run-1"))
+    assert types("describe", "nightly/run-1", "-o", "json").data["id"] == WORKLOAD_ID
+    assert types("describe", "demo/nightly/run-1", "-o", "json").data["id"] == WORKLOAD_ID
+
+
 def test_a_workload_that_is_not_there_is_not_found(muster: Muster, types: Type) -> None:
     show(muster)
     typed = types("describe", "nobody")

@@ -93,6 +93,14 @@ def test_processors_and_memory_are_named_in_their_units() -> None:
     assert blocked.reason == "new needs 16 GiB of memory on one node; the best has 8 GiB of memory free."
 
 
+def test_what_no_node_could_ever_hold_is_not_told_to_wait_for_others() -> None:
+    held = group("old", [running("old", "old", "a", "0", gpus=1)], priority="build")
+    for_ever = why("new", node("a", gpus=2), *held, *group("new", [pod("p", "new", gpus=3)]))
+    assert for_ever.remedy == "No node is that large: ask for less on one node, or add a larger node."
+    for_now = why("new", node("a", gpus=2), *held, *group("new", [pod("p", "new", gpus=2)]))
+    assert for_now.remedy.startswith("It starts when running workloads release capacity")
+
+
 def test_a_gang_is_told_how_many_of_it_would_fit() -> None:
     blocked = why("new", node("a", gpus=3), node("b", gpus=2), *gang("new", 4, gpus=2))
     assert blocked.code == "GangDoesNotFit"

@@ -18,6 +18,7 @@ from muster_scheduler.core.reasons import Cause, amount_of, gpus
 from muster_scheduler.core.room import UNFIT
 
 WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."
+NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
 
 
 def explain(draft: Draft, left: Failed) -> None:
@@ -159,10 +160,11 @@ class _Inquiry:
             wanted, best = asked[resource], max(0, int(column.max(initial=0)))
             if wanted > best:
                 unit = WHOLE_GPU if resource == 0 else 1
+                fits_when_empty = wanted <= self._largest(resource, rows)
                 yield Cause(
                     "NoFittingNode",
                     f"needs {amount_of(resource, wanted)} on one node; the best has {amount_of(resource, best)} free.",
-                    WHEN_RELEASED,
+                    WHEN_RELEASED if fits_when_empty else NEVER_HERE,
                     {"needed": wanted // unit, "best": best // unit},
                 )
         yield Cause(
@@ -171,6 +173,12 @@ class _Inquiry:
             WHEN_RELEASED,
             {"needed": need.devices, "cpu_milli": need.cpu_milli},
         )
+
+    def _largest(self, resource: int, rows: np.ndarray) -> int:
+        """Return how much of a resource the largest of these nodes has when it is empty."""
+        nodes = (self._draft.terrain.nodes[row] for row in rows)
+        sizes = ((n.gpu_devices * WHOLE_GPU, n.allocatable.cpu_milli, n.allocatable.memory_bytes) for n in nodes)
+        return max((size[resource] for size in sizes), default=0)
 
     def _no_parts(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
         """Compare what is asked of each device with the best node's device that is the last to be needed."""
