@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -37,7 +37,8 @@ class GatedTransport(InProcessTransport):
     """Holds bindings back while its gate is closed: the moment between the decision and the deed.
 
     `forbidden` counts down how often requests that hold the given text ("GET", "/binding") are still refused, `broken`
-    how often they are lost; `asked` is what was asked for so far.
+    how often they are lost, `unanswered` how often their answers are, `conflicting` how often they meet a conflict that
+    passes; `asked` is what was asked for so far.
     """
 
     def __init__(self, api: ApiServer) -> None:
@@ -47,6 +48,8 @@ class GatedTransport(InProcessTransport):
         self.reached = asyncio.Event()
         self.forbidden: Counter[str] = Counter()
         self.broken: Counter[str] = Counter()
+        self.unanswered: Counter[str] = Counter()
+        self.conflicting: Counter[str] = Counter()
         self.asked: list[str] = []
 
     async def request(self, request: Request) -> Answer:
@@ -58,7 +61,12 @@ class GatedTransport(InProcessTransport):
             raise Unavailable("the request was lost")
         if self._strikes(self.forbidden, request):
             return Answer(403, b'{"kind": "Status", "message": "not now", "code": 403}')
-        return await super().request(request)
+        if self._strikes(self.conflicting, request):
+            return Answer(409, b'{"kind": "Status", "message": "just now", "code": 409}')
+        answer = await super().request(request)
+        if self._strikes(self.unanswered, request):
+            raise Unavailable("the answer was lost")
+        return answer
 
     def _strikes(self, troubles: Counter[str], request: Request) -> bool:
         for text in troubles:
@@ -96,10 +104,17 @@ class Scene:
         return MemoryJournal(self.log, writer, lambda: datetime.now(UTC))
 
     async def observe(
-        self, gang: str, size: int, *, gpus: int = 1, minimum: int | None = None, priority: str = "train"
+        self,
+        gang: str,
+        size: int,
+        *,
+        gpus: int = 1,
+        minimum: int | None = None,
+        priority: str = "train",
+        spec: Mapping[str, object] | None = None,
     ) -> None:
         for i in range(size):
-            self.simulated.client.create("pods", manifest(f"{gang}-{i}", gpus))
+            self.simulated.client.create("pods", manifest(f"{gang}-{i}", gpus, **spec or {}))
         pods = [self.facts(f"{gang}-{i}", gang, gpus=gpus) for i in range(size)]
         await self.form(gang, minimum or size, pods, priority)
 
@@ -121,9 +136,11 @@ class Scene:
         """Return what is to be seen of a pod now."""
         return _facts(self.simulated.client.get("pods", NAMESPACE, name), id_of(f"group/{gang}"), gpus)
 
-    async def run_on_a_node(self, gang: str, size: int, **more: object) -> list[PodFacts]:
+    async def run_on_a_node(
+        self, gang: str, size: int, spec: Mapping[str, object] | None = None, **more: object
+    ) -> list[PodFacts]:
         """Put a gang on a node as if it had always been there, and return its pods."""
-        await self.observe(gang, size)
+        await self.observe(gang, size, spec=spec)
         for i in range(size):
             self.put_on_node(f"{gang}-{i}", "pool-a-0")
         pods = [self.facts(f"{gang}-{i}", gang).model_copy(update=more) for i in range(size)]
@@ -190,10 +207,10 @@ def _is_ready(pod: Pod) -> bool:
     return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
 
 
-def manifest(name: str, gpus: int) -> dict[str, object]:
+def manifest(name: str, gpus: int, **more: object) -> dict[str, object]:
     resources = {"limits": {"nvidia.com/gpu": str(gpus)}, "requests": {"cpu": "1", "memory": "1Gi"}}
     container = {"name": "main", "image": "x", "resources": resources}
-    spec = {"schedulerName": "muster-scheduler", "restartPolicy": "Never", "containers": [container]}
+    spec = {"schedulerName": "muster-scheduler", "restartPolicy": "Never", "containers": [container], **more}
     return {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
 
 

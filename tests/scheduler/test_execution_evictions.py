@@ -106,6 +106,30 @@ async def test_who_was_evicted_is_told_although_another_eviction_has_no_answer_y
     assert [event.pod_ids for event in of_type(events, e.PodPreempted)] == [(pods[1].pod_id,), (pods[0].pod_id,)]
 
 
+async def test_who_is_gone_when_the_answer_was_lost_is_told_to_be_evicted(scene: Scene) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1, {"terminationGracePeriodSeconds": 0})
+    await scene.decide(victims=[victim(pod)])
+    scene.transport.unanswered["borrower-0/eviction"] = 1
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PodPreempted) or _released(events)))
+    assert scene.transport.asked.count(f"POST /api/v1/namespaces/{NAMESPACE}/pods/borrower-0/eviction") == 2
+    assert scene.simulated.client.get("pods", NAMESPACE, "borrower-0") is None
+    assert [event.pod_ids for event in of_type(events, e.PodPreempted)] == [(pod.pod_id,)]
+
+
+async def test_a_conflict_about_a_pod_that_is_there_is_tried_again(scene: Scene) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1)
+    await scene.decide(victims=[victim(pod)])
+    scene.transport.conflicting["borrower-0/eviction"] = 1
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PodPreempted) or _released(events)))
+    assert [event.pod_ids for event in of_type(events, e.PodPreempted)] == [(pod.pod_id,)]
+
+
+def _released(events: list[e.AnyEvent]) -> bool:
+    return bool(of_type(events, e.PlacementReleased))
+
+
 @pytest.mark.parametrize("rule", ["reclaim", "preempt", "consolidate", "stale-gang"])
 async def test_every_rule_has_a_sentence_even_when_nobody_knows_for_whom(scene: Scene, rule: str) -> None:
     (pod,) = await scene.run_on_a_node("borrower", 1)
