@@ -1,9 +1,11 @@
-"""Amounts as people type them, into the units of the API: `500m` or `2` processors, `4Gi` or `512M` of memory."""
+"""Amounts as people type them, into the units of the API: `500m` or `2` processors, `4Gi` of memory, `0.5` of a GPU."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from muster_cli.failure import Exit, Failure
+
+WHOLE_GPU = 1_000_000
 
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
@@ -24,3 +26,26 @@ def cpu_cores(text: str) -> float:
     if match is None or match[2] not in {"", "m"}:
         raise Failure(Exit.INVALID, f"{text!r} is not a number of processors.", "Write it like 2, 0.5 or 500m.")
     return float(Decimal(match[1]) / (1000 if match[2] == "m" else 1))
+
+
+def gpu_millionths(text: str) -> int:
+    """Read a number of GPUs. Raises Failure when it is none."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise Failure(Exit.INVALID, f"{text!r} is not a number of GPUs.", "Write it like 3 or 0.5.")
+    return int(amount * WHOLE_GPU)
+
+
+def asked_gpus(text: str, memory: str | None) -> dict[str, int]:
+    """Return devices and what is asked of each: the whole, a part of one, or memory of each. Raises Failure."""
+    amount = gpu_millionths(text)
+    if memory is not None:
+        return {"gpu_devices": max(1, amount // WHOLE_GPU), "gpu_memory_bytes": memory_bytes(memory)}
+    if amount % WHOLE_GPU == 0:
+        return {"gpu_devices": amount // WHOLE_GPU}
+    if amount > WHOLE_GPU:
+        raise Failure(Exit.INVALID, f"{text} GPUs are neither whole ones nor a part of one.", "Write 2, or 0.5.")
+    return {"gpu_devices": 1, "gpu_portion_millionths": amount}

@@ -5,15 +5,13 @@ API takes everything whole: what is typed is laid over what was read.
 """
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from muster_cli.failure import Exit, Failure
 from muster_cli.output import gpus, memory
-from muster_cli.quantities import cpu_cores, memory_bytes
+from muster_cli.quantities import cpu_cores, gpu_millionths, memory_bytes
 
 UNLIMITED = "unlimited"
 
@@ -105,17 +103,6 @@ def _shown_one(quota: dict[str, Any]) -> str:
         parts.append(f"at most {gpus(quota['gpu_limit_millionths'])} GPU")
     weight = quota["over_quota_weight"]
     return ", ".join([*parts, f"weight {names.get(weight, weight)}"])
-
-
-def gpu_millionths(text: str) -> int:
-    """Read a number of GPUs. Raises Failure when it is none."""
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise Failure(Exit.INVALID, f"{text!r} is not a number of GPUs.", "Write it like 3, 0.5 or unlimited.")
-    return int(amount * 1_000_000)
 
 
 def _cpu_milli(text: str) -> int:

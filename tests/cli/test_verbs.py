@@ -29,6 +29,24 @@ def accepting(muster: Muster) -> Muster:
 # ---------------------------------------------------------------- submit
 
 
+@pytest.mark.parametrize(
+    ("typed", "compute"),
+    [
+        (["--gpu", "0.5"], {"gpu_devices": 1, "gpu_portion_millionths": 500_000}),
+        (["--gpu-memory", "20Gi"], {"gpu_devices": 1, "gpu_memory_bytes": 20 * 2**30}),
+        (["--gpu", "2", "--gpu-memory", "20Gi"], {"gpu_devices": 2, "gpu_memory_bytes": 20 * 2**30}),
+        ([], {"gpu_devices": 0}),
+    ],
+)
+def test_gpus_are_asked_for_whole_in_parts_or_by_memory(
+    accepting: Muster, types: Type, typed: list[str], compute: dict[str, int]
+) -> None:
+    assert types("submit", "workspace", "notes", "-p", "demo", *typed).code == 0
+    (asked,) = accepting.asked_at("POST", f"{API}/workloads/workspaces")
+    others = {"cpu_cores": 1.0, "memory_bytes": 100 * 2**20}
+    assert asked.body["spec"]["compute"] == compute | others
+
+
 def test_a_training_is_submitted_from_options(accepting: Muster, types: Type) -> None:
     typed = types(
         *("submit", "training", "hello", "-p", "demo", "--gpu", "2", "--cpu", "500m", "--memory", "4Gi", "--gang"),
@@ -102,7 +120,13 @@ def test_a_file_without_a_project_goes_to_the_project_of_the_environment(
         (["submit", "-f", "x.yaml", "training", "x"], 2, "A file says itself what kind it is."),
         (["submit", "-p", "demo"], 2, "Nothing is named to submit."),
         (["submit", "-f", "no-such-file.yaml"], 3, "no-such-file.yaml cannot be read: No such file or directory."),
-        (["submit", "training", "x", "--gpu", "many"], 2, "Usage: muster submit training"),
+        (["submit", "training", "x", "-p", "demo", "--gpu", "many"], 2, "'many' is not a number of GPUs."),
+        (
+            ["submit", "training", "x", "-p", "demo", "--gpu=1.5"],
+            2,
+            "1.5 GPUs are neither whole ones nor a part of one.",
+        ),
+        (["submit", "training", "x", "--parallelism", "many"], 2, "Usage: muster submit training"),
         (["frobnicate"], 2, "Usage: muster "),
         (["wait", "x", "--for", "Done"], 2, "'Done' is not a phase; the phases are Creating, Pending, "),
         (["list", "--phase", ""], 2, "'' is not a phase; the phases are Creating, Pending, "),

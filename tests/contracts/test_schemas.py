@@ -119,7 +119,7 @@ def test_asyncapi_has_the_shape_of_version_3() -> None:
 
 def test_asyncapi_names_the_parameters_of_every_address() -> None:
     for channel in ASYNCAPI["channels"].values():
-        assert set(re.findall(r"{(\w+)}", channel["address"])) == channel["parameters"].keys()
+        assert set(re.findall(r"{(\w+)}", channel["address"] or "")) == channel["parameters"].keys()
 
 
 def test_asyncapi_operations_use_channels_and_channels_use_components() -> None:

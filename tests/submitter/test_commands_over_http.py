@@ -106,6 +106,23 @@ async def test_the_same_key_with_another_body_is_a_conflict(submitter: Submitter
     [
         ({"name": "Not A Name"}, ["name"]),
         ({"spec": {"image": "i", "compute": {"gpu_devices": -1}}}, ["spec.compute.gpu_devices"]),
+        (
+            {"spec": {"image": "i", "compute": {"gpu_portion_millionths": 500_000}}},
+            ["spec.compute.gpu_portion_millionths"],
+        ),
+        (
+            {
+                "spec": {
+                    "image": "i",
+                    "compute": {"gpu_devices": 1, "gpu_portion_millionths": 1, "gpu_memory_bytes": 2**30},
+                }
+            },
+            ["spec.compute.gpu_memory_bytes"],
+        ),
+        (
+            {"spec": {"image": "i", "annotations": {"muster.dev/gpu-fraction": "0.5"}}},
+            ["spec.annotations.muster.dev/gpu-fraction"],
+        ),
         ({"spec": {"image": "i", "gpus": 1}}, ["spec.gpus"]),
         ({"spec": {}}, ["spec.image"]),
         ({"colour": "red"}, ["colour"]),

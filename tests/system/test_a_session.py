@@ -102,6 +102,23 @@ async def test_a_workload_is_stopped_activated_and_deleted(shared: Running) -> N
     assert (await shared.muster("audit", "verify", "-o", "json")).data["ok"]
 
 
+async def test_two_halves_of_a_gpu_share_one(shared: Running) -> None:
+    for name in ("left", "right"):
+        await shared.muster("submit", "workspace", name, "-p", "demo", "--gpu", "0.5", "--", "sleep", "3600")
+    places = {await place_of(shared, name) for name in ("left", "right")}
+    assert len(places) == 1, "both are on the same device of the same node"
+    assert (await listed(shared, "left"))["requests"]["gpu_millionths"] == 500_000
+    for name in ("left", "right"):
+        await shared.muster("delete", name)
+
+
+async def place_of(shared: Running, name: str) -> tuple[str, str]:
+    """Return the node and the devices of the only pod of a workload, once it runs."""
+    await shared.muster("wait", name, "--for", "Running", "--timeout", "60s")
+    (pod,) = (await shared.muster("describe", name, "-o", "json")).data["pods"]
+    return pod["node"], pod["gpus"]
+
+
 async def test_an_ordinary_job_applied_with_kubectl_is_a_workload(shared: Running) -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed on this machine")
@@ -119,7 +136,7 @@ async def test_mistakes_get_one_sentence_and_the_right_exit_code(shared: Running
     nowhere = await shared.muster("submit", "training", "x", "-p", "nowhere", code=3)
     assert "nowhere" in nowhere.err
     negative = await shared.muster("submit", "training", "x", "-p", "demo", "--gpu=-1", code=2)
-    assert "spec.compute.gpu_devices" in negative.err
+    assert "'-1' is not a number of GPUs." in negative.err
     await shared.muster("submit", "training", "Bad_Name", "-p", "demo", code=2)
     (tmp_path / "broken.yaml").write_text("kind: [training", encoding="utf-8")
     assert "is not valid YAML" in (await shared.muster("submit", "-f", str(tmp_path / "broken.yaml"), code=2)).err

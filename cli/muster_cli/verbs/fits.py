@@ -7,10 +7,7 @@ import typer
 from muster_cli.completing import project_names
 from muster_cli.failure import Exit, Failure
 from muster_cli.output import Format, Output, plain, print_data, print_marked, print_table, progress
-from muster_cli.quantities import cpu_cores, memory_bytes
-from muster_cli.quotas import gpu_millionths
-
-WHOLE_GPU = 1_000_000
+from muster_cli.quantities import asked_gpus, cpu_cores, memory_bytes
 
 
 def fits(
@@ -42,7 +39,7 @@ def fits(
     asked = {
         "project": project,
         "pods": pods,
-        **_gpu(gpu, gpu_memory),
+        **asked_gpus(gpu, gpu_memory),
         "cpu_milli": round(cpu_cores(cpu) * 1000),
         "memory_bytes": memory_bytes(memory),
         "priority_class": priority,
@@ -56,18 +53,6 @@ def fits(
         _print(found)
     if found["fits"] == "no":
         raise Failure(Exit.NO, f"It does not fit: {found['reason']}", found["remedy"])
-
-
-def _gpu(text: str, memory: str | None) -> dict[str, int]:
-    """Return devices and what is asked of each: whole ones, a part of one, or memory of each."""
-    amount = gpu_millionths(text)
-    if memory is not None:
-        return {"gpu_devices": max(1, amount // WHOLE_GPU), "gpu_memory_bytes": memory_bytes(memory)}
-    if amount % WHOLE_GPU == 0:
-        return {"gpu_devices": amount // WHOLE_GPU}
-    if amount > WHOLE_GPU:
-        raise Failure(Exit.INVALID, f"{text} GPUs are neither whole ones nor a part of one.", "Write 2, or 0.5.")
-    return {"gpu_devices": 1, "gpu_portion_millionths": amount}
 
 
 def _print(found: dict[str, Any]) -> None:

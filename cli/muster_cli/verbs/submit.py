@@ -23,7 +23,8 @@ Project = Annotated[
     typer.Option("--project", "-p", help="Its project.", envvar="MUSTER_PROJECT", autocompletion=project_names),
 ]
 Image = Annotated[str, typer.Option("--image", "-i", help="The container image.")]
-Gpu = Annotated[int, typer.Option("--gpu", "-g", help="GPUs for each pod.")]
+Gpu = Annotated[str, typer.Option("--gpu", "-g", help="GPUs for each pod: 1, 8, or a part of one, 0.5.")]
+GpuMemory = Annotated[str | None, typer.Option("--gpu-memory", help="Instead of a part of a GPU: memory of it, 20Gi.")]
 Cpu = Annotated[str, typer.Option("--cpu", help="Processors for each pod: 2, 0.5 or 500m.")]
 Memory = Annotated[str, typer.Option("--memory", help="Memory for each pod: 512Mi, 4Gi.")]
 Environment = Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE, as often as needed.")]
@@ -79,7 +80,8 @@ def training(
     command: Command = None,
     project: Project = "",
     image: Image = DEFAULT_IMAGE,
-    gpu: Gpu = 0,
+    gpu: Gpu = "0",
+    gpu_memory: GpuMemory = None,
     cpu: Cpu = "1",
     memory: Memory = "100Mi",
     parallelism: Parallelism = 1,
@@ -99,7 +101,8 @@ def training(
 
     Example: muster submit training hello --project demo --gpu 1 -- python train.py
     """
-    spec = _spec(image, command, gpu, cpu, memory, backoff_limit, priority, env, label, annotation, node_pool)
+    compute = _compute(gpu, gpu_memory, cpu, memory)
+    spec = _spec(image, command, compute, backoff_limit, priority, env, label, annotation, node_pool)
     spec |= {"parallelism": parallelism, "completions": completions}
     if gang or min_members is not None:
         spec["min_members"] = parallelism if min_members is None else min_members
@@ -112,7 +115,8 @@ def workspace(
     command: Command = None,
     project: Project = "",
     image: Image = DEFAULT_IMAGE,
-    gpu: Gpu = 0,
+    gpu: Gpu = "0",
+    gpu_memory: GpuMemory = None,
     cpu: Cpu = "1",
     memory: Memory = "100Mi",
     backoff_limit: BackoffLimit = 6,
@@ -128,16 +132,21 @@ def workspace(
 
     Example: muster submit workspace notebook --project demo --gpu 1 -- jupyter lab
     """
-    spec = _spec(image, command, gpu, cpu, memory, backoff_limit, priority, env, label, annotation, node_pool)
+    compute = _compute(gpu, gpu_memory, cpu, memory)
+    spec = _spec(image, command, compute, backoff_limit, priority, env, label, annotation, node_pool)
     _submit({"kind": "workspace", "name": name, "project": project, "spec": spec}, key, output)
+
+
+def _compute(gpu: str, gpu_memory: str | None, cpu: str, memory: str) -> dict[str, Any]:
+    from muster_cli.quantities import asked_gpus, cpu_cores, memory_bytes
+
+    return {**asked_gpus(gpu, gpu_memory), "cpu_cores": cpu_cores(cpu), "memory_bytes": memory_bytes(memory)}
 
 
 def _spec(
     image: str,
     command: list[str] | None,
-    gpu: int,
-    cpu: str,
-    memory: str,
+    compute: dict[str, Any],
     backoff_limit: int,
     priority: str | None,
     env: list[str] | None,
@@ -145,14 +154,12 @@ def _spec(
     annotation: list[str] | None,
     node_pools: list[str] | None,
 ) -> dict[str, Any]:
-    from muster_cli.quantities import cpu_cores, memory_bytes
-
     environment = [{"name": k, "value": v} for k, v in _pairs(env, "--env").items()]
     return {
         "image": image,
         "command": command or [],
         "environment": environment,
-        "compute": {"gpu_devices": gpu, "cpu_cores": cpu_cores(cpu), "memory_bytes": memory_bytes(memory)},
+        "compute": compute,
         "backoff_limit": backoff_limit,
         "priority_class": priority,
         "labels": _pairs(label, "--label"),

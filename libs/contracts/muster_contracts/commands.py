@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails
 
 from muster_contracts.errors import Complaint
 from muster_contracts.phases import PriorityClass, WorkloadKind
-from muster_contracts.values import EnvironmentVariable, PoolQuota
+from muster_contracts.values import WHOLE_GPU, EnvironmentVariable, PoolQuota
 
 MAXIMUM_BODY_BYTES = 1_000_000
 """A request larger than this is refused before it is read (Kubernetes itself takes about 1.5 MB)."""
@@ -109,11 +109,30 @@ Seconds = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class ComputeRequest(Command):
-    """What every pod asks for: whole GPUs, processor cores, memory in bytes."""
+    """What every pod asks for: GPUs, processor cores, memory in bytes.
+
+    Of each of its GPUs a pod takes the whole, a portion in millionths, or so many bytes of the device's memory.
+    """
 
     gpu_devices: int = Field(default=0, ge=0, le=1024)
+    gpu_portion_millionths: int = Field(default=WHOLE_GPU, ge=1, le=WHOLE_GPU)
+    gpu_memory_bytes: int | None = Field(default=None, ge=1, le=2**50)
     cpu_cores: float = Field(default=1.0, ge=0.001, le=4096)
     memory_bytes: int = Field(default=100 * 1024 * 1024, gt=0, le=2**50)
+
+    @field_validator("gpu_portion_millionths", "gpu_memory_bytes")
+    @classmethod
+    def _is_of_a_device(cls, amount: int | None, others: ValidationInfo) -> int | None:
+        if amount not in (None, WHOLE_GPU) and others.data.get("gpu_devices") == 0:
+            raise ValueError("needs gpu_devices: of how many GPUs?")
+        return amount
+
+    @field_validator("gpu_memory_bytes")
+    @classmethod
+    def _is_asked_for_in_one_way(cls, memory: int | None, others: ValidationInfo) -> int | None:
+        if memory is not None and others.data.get("gpu_portion_millionths", WHOLE_GPU) != WHOLE_GPU:
+            raise ValueError("must not stand beside gpu_portion_millionths: a share, or an amount of memory")
+        return memory
 
 
 class SubmittedSpec(Command):

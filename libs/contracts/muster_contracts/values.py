@@ -108,9 +108,10 @@ class EnvironmentVariable(Value):
 class WorkloadSpec(Value):
     """What a training or a workspace runs and needs; the effective spec, after every default was filled in.
 
-    `gpu_devices` are whole devices per pod, `cpu_milli` and `memory_bytes` are requests per pod. `parallelism` pods run
-    at once until `completions` have succeeded. With `min_members` the pods start together or not at all (one gang);
-    without it each is scheduled alone. `backoff_limit` counts retries of failed pods.
+    `gpu_devices` are devices per pod, of each of which it takes a portion, or so many bytes of its memory. `cpu_milli`
+    and `memory_bytes` are requests per pod. `parallelism` pods run at once until `completions` have succeeded. With
+    `min_members` the pods start together or not at all (one gang); without it each is scheduled alone. `backoff_limit`
+    counts retries of failed pods.
     """
 
     kind: WorkloadKind
@@ -120,6 +121,8 @@ class WorkloadSpec(Value):
     environment: tuple[EnvironmentVariable, ...] = ()
     working_directory: str = ""
     gpu_devices: int = 0
+    gpu_portion_millionths: int = WHOLE_GPU
+    gpu_memory_bytes: int | None = None
     cpu_milli: int = 1000
     memory_bytes: int = 100 * 1024 * 1024
     parallelism: int = 1

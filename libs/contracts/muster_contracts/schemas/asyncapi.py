@@ -1,7 +1,8 @@
 """The AsyncAPI 3.0 document: which messages stand on which subjects, with which headers, written by whom.
 
-Muster is the application described, so it *sends* events and verdicts and *receives* commands. AsyncAPI has no word for
-"only this service may publish here"; the extension `x-muster-writer` says it, and NATS permissions enforce it.
+Muster is the application described, so it *sends* events and verdicts and *receives* commands and questions. AsyncAPI
+has no word for "only this service may publish here"; the extension `x-muster-writer` says it, and NATS permissions
+enforce it. Questions and answers are plain request and reply: they carry no headers and are stored nowhere.
 """
 
 from collections.abc import Iterable
@@ -13,12 +14,15 @@ from pydantic.json_schema import models_json_schema
 
 from muster_contracts.commands import WorkloadCommand
 from muster_contracts.events import AnyEvent
-from muster_contracts.subjects import EVENTS, INTAKE, INTAKE_STREAM, ROWS, STREAM, VERDICTS, Aggregate, Writer
+from muster_contracts.questions import Answer, Question
+from muster_contracts.subjects import ASK, EVENTS, INTAKE, INTAKE_STREAM, ROWS, STREAM, VERDICTS, Aggregate, Writer
 from muster_contracts.verdicts import Verdict
 from muster_contracts.wire import CONTENT_TYPE
 
 Document = dict[str, Any]
 BUS_COMMANDS: tuple[type[BaseModel], ...] = get_args(WorkloadCommand)
+QUESTIONS: tuple[type[BaseModel], ...] = get_args(Question)
+ANSWERS: tuple[type[BaseModel], ...] = get_args(Answer)
 TOKEN = {"description": "One token of a subject: no dots, no spaces, no wildcards."}
 
 HEADERS: Document = {
@@ -51,17 +55,30 @@ def asyncapi() -> Document:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
-        "channels": {**_event_channels(), "intake": _intake(), "verdicts": _verdicts()},
-        "operations": {**_event_operations(), **_command_operations()},
+        "channels": {
+            **_event_channels(),
+            "intake": _intake(),
+            "verdicts": _verdicts(),
+            "questions": _questions(),
+            "answers": _answers(),
+        },
+        "operations": {**_event_operations(), **_command_operations(), **_question_operations()},
         "components": {
-            "messages": {_type(model): _message(model) for model in _models()},
+            "messages": {
+                **{_type(model): _stamped(model) for model in _cloud_events()},
+                **{_type(model): _message(model) for model in (*QUESTIONS, *ANSWERS)},
+            },
             "schemas": {"CloudEventsHeaders": HEADERS, **_schemas()},
         },
     }
 
 
-def _models() -> list[type[BaseModel]]:
+def _cloud_events() -> list[type[BaseModel]]:
     return [*ROWS, *BUS_COMMANDS, Verdict]
+
+
+def _models() -> list[type[BaseModel]]:
+    return [*_cloud_events(), *QUESTIONS, *ANSWERS]
 
 
 def _type(model: type[BaseModel]) -> str:
@@ -86,18 +103,21 @@ def _message(model: type[BaseModel]) -> Document:
         "title": model.__name__,
         "summary": (model.__doc__ or "").split("\n", 1)[0],
         "contentType": CONTENT_TYPE,
-        "headers": {
-            "allOf": [
-                {"$ref": "#/components/schemas/CloudEventsHeaders"},
-                {"type": "object", "properties": {"ce-type": {"const": _type(model)}}},
-            ]
-        },
-        "correlationId": {
-            "description": "Ties an event to what led to it.",
-            "location": "$message.header#/ce-causationid",
-        },
         "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
     }
+
+
+def _stamped(model: type[BaseModel]) -> Document:
+    """Return a message that travels as a CloudEvent."""
+    headers = [
+        {"$ref": "#/components/schemas/CloudEventsHeaders"},
+        {"type": "object", "properties": {"ce-type": {"const": _type(model)}}},
+    ]
+    correlation = {
+        "description": "Ties an event to what led to it.",
+        "location": "$message.header#/ce-causationid",
+    }
+    return _message(model) | {"headers": {"allOf": headers}, "correlationId": correlation}
 
 
 def _rows() -> dict[tuple[Aggregate, Writer], list[type[AnyEvent]]]:
@@ -148,6 +168,25 @@ def _verdicts() -> Document:
     }
 
 
+def _questions() -> Document:
+    return {
+        "address": f"{ASK}.scheduler.{{cluster}}",
+        "description": "What the services ask of the scheduler that leads. Nothing is stored, and nothing changes.",
+        "parameters": {"cluster": {"description": "The UUID of the cluster."}},
+        "messages": _references(QUESTIONS),
+    }
+
+
+def _answers() -> Document:
+    return {
+        "address": None,
+        "description": "The inbox that a question names for its answer.",
+        "parameters": {},
+        "messages": _references(ANSWERS),
+        "x-muster-writer": str(Writer.SCHEDULER),
+    }
+
+
 def _references(models: Iterable[type[BaseModel]]) -> Document:
     return {_type(model): {"$ref": f"#/components/messages/{_type(model)}"} for model in models}
 
@@ -177,5 +216,19 @@ def _command_operations() -> Document:
             "channel": {"$ref": "#/channels/verdicts"},
             "summary": "Muster says what became of a command.",
             "x-muster-writer": str(Writer.SUBMITTER),
+        },
+    }
+
+
+def _question_operations() -> Document:
+    return {
+        "answer.questions": {
+            "action": "receive",
+            "channel": {"$ref": "#/channels/questions"},
+            "summary": "The scheduler that leads answers by planning, from its snapshot of the moment.",
+            "reply": {
+                "address": {"location": "$message.header#/reply", "description": "NATS' own reply subject."},
+                "channel": {"$ref": "#/channels/answers"},
+            },
         },
     }

@@ -382,7 +382,7 @@ def _asked_resources(spec: WorkloadSpec, pods: int) -> Resources:
     return Resources(
         cpu_milli=spec.cpu_milli * pods,
         memory_bytes=spec.memory_bytes * pods,
-        gpu_millionths=spec.gpu_devices * 1_000_000 * pods,
+        gpu_millionths=0 if spec.gpu_memory_bytes else spec.gpu_devices * spec.gpu_portion_millionths * pods,
     )
 
 

@@ -22,14 +22,23 @@ from muster_contracts.events import (
     SubmissionRefused,
     WorkloadSubmitted,
 )
-from muster_contracts.names import GPUS, MIN_MEMBERS, OWN_LABELS, RESERVATIONS_NAMESPACE, project_namespace
+from muster_contracts.names import (
+    GPU_DEVICES,
+    GPU_FRACTION,
+    GPU_MEMORY,
+    GPUS,
+    MIN_MEMBERS,
+    OWN_LABELS,
+    RESERVATIONS_NAMESPACE,
+    project_namespace,
+)
 from muster_contracts.phases import PriorityClass, WorkloadKind
 from muster_contracts.subjects import derived_id, workload_id_of
 from muster_contracts.values import Caller, EnvironmentVariable, Outcome, PoolQuota, WorkloadSpec
 
 from muster_submitter.core.state import State, Wish, Workload
 
-OUR_ANNOTATIONS = frozenset({GPUS, MIN_MEMBERS})
+OUR_ANNOTATIONS = frozenset({GPUS, MIN_MEMBERS, GPU_FRACTION, GPU_MEMORY, GPU_DEVICES})
 """What we write on objects ourselves; a user's value would lie about whose they are."""
 
 DEFAULT_PRIORITIES = {
@@ -172,6 +181,8 @@ def effective_spec(command: SubmitWorkload, project: ProjectChanged) -> Workload
         environment=tuple(EnvironmentVariable(name=each.name, value=each.value) for each in asked.environment),
         working_directory=asked.working_directory,
         gpu_devices=asked.compute.gpu_devices,
+        gpu_portion_millionths=asked.compute.gpu_portion_millionths,
+        gpu_memory_bytes=asked.compute.gpu_memory_bytes,
         cpu_milli=round(asked.compute.cpu_cores * 1000),
         memory_bytes=asked.compute.memory_bytes,
         parallelism=asked.parallelism,

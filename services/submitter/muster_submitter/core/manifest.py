@@ -12,6 +12,9 @@ from typing import Any
 
 from muster_contracts.events import WorkloadSubmitted
 from muster_contracts.names import (
+    GPU_DEVICES,
+    GPU_FRACTION,
+    GPU_MEMORY,
     GPU_RESOURCE,
     MIN_MEMBERS,
     NODE_POOL,
@@ -21,11 +24,12 @@ from muster_contracts.names import (
     WORKLOAD_ID,
     WORKLOAD_KIND,
 )
-from muster_contracts.values import WorkloadSpec
+from muster_contracts.values import WHOLE_GPU, WorkloadSpec
 
 Manifest = dict[str, Any]
 
 CONTAINER = "main"
+_MEBIBYTE = 1024 * 1024
 
 
 def manifest_of(submitted: WorkloadSubmitted, *, suspend: bool = False) -> Manifest:
@@ -74,7 +78,22 @@ def _labels(submitted: WorkloadSubmitted) -> dict[str, str]:
 
 
 def _annotations(spec: WorkloadSpec) -> dict[str, str]:
-    return spec.annotations | ({MIN_MEMBERS: str(spec.min_members)} if spec.min_members is not None else {})
+    gang = {MIN_MEMBERS: str(spec.min_members)} if spec.min_members is not None else {}
+    return spec.annotations | gang | _portion(spec)
+
+
+def _portion(spec: WorkloadSpec) -> dict[str, str]:
+    """Return what says that only a part of each GPU is asked for: a share, or memory in whole MiB, rounded up."""
+    if not _asks_for_parts(spec):
+        return {}
+    devices = {GPU_DEVICES: str(spec.gpu_devices)} if spec.gpu_devices > 1 else {}
+    if spec.gpu_memory_bytes is not None:
+        return {GPU_MEMORY: str(-(-spec.gpu_memory_bytes // _MEBIBYTE))} | devices
+    return {GPU_FRACTION: f"{spec.gpu_portion_millionths / WHOLE_GPU:.6f}".rstrip("0")} | devices
+
+
+def _asks_for_parts(spec: WorkloadSpec) -> bool:
+    return spec.gpu_memory_bytes is not None or spec.gpu_portion_millionths < WHOLE_GPU
 
 
 def _metadata(labels: dict[str, str], annotations: dict[str, str], **others: str) -> Manifest:
@@ -106,6 +125,9 @@ def _container(spec: WorkloadSpec) -> Manifest:
 
 
 def _resources(spec: WorkloadSpec) -> Manifest:
-    gpus = {GPU_RESOURCE: str(spec.gpu_devices)} if spec.gpu_devices else {}
+    whole = spec.gpu_devices and not _asks_for_parts(
+        spec
+    )  # Kubernetes counts GPUs in wholes, and would count parts too
+    gpus = {GPU_RESOURCE: str(spec.gpu_devices)} if whole else {}
     requests = {"cpu": f"{spec.cpu_milli}m", "memory": str(spec.memory_bytes)} | gpus
     return {"requests": requests} | ({"limits": gpus} if gpus else {})
