@@ -18,6 +18,7 @@ from muster_contracts import events as e
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
 from muster_contracts.values import GpuRequest, PodFacts, Resources
+from muster_journal.connection import Login
 from muster_journal.leases import Leases
 from muster_journal.memory import MemoryJournal, MemoryLog
 from muster_journal.memory_leases import MemoryLeases
@@ -167,7 +168,12 @@ class Scene:
         return made
 
     def start_scheduler(
-        self, *, leases: Leases | None = None, cluster: KubernetesCluster | None = None, **settings: object
+        self,
+        *,
+        leases: Leases | None = None,
+        cluster: KubernetesCluster | None = None,
+        asking: Login | None = None,
+        **settings: object,
     ) -> Service:
         ports = Ports(
             journal=self.journal(Writer.SCHEDULER),
@@ -175,6 +181,7 @@ class Scene:
             cluster=cluster or self.cluster,
             cluster_id=id_of("cluster"),
             random=Random(1),
+            asking=asking,
         )
         service = build(SchedulerSettings.model_validate(settings), ports)
         self._running.append(asyncio.create_task(run_loops(service)))

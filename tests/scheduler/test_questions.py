@@ -5,7 +5,7 @@ from typing import Any
 from muster_contracts import events as e
 from muster_contracts.questions import Fit, NotAnswered, WhatNodesHold, WhyDoesItWait, WouldItFit
 from muster_contracts.values import Caller, GpuRequest, PoolQuota
-from muster_scheduler.core.fitting import why_does_it_wait, would_it_fit
+from muster_scheduler.core.fitting import addressed, why_does_it_wait, would_it_fit
 from muster_scheduler.core.holdings import holdings, node_holdings
 from muster_scheduler.core.plan import Limits, plan
 from muster_scheduler.core.snapshot import take_snapshot
@@ -44,9 +44,9 @@ def world(*parts: e.AnyEvent | list[e.AnyEvent]) -> State:
 
 
 def ask(state: State, **fields: Any) -> Fit:
-    found = would_it_fit(state, Limits(), WouldItFit(project="demo", **fields))
-    assert isinstance(found, Fit)
-    return found
+    asked = addressed(state, WouldItFit(project="demo", **fields))
+    assert isinstance(asked, WouldItFit)
+    return would_it_fit(take_snapshot(state), Limits(), asked)
 
 
 def test_what_fits_is_told_with_its_places() -> None:
@@ -87,7 +87,7 @@ def test_a_part_of_a_gpu_fits_beside_another() -> None:
 
 
 def test_a_project_that_is_not_there_is_said() -> None:
-    found = would_it_fit(world(node("a")), Limits(), WouldItFit(project="nowhere"))
+    found = addressed(world(node("a")), WouldItFit(project="nowhere"))
     assert found == NotAnswered(code="NotFound", sentence="There is no project 'nowhere'.")
 
 
@@ -101,7 +101,9 @@ def test_why_it_waits_names_holders_and_the_place_in_the_queue() -> None:
         owned("big", "demo", gang("big", 1, gpus=8, age=50)),
         owned("also", "demo", gang("also", 1, gpus=8, age=40)),
     )
-    (waits,) = why_does_it_wait(state, Limits(), WhyDoesItWait(workload_id=id_of("workload/also"))).groups
+    (waits,) = why_does_it_wait(
+        take_snapshot(state), Limits(), WhyDoesItWait(workload_id=id_of("workload/also"))
+    ).groups
     assert (waits.code, waits.pods, waits.queue_position) == ("NoFittingNode", 1, 2)
     assert waits.reason == "also needs 8 GPUs on one node; the best has 1 GPU free."
     assert [(one.project, one.allocated.gpu_millionths) for one in waits.holders] == [
@@ -113,7 +115,9 @@ def test_why_it_waits_names_holders_and_the_place_in_the_queue() -> None:
 
 def test_what_does_not_wait_has_no_reason() -> None:
     state = world(node("a"), project("demo"), running("mine", "demo", 2, on="a"))
-    assert why_does_it_wait(state, Limits(), WhyDoesItWait(workload_id=id_of("workload/mine"))).groups == ()
+    assert (
+        why_does_it_wait(take_snapshot(state), Limits(), WhyDoesItWait(workload_id=id_of("workload/mine"))).groups == ()
+    )
 
 
 def test_who_holds_what_is_told_by_pool_department_and_project() -> None:
@@ -132,7 +136,7 @@ def test_who_holds_what_is_told_by_pool_department_and_project() -> None:
         running("mine", "demo", 5, on="a"),
         owned("more", "vision", gang("more", 2)),
     )
-    a100, default = holdings(state, Limits()).node_pools
+    a100, default = holdings(take_snapshot(state), Limits()).node_pools
     assert (a100.node_pool, a100.capacity.gpu_millionths, a100.allocated.gpu_millionths) == ("a100", 8_000_000, 0)
     research, demo, vision = default.queues
     assert [(queue.kind, queue.name, queue.parent) for queue in default.queues] == [
@@ -152,11 +156,11 @@ def test_who_holds_what_is_told_by_pool_department_and_project() -> None:
 def test_the_map_of_a_node_shows_fractions_and_owners_and_lists_go_on() -> None:
     half = pod("half-0", "half", node="a", phase="Running", cpu=2, **HALF).model_copy(update={"gpus": "0:500000"})
     state = world(node("a", gpus=2), node("b", gpus=2), project("demo"), owned("half", "demo", group("half", [half])))
-    first = node_holdings(state, WhatNodesHold(limit=1))
+    first = node_holdings(take_snapshot(state), WhatNodesHold(limit=1))
     (shown,) = first.nodes
     assert (shown.name, shown.free_gpus, shown.free.cpu_milli) == ("a", (500_000, 1_000_000), 62_000)
     assert [(one.workload, one.project, one.devices[0].portion_millionths) for one in shown.pods] == [
         ("half", "demo", 500_000)
     ]
-    rest = node_holdings(state, WhatNodesHold(after=first.next))
+    rest = node_holdings(take_snapshot(state), WhatNodesHold(after=first.next))
     assert ([one.name for one in rest.nodes], rest.next) == (["b"], "")

@@ -15,7 +15,7 @@ from muster_contracts.phases import PriorityClass
 from muster_contracts.values import WHOLE_GPU, DeviceShare
 
 MOST_PODS = 10_000
-"""Pods in one question: it is answered between two plans, and costs about what a plan costs."""
+"""Pods in one question: it costs about what a plan costs."""
 
 MOST_NODES = 500
 """Nodes in one answer; more are asked for with `after`."""
@@ -215,10 +215,10 @@ class NodeHoldings(Value):
 
 
 class NotAnswered(Value):
-    """The question cannot be answered: it makes no sense, or names what does not exist."""
+    """The question is not answered: it makes no sense, names what does not exist, or too many others are open."""
 
     type: Literal["NotAnswered.v1"] = "NotAnswered.v1"
-    code: Literal["Invalid", "NotFound"]
+    code: Literal["Invalid", "NotFound", "Busy"]
     sentence: str
 
 

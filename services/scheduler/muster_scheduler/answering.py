@@ -1,7 +1,13 @@
 """Answers questions from the live fold. Only who leads answers: nobody else knows what will be planned next.
 
-Answering is work of the planning process itself, between two plans: a question costs about what a plan costs.
+A question costs about what a plan costs, so it is answered by a thread, from a snapshot that nobody changes, while the
+fold and the planning go on. Questions that come while the journal stands still share one snapshot. No more than
+`AT_ONCE` are worked on at a time, and no more than `MOST_OPEN` are open: who asks loses patience anyhow, and whoever
+asks on and on must not take the processor from the planning.
 """
+
+import asyncio
+from collections.abc import Callable
 
 from muster_contracts.commands import complaints_of
 from muster_contracts.questions import (
@@ -16,10 +22,15 @@ from muster_contracts.questions import (
 )
 from pydantic import ValidationError
 
-from muster_scheduler.core.fitting import why_does_it_wait, would_it_fit
+from muster_scheduler.core.fitting import addressed, why_does_it_wait, would_it_fit
 from muster_scheduler.core.holdings import holdings, node_holdings
+from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
+
+AT_ONCE = 2
+"""So that a short question need not wait for a long one."""
+MOST_OPEN = 64
 
 
 class Answering:
@@ -28,26 +39,52 @@ class Answering:
     def __init__(self, planning: Planning, settings: SchedulerSettings) -> None:
         self._planning = planning
         self._limits = settings.limits
+        self._snapshot: Snapshot | None = None
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._open = 0
 
-    def answer(self, body: bytes) -> Answer | None:
+    async def answer(self, body: bytes) -> Answer | None:
         """Read a question and answer it; None where another scheduler leads, who answers too."""
         if not self._planning.leads:
             return None
         try:
-            return self._answer(question.validate_json(body))
+            asked = question.validate_json(body)
         except ValidationError as error:
             problems = complaints_of(error.errors())
             sentence = "; ".join(f"{problem.field} {problem.details}" for problem in problems)
             return NotAnswered(code="Invalid", sentence=f"The question makes no sense: {sentence}.")
+        if self._open >= MOST_OPEN:
+            return NotAnswered(code="Busy", sentence=f"{self._open} questions are open already; ask again later.")
+        self._open += 1
+        try:
+            async with self._slots:
+                return await self._answer(asked)
+        finally:
+            self._open -= 1
 
-    def _answer(self, asked: Question) -> Answer:
-        state = self._planning.state
+    async def _answer(self, asked: Question) -> Answer:
+        if isinstance(asked, WouldItFit):
+            found = addressed(self._planning.state, asked)
+            if isinstance(found, NotAnswered):
+                return found
+            asked = found
+        return await asyncio.to_thread(self._question(asked, self._latest()))
+
+    def _question(self, asked: Question, snapshot: Snapshot) -> Callable[[], Answer]:
+        limits = self._limits
         match asked:
             case WouldItFit():
-                return would_it_fit(state, self._limits, asked)
+                return lambda: would_it_fit(snapshot, limits, asked)
             case WhyDoesItWait():
-                return why_does_it_wait(state, self._limits, asked)
+                return lambda: why_does_it_wait(snapshot, limits, asked)
             case WhoHoldsWhat():
-                return holdings(state, self._limits)
+                return lambda: holdings(snapshot, limits)
             case WhatNodesHold():
-                return node_holdings(state, asked)
+                return lambda: node_holdings(snapshot, asked)
+
+    def _latest(self) -> Snapshot:
+        """Return a snapshot of the moment; the last one while nothing has happened since."""
+        state = self._planning.state
+        if self._snapshot is None or self._snapshot.position != state.position:
+            self._snapshot = take_snapshot(state)
+        return self._snapshot

@@ -2,7 +2,8 @@
 
 Both are answered by planning, on the snapshot of the moment: what is asked for joins as one more group, the youngest of
 all, and what the plan says of it is the answer. Nobody estimates, so the answer is as good as the next plan: a question
-never takes what an older workload of a better claim is about to get.
+never takes what an older workload of a better claim is about to get. Nothing here looks at the fold, which goes on
+while a thread plans; whatever is needed of it is in the snapshot or filled in by `addressed`.
 """
 
 from collections import Counter
@@ -48,22 +49,25 @@ LONGEST_LIST = 5
 """Holders that are named."""
 
 
-def would_it_fit(state: State, limits: Limits, asked: WouldItFit) -> Fit | NotAnswered:
-    """Plan with what is asked for, and say what becomes of it."""
+def addressed(state: State, asked: WouldItFit) -> WouldItFit | NotAnswered:
+    """Return a question with the node pools in which it is to be answered, if there is such a project."""
     project = state.projects.get(asked.project)
     if project is None or project.removed:
         return NotAnswered(code="NotFound", sentence=f"There is no project {asked.project!r}.")
-    snapshot = take_snapshot(state)
     pools = asked.node_pools or project.node_pools or (DEFAULT_POOL,)
-    view = _view(asked, pools, snapshot.now or datetime.min.replace(tzinfo=UTC))
+    return asked.model_copy(update={"node_pools": pools})
+
+
+def would_it_fit(snapshot: Snapshot, limits: Limits, asked: WouldItFit) -> Fit:
+    """Plan with what is asked for, and say what becomes of it."""
+    view = _view(asked, snapshot.now or datetime.min.replace(tzinfo=UTC))
     groups = tuple(sorted((*snapshot.groups, view), key=lambda group: group.order))
     with_it = replace(snapshot, groups=groups, views={**snapshot.views, view.id: view})
     return _fit(with_it, plan(with_it, limits))
 
 
-def why_does_it_wait(state: State, limits: Limits, asked: WhyDoesItWait) -> Waits:
+def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -> Waits:
     """Plan as the next plan will, and say what it says of the groups of a workload."""
-    snapshot = take_snapshot(state)
     waiting = [view for view in snapshot.groups if view.workload_id == asked.workload_id]
     if not waiting:
         return Waits(position=snapshot.position)
@@ -78,10 +82,10 @@ def why_did_it_wait(history: Iterable[Recorded], asked: WhyDoesItWait) -> Waits:
         state.apply(recorded)
         if isinstance(recorded.event, PlanMade):
             limits = limits_of(recorded.event) or limits
-    return why_does_it_wait(state, limits, asked)
+    return why_does_it_wait(take_snapshot(state), limits, asked)
 
 
-def _view(asked: WouldItFit, pools: tuple[str, ...], now: datetime) -> GroupView:
+def _view(asked: WouldItFit, now: datetime) -> GroupView:
     priority = PRIORITIES[asked.priority_class]
     pods = tuple(Waiting(facts, need_of(facts)) for facts in _pods(asked, now))
     return GroupView(
@@ -91,7 +95,7 @@ def _view(asked: WouldItFit, pools: tuple[str, ...], now: datetime) -> GroupView
         queue=f"project/{asked.project}",
         priority=priority,
         preemptible=priority < FIRST_FIRM_PRIORITY,
-        node_pools=pools,
+        node_pools=asked.node_pools,
         min_members=asked.pods,
         tree=Part(minimum=asked.pods),
         created_at=now,

@@ -22,17 +22,15 @@ from muster_scheduler.core.accounts import NOTHING, Account, Accounts, Triple
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.draft import Draft, Limits
 from muster_scheduler.core.fitting import amounts_of, bounds_of
-from muster_scheduler.core.snapshot import Snapshot, take_snapshot
-from muster_scheduler.core.state import State
+from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.terrain import DEFAULT_POOL
 
 Pending = dict[str, tuple[Triple, int]]
 """By project: what its waiting pods ask for, and how many they are."""
 
 
-def holdings(state: State, limits: Limits) -> Holdings:
+def holdings(snapshot: Snapshot, limits: Limits) -> Holdings:
     """Return every pool that has nodes or was described."""
-    snapshot = take_snapshot(state)
     draft = Draft(snapshot, limits)
     names = sorted({DEFAULT_POOL, *snapshot.terrain.pools, *snapshot.terrain.pool_names})
     return Holdings(position=snapshot.position, node_pools=tuple(_pool(draft, name) for name in names))
@@ -112,9 +110,8 @@ def _pending_below(account: Account, pending: Pending) -> tuple[Triple, int]:
 # ---------------------------------------------------------------- nodes
 
 
-def node_holdings(state: State, asked: WhatNodesHold) -> NodeHoldings:
+def node_holdings(snapshot: Snapshot, asked: WhatNodesHold) -> NodeHoldings:
     """Return some nodes, by name."""
-    snapshot = take_snapshot(state)
     names = [node.name for node in snapshot.terrain.nodes]  # sorted already
     chosen = list(islice((name for name in names if name > asked.after), asked.limit))
     pods: dict[str, list[PodHolds]] = {name: [] for name in chosen}

@@ -1,7 +1,8 @@
 """Questions over NATS: request and reply on `muster.ask.scheduler.<cluster>`.
 
 No queue group: every scheduler hears a question, and the one that leads answers. Whoever asks gets nothing while nobody
-leads, and tells so after its patience.
+leads, and tells so after its patience. The subscription hands over one message after the other, so every question is
+answered by a task of its own.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ class Asking:
         self._login = login
         self._subject = scheduler_subject(cluster_id)
         self._answering = answering
+        self._replies: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Answer until the connection is closed. Raises Unavailable when there is none."""
@@ -41,17 +43,25 @@ class Asking:
                 await returned.wait()
                 await end()
         finally:
+            for reply in self._replies:
+                reply.cancel()
             await connection.close()
 
     async def _listen(self, connection: Connection) -> EndListening:
         try:
-            return await connection.subscribe(self._subject, self._reply)
+            return await connection.subscribe(self._subject, self._hear)
         except TimeoutError as error:
             raise Unavailable(f"NATS does not let us listen: {error}.") from error
 
+    async def _hear(self, message: Msg) -> None:
+        if message.reply:
+            reply = asyncio.create_task(self._reply(message))
+            self._replies.add(reply)
+            reply.add_done_callback(self._replies.discard)
+
     async def _reply(self, message: Msg) -> None:
-        answer = self._answering.answer(message.data)
-        if answer is None or not message.reply:
+        answer = await self._answering.answer(message.data)
+        if answer is None:
             return
         try:
             await message.respond(answer.model_dump_json().encode())

@@ -143,6 +143,8 @@ class Questions:
             raise Unavailable("No scheduler is there to answer.")
         answer = await self._scheduler.ask(question)
         if isinstance(answer, NotAnswered):
+            if answer.code == "Busy":
+                raise Unavailable(answer.sentence)
             raise Refused(RefusalCode(answer.code), answer.sentence)
         return answer
 
