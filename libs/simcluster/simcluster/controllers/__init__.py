@@ -17,6 +17,7 @@ from simcluster.controllers.node_lifecycle import NodeLifecycleController
 from simcluster.controllers.pod_garbage import PodGarbageCollector
 from simcluster.controllers.replicaset import ReplicaSetController
 from simcluster.controllers.statefulset import StatefulSetController
+from simcluster.controllers.volume import VolumeController
 from simcluster.default_scheduler import DefaultScheduler
 from simcluster.kube_events import EventRecorder
 from simcluster.kubelet import Kubelet
@@ -64,6 +65,7 @@ def build_machinery(
         StatefulSetController(client, clock, events),
         DisruptionController(client, clock),
         NodeLifecycleController(client, clock, events),
+        VolumeController(client, clock, events),
         PodGarbageCollector(client),
         GarbageCollector(client, resources),
         NamespaceController(client, resources),
