@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,28 @@ async def test_a_watch_that_nobody_reads_any_more_lets_go_of_its_connection(tmp_
         await watch.aclose()
         async with asyncio.timeout(10):
             await left.wait()
+
+
+@pytest.mark.parametrize(("excepted", "is_met"), [("", True), ("kubernetes.invalid", False)])
+async def test_the_proxy_that_the_environment_names_is_used_unless_it_excepts_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, excepted: str, is_met: bool
+) -> None:
+    hosts: list[str] = []
+
+    async def proxy(request: web.Request) -> web.Response:
+        hosts.append(request.host)
+        return web.json_response({"gitVersion": "v1.37.0"})
+
+    application = web.Application()
+    application.router.add_get("/version", proxy)
+    async with serving(application) as url:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", excepted)
+        cluster = await KubernetesCluster.connect(kubeconfig(tmp_path, "http://kubernetes.invalid"))
+        with nullcontext() if is_met else pytest.raises(Unavailable):
+            assert await cluster.version() == "v1.37.0"
+        await cluster.close()
+    assert hosts == (["kubernetes.invalid"] if is_met else [])
 
 
 async def test_the_token_of_the_kubeconfig_is_sent_and_read_anew_when_it_has_run_out(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@
 service account, tokens and their renewal, TLS, proxies, the connection pool. It leaves out the package's models and
 its deserialization. A simulation puts a transport of its own in its place and asks an API server in the same process.
 
-Pitfall: importing `kubernetes` takes most of a second, so it is imported on `connect` and nowhere else.
+Pitfalls. Importing `kubernetes` takes most of a second, so it is imported on `connect` and nowhere else. Left to itself
+the client looks for a proxy and for a `.netrc` before every request, each time in a thread, which doubles what a
+request costs; we look for the proxy once, and a kubeconfig, not a `.netrc`, says who we are.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from muster_contracts.errors import RefusalCode, Refused, Unavailable
 
@@ -95,6 +98,8 @@ class ClientTransport:
         sign_in = _sign_in_by_file(configuration, kubeconfig, context) if kubeconfig else _sign_in_by_pod(configuration)
         await sign_in()
         _check_address(configuration.host)
+        configuration.proxy = configuration.proxy or _proxy_of_environment(configuration.host)
+        configuration.client_session_kwargs = {"trust_env": False}
         try:
             return cls(configuration, sign_in)
         except (OSError, ValueError) as error:
@@ -158,6 +163,12 @@ def _check_address(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Refused(RefusalCode.INVALID, f"{url!r} is not the address of an API server.")
+
+
+def _proxy_of_environment(url: str) -> str | None:
+    """Return the proxy that HTTPS_PROXY and the like ask for, None when NO_PROXY excepts the server."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _sign_in_by_file(configuration: Any, path: Path, context: str) -> Callable[[], Awaitable[None]]:
