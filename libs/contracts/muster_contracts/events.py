@@ -444,7 +444,10 @@ class PodScheduled(Event):
 
 
 class PlacementReleased(Event):
-    """A promise was given up: binding refused, pod gone, gang not whole. Written by `scheduler`."""
+    """A promise was given up: binding refused, pod gone, gang not whole. Written by `scheduler`.
+
+    `misplaced` are those of the pods whose node will not do, for no volume of theirs can be there.
+    """
 
     type: Literal["PlacementReleased.v1"] = "PlacementReleased.v1"
     workload_id: UUID
@@ -452,6 +455,7 @@ class PlacementReleased(Event):
     plan_id: UUID
     pod_ids: tuple[UUID, ...]
     reason: str
+    misplaced: tuple[UUID, ...] = ()
 
 
 class PodPreempted(Event):

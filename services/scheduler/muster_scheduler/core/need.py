@@ -13,7 +13,7 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The class of a pod, as far as its node is concerned."""
+    """The class of a pod, as far as its node is concerned. `shunned` are nodes where its volumes could not be made."""
 
     cpu_milli: int = 0
     memory_bytes: int = 0
@@ -26,12 +26,13 @@ class Need:
     rules: PlacementRules | None = None
     labels: Labels = ()
     namespace: str = ""
+    shunned: tuple[str, ...] = ()
     _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
         """Work out the hash once: needs are keys in the innermost loops."""
         parts = (self.cpu_milli, self.memory_bytes, self.devices, self.portion, self.device_bytes, self.extended)
-        value = hash((parts, self.selector, self.tolerations, self.rules, self.labels, self.namespace))
+        value = hash((parts, self.selector, self.tolerations, self.rules, self.labels, self.namespace, self.shunned))
         object.__setattr__(self, "_hash", value)
 
     def __hash__(self) -> int:

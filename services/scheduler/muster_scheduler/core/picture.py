@@ -5,7 +5,7 @@ out of the pods on the node, never adjusted, so that nothing drifts.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES
@@ -131,6 +131,13 @@ def _need(picture: Picture, facts: PodFacts) -> Need:
     return known[1]
 
 
+def _wanted(state: State, picture: Picture, pod: Pod) -> Need:
+    """Return what a pod needs that is to be placed: not where it turned out to be in vain."""
+    need = _need(picture, pod.facts)
+    shunned = state.shunned.get(pod.facts.pod_id)
+    return replace(need, shunned=tuple(sorted(shunned))) if shunned else need
+
+
 def _is_releasing(state: State, pod_id: UUID) -> bool:
     return pod_id in state.victims or state.pods[pod_id].facts.terminating
 
@@ -195,7 +202,7 @@ def _view(state: State, picture: Picture, group: Group) -> GroupView | None:
         created_at=group.oldest_at or min(pod.facts.created_at for pod in pods),
         started_at=group.started_at,
         shrunk_at=group.shrunk_at,
-        waiting=tuple(Waiting(pod.facts, _need(picture, pod.facts)) for pod in pods if _wants_place(state, pod)),
+        waiting=tuple(Waiting(pod.facts, _wanted(state, picture, pod)) for pod in pods if _wants_place(state, pod)),
         bound=tuple(bound for bound in (_bound(state, picture, pod) for pod in pods) if bound is not None),
         finished=Counter(pod.facts.sub_group if tree.parts else "" for pod in pods if _has_done_its_part(pod)),
     )

@@ -26,6 +26,8 @@ FINISHED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 
 SPARED_FOR = timedelta(seconds=60)
 """How long a pod is no victim after its eviction was refused: disruption budgets fill up again as pods get ready."""
+SHUNNED_FOR = timedelta(minutes=5)
+"""How long a pod is not placed again where its volumes could not be made: room may be found there later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ class State:
     evictions: dict[UUID, Eviction] = field(default_factory=dict)  # by pod, until its eviction is reported
     refused: dict[UUID, str] = field(default_factory=dict)  # by pod, the version under which it was last refused to us
     spared: dict[UUID, datetime] = field(default_factory=dict)  # until when, by pod, who is spared longest last
+    shunned: dict[UUID, dict[str, datetime]] = field(default_factory=dict)  # until when, by pod and node
     nominations: dict[UUID, tuple[Placement, ...]] = field(default_factory=dict)  # by group
     nominated_by: dict[UUID, UUID] = field(default_factory=dict)  # plan by group
     tenants: dict[str, dict[UUID, None]] = field(default_factory=dict)  # pods by node, assigned and promised
@@ -180,6 +183,7 @@ class State:
         self.position = recorded.position
         self.now = max(self.now, recorded.envelope.time) if self.now else recorded.envelope.time
         self._end_sparing(self.now)
+        self._end_shunning(self.now)
         self._evolve(recorded.event, recorded.position)
 
     def _evolve(self, event: e.AnyEvent, position: int) -> None:  # noqa: PLR0912, PLR0915  # one case per event
@@ -311,6 +315,7 @@ class State:
         self.victims.pop(pod_id, None)
         self.spared.pop(pod_id, None)
         self.refused.pop(pod_id, None)
+        self.shunned.pop(pod_id, None)
         if (pod := self.pods.pop(pod_id, None)) is None:
             return
         self._touch(pod)
@@ -427,6 +432,8 @@ class State:
         for pod_id in event.pod_ids:
             if (promise := self.promises.get(pod_id)) is not None and pod_id in self.pods:
                 self.refused[pod_id] = promise.placement.resource_version
+                if pod_id in event.misplaced and self.now is not None:
+                    self.shunned.setdefault(pod_id, {})[promise.placement.node] = self.now + SHUNNED_FOR
             self._close_promise(event.plan_id, pod_id)
             self._close_eviction(event.plan_id, pod_id)
             self._pardon(event.plan_id, pod_id)
@@ -465,6 +472,13 @@ class State:
             del self.spared[pod_id]
             if (pod := self.pods.get(pod_id)) is not None:
                 self._touch(pod)
+
+    def _end_shunning(self, now: datetime) -> None:
+        for pod_id in [one for one, nodes in self.shunned.items() if min(nodes.values()) <= now]:
+            self.shunned[pod_id] = {node: at for node, at in self.shunned[pod_id].items() if at > now}
+            if not self.shunned[pod_id]:
+                del self.shunned[pod_id]
+            self._touch(self.pods[pod_id])
 
     def _block(self, event: e.WorkloadBlocked, position: int) -> None:
         self.workload(event.workload_id).version = position

@@ -83,11 +83,13 @@ class Terrain:
 
     def admits(self, need: Need) -> Mask:
         """Return which nodes take such a pod if they are empty: readiness, selector, taints, node and volume terms."""
-        key = (need.selector, need.tolerations, need.rules)
+        key = (need.selector, need.tolerations, need.rules, need.shunned)
         if key not in self._admitted:
             mask = self.open & self._selected(need) & self._tolerated(need.tolerations, {"NoSchedule", "NoExecute"})
             for terms in self._terms(need):
                 mask = mask & self._any(terms)
+            if need.shunned:
+                mask = mask & self._mask(lambda node: node.name not in need.shunned)
             self._admitted[key] = mask
         return self._admitted[key]
 
