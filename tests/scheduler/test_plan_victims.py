@@ -287,3 +287,19 @@ def test_with_the_core_of_a_gang_goes_what_it_could_spare_on_other_nodes() -> No
     events += [*group("g", pods, min_members=2), *group("keep", [keep], priority="build"), belongs("new", "p")]
     made = next_plan(state_of(*events, *gang("new", 1, gpus=2, priority="build")))
     assert sorted(victims(made)) == ["g0", "g1", "g2"]
+
+
+def test_a_gang_keeps_its_core_while_a_pod_beyond_it_is_being_placed() -> None:
+    waiting = pod("g2", "g")
+    pods = [running("g0", "g", "a", "0"), running("g1", "g", "a", "1"), waiting]
+    events = [node("a", gpus=4), project("p", 4), belongs("g", "p"), *group("g", pods, min_members=2)]
+    state = state_of(*events, belongs("new", "p"), *gang("new", 1, gpus=3, priority="build"))
+    made = next_plan(state)
+    assert (placed(made), victims(made)) == (["g2"], {})
+
+
+def test_who_has_no_share_gives_back_all_that_another_has_a_share_of() -> None:
+    events = [node("a", gpus=2), project("p", 0, over_quota_weight=0), project("q", 0), *singles("p", 2, "p")]
+    for number in range(2):
+        events += [belongs(f"q{number}", "q"), *gang(f"q{number}", 1, age=-number)]
+    assert victims(next_plan(state_of(*events))) == {"p1": "reclaim", "p0": "reclaim"}

@@ -26,7 +26,7 @@ from muster_scheduler.core.victims import Victims
 
 __all__ = ["PLANNER_VERSION", "Limits", "Plan", "plan"]
 
-PLANNER_VERSION = "2"
+PLANNER_VERSION = "3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,7 @@ class _Before:
         self._shift(unit, -1)
         if spared or not (above_share or entitled):
             return False
-        return entitled or saturation(ours.allocated, ours.fair, useful) <= saturation(
-            self._held(theirs), theirs.fair, useful
-        )
+        return entitled or _is_no_better_off(ours, theirs, self._held(theirs), useful)
 
     def _is_spared(self, account: Account, useful: tuple[int, ...]) -> bool:
         """Say whether a queue below the parting is within its quota while a sibling is not."""
@@ -106,6 +104,16 @@ class _Before:
             more = self._more.setdefault(account, [0, 0, 0])
             for r in range(3):
                 more[r] += sign * unit.amounts[r]
+
+
+def _is_no_better_off(ours: Account, theirs: Account, left: Triple, useful: tuple[int, ...]) -> bool:
+    """Say whether who asks, within its fair share, is not more satisfied than a queue with what it has left.
+
+    A queue without any share has all of its due even when it holds nothing.
+    """
+    if any(theirs.fair[r] == 0 for r in useful):
+        return True
+    return saturation(ours.allocated, ours.fair, useful) <= saturation(left, theirs.fair, useful)
 
 
 def _below(account: Account, top: Account) -> Iterator[Account]:

@@ -87,6 +87,9 @@ class Victims:
         return bool(view.staying) and self._draft.pools_of(view) == (self._pool,)
 
     def _stays(self, unit: Unit) -> bool:
+        """Say whether a unit may still go; a core may not, from under pods that this plan has placed."""
+        if unit.is_core and unit.view.id in self._draft.seated:
+            return False
         return all(pod.facts.pod_id not in self._draft.evicted for pod in unit.pods)
 
     def _units(self, view: GroupView) -> Iterator[Unit]:
