@@ -34,6 +34,9 @@ PARKED = "muster.parked"
 EVERY_PARKED = f"{PARKED}.>"
 INTAKE_CONSUMER = "submitter"
 LEASES_BUCKET = "MUSTER_LEASES"
+CHECKPOINTS_STREAM = "MUSTER_CHECKPOINTS"
+CHECKPOINTS = "muster.checkpoints"
+EVERY_CHECKPOINT = f"{CHECKPOINTS}.>"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -120,7 +123,7 @@ def _user(name: str, password: str, permissions: Permissions | None) -> str:
 
 def service_permissions(writer: Writer) -> Permissions:
     """Return what one of the four services may do: write its own events, read everything, and its special duties."""
-    own = (publishable_by(writer), *_reading(STREAM), f"{ASK}.>")
+    own = (publishable_by(writer), *_reading(STREAM), *_checkpoints(writer), f"{ASK}.>")
     match writer:
         case Writer.SUBMITTER:
             return Permissions(publish=own + _intake())
@@ -151,6 +154,11 @@ def _reading(stream: str) -> tuple[str, ...]:
         f"$JS.API.CONSUMER.INFO.{stream}.*",
         f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
     )
+
+
+def _checkpoints(writer: Writer) -> tuple[str, ...]:
+    """Return what keeping checkpoints of one's own folds takes."""
+    return (f"$JS.API.STREAM.MSG.GET.{CHECKPOINTS_STREAM}", f"{CHECKPOINTS}.{writer}.>")
 
 
 def _intake() -> tuple[str, ...]:

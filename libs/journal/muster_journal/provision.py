@@ -27,6 +27,8 @@ from muster_journal.connection import Connection, Login
 from muster_journal.leases import LEASE_SECONDS
 from muster_journal.permissions import (
     ADMINISTRATOR,
+    CHECKPOINTS_STREAM,
+    EVERY_CHECKPOINT,
     EVERY_PARKED,
     INTAKE_CONSUMER,
     LEASES_BUCKET,
@@ -89,6 +91,21 @@ def parked_stream(replicas: int = 1) -> StreamConfig:
     )
 
 
+def checkpoints_stream(replicas: int = 1) -> StreamConfig:
+    """Return where folds keep their checkpoints: of every subject the last message."""
+    return StreamConfig(
+        name=CHECKPOINTS_STREAM,
+        subjects=[EVERY_CHECKPOINT],
+        retention=RetentionPolicy.LIMITS,
+        discard=DiscardPolicy.OLD,
+        storage=StorageType.FILE,
+        max_age=0,
+        max_msgs_per_subject=1,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        num_replicas=replicas,
+    )
+
+
 def intake_consumer() -> ConsumerConfig:
     """Return how the submitter takes commands.
 
@@ -125,8 +142,8 @@ async def provision(
 
 async def _provision(client: Client, replicas: int) -> None:
     context = client.jetstream(timeout=10)
-    for wanted in (events_stream(replicas), intake_stream(replicas), parked_stream(replicas)):
-        await _ensure_stream(context, wanted)
+    for stream in (events_stream, intake_stream, parked_stream, checkpoints_stream):
+        await _ensure_stream(context, stream(replicas))
     await _ensure_consumer(context, intake_consumer())
     await _ensure_leases(context, replicas)
 

@@ -1,0 +1,103 @@
+"""Both kinds of checkpoints under their conformance suite, and saves that do not come to their end."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+from journal.checkpoint_conformance import LARGE, CheckpointConformance, OpenCheckpoints, checkpoint
+from muster_contracts.errors import Unavailable
+from muster_contracts.subjects import Writer
+from muster_journal.checkpoints import Checkpoints
+from muster_journal.connection import Connection, Login
+from muster_journal.jetstream_checkpoints import JetStreamCheckpoints
+from muster_journal.memory_checkpoints import MemoryCheckpoints
+from servers import RunningNats
+
+
+class TestMemoryCheckpoints(CheckpointConformance):
+    """The twin."""
+
+    @pytest.fixture
+    def open_checkpoints(self) -> OpenCheckpoints:
+        checkpoints = MemoryCheckpoints()
+
+        async def open_them() -> Checkpoints:
+            return checkpoints
+
+        return open_them
+
+
+@pytest.fixture
+async def open_on_server(nats_server: RunningNats) -> AsyncIterator[OpenCheckpoints]:
+    opened: list[Checkpoints] = []
+
+    async def open_one() -> Checkpoints:
+        user = Writer.STATUS.value
+        checkpoints = await JetStreamCheckpoints.connect(
+            [nats_server.url], Writer.STATUS, user=user, password=nats_server.password_of(user), name="test"
+        )
+        opened.append(checkpoints)
+        return checkpoints
+
+    yield open_one
+    for checkpoints in opened:
+        await checkpoints.close()
+
+
+class TestJetStreamCheckpoints(CheckpointConformance):
+    """The stream, as the user of a service."""
+
+    @pytest.fixture
+    def open_checkpoints(self, open_on_server: OpenCheckpoints) -> OpenCheckpoints:
+        return open_on_server
+
+
+class Interrupted:
+    """A connection that is lost after so many messages."""
+
+    def __init__(self, connection: Connection, messages: int) -> None:
+        self._connection = connection
+        self._left = messages
+        self.request = connection.request
+
+    async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        if not self._left:
+            raise TimeoutError("the connection was lost")
+        self._left -= 1
+        return await self._connection.publish(subject, payload, dict(headers))
+
+
+@pytest.mark.parametrize("messages", range(8))  # seven parts, and what says that they are current
+async def test_a_save_that_is_cut_short_leaves_the_one_before(
+    nats_server: RunningNats, open_on_server: OpenCheckpoints, messages: int
+) -> None:
+    whole, before, after = await open_on_server(), checkpoint(1, LARGE), checkpoint(2, LARGE)
+    await whole.save("fold", before)
+    user = Writer.STATUS.value
+    login = Login((nats_server.url,), user, nats_server.password_of(user), "test")
+    connection = await Connection.open(login, timeout_seconds=10.0)
+    broken = JetStreamCheckpoints(Interrupted(connection, messages), Writer.STATUS)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable):
+        await broken.save("fold", after)
+    assert await whole.load("fold") == before
+    await whole.save("fold", after)
+    assert await whole.load("fold") == after
+    await connection.close()
+
+
+async def test_parts_of_two_who_saved_at_once_are_no_checkpoint(open_on_server: OpenCheckpoints) -> None:
+    one, other = await open_on_server(), await open_on_server()
+    await one.save("fold", checkpoint(1, LARGE))
+    current = await one._current("fold")  # type: ignore[attr-defined]
+    await other._connection.publish(f"muster.checkpoints.status.fold.{current.place}.1", b"of another", {})  # type: ignore[attr-defined]
+    assert await one.load("fold") is None
+
+
+async def test_a_service_saves_its_own_alone(nats_server: RunningNats) -> None:
+    user = Writer.STATUS.value
+    checkpoints = await JetStreamCheckpoints.connect(
+        [nats_server.url], Writer.SCHEDULER, user=user, password=nats_server.password_of(user), name="test"
+    )
+    with pytest.raises(Unavailable):
+        await checkpoints.save("fold", checkpoint(1))
+    await checkpoints.close()
