@@ -27,7 +27,7 @@ from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import ContainerState, Outcome, ParentRef
 from muster_integrations.core.seen import SeenWorkload
 from muster_integrations.recognition.kinds import Known
-from muster_integrations.recognition.mirror import Aside
+from muster_integrations.recognition.places import Aside
 from muster_integrations.recognition.pod_facts import Membership, facts_of
 from muster_integrations.recognition.resolution import Resolution
 from muster_integrations.recognition.table import kind_of

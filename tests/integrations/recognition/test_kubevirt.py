@@ -8,7 +8,7 @@ import pytest
 from integrations.kube import NAMESPACE, World, container, manifest, pod, project, recorded, uid
 from muster_contracts.values import Outcome, OwnerFacts, ParentRef
 from muster_integrations.core.seen import SeenWorkload
-from muster_integrations.recognition.mirror import Aside
+from muster_integrations.recognition.places import Aside
 from muster_integrations.recognition.table import written_resources
 
 RECORDED = Path(__file__).parents[1] / "manifests" / "recorded" / "kubevirt"

@@ -10,7 +10,7 @@ from integrations.kube import World, manifest, owned_by, pod, pod_spec, project,
 from muster_cluster.objects import DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS
 from muster_contracts.phases import PriorityClass
 from muster_integrations.core.seen import SeenWorkload
-from muster_integrations.recognition.mirror import Aside
+from muster_integrations.recognition.places import Aside
 from muster_integrations.recognition.resolution import Reading
 from muster_integrations.recognition.table import written_resources
 

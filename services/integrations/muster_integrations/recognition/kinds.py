@@ -24,6 +24,9 @@ from muster_integrations.core.seen import IdentitySource
 KindName = tuple[str, str]
 """Group (empty for the core) and kind. The version is left out: a newer one is still the same thing."""
 
+Name = tuple[KindName, str, str]
+"""Kind, namespace and name of an object."""
+
 
 class Standing(StrEnum):
     """What becomes of an object of this kind when somebody owns it."""
@@ -60,6 +63,11 @@ class Known:
         """What the object says of itself."""
         metadata: Metadata = self.item.metadata
         return metadata
+
+    @property
+    def full_name(self) -> Name:
+        """By what others find it who do not know its UID."""
+        return self.kind.key, self.metadata.namespace, self.metadata.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ from muster_cluster.objects import Described, read_object
 from muster_contracts.subjects import derived_id
 
 from muster_integrations.recognition.fields import entries, text
-from muster_integrations.recognition.kinds import Kind, Known, Standing, group_of
+from muster_integrations.recognition.kinds import Kind, Known, Name, Standing, group_of
 from muster_integrations.recognition.pods import POD
-from muster_integrations.recognition.resolution import Name
 from muster_integrations.recognition.table import kind_of
 
 DEFAULT_NAMESPACE: Final = "default"

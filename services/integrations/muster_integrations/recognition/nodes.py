@@ -1,6 +1,9 @@
-"""A node in the journal's words: what of it matters for placing pods, and nothing that flickers."""
+"""Nodes in the journal's words: what of them matters for placing pods, and nothing that flickers.
 
-from collections.abc import Iterable
+The pods on a node that belong to no workload are a part of what is said of it, as one sum.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from muster_cluster.objects import Node, Pod
@@ -11,13 +14,61 @@ from muster_contracts.events import NodeObserved
 from muster_contracts.values import Taint
 
 from muster_integrations.recognition.amounts import to_resources, total
+from muster_integrations.recognition.changes import Changes
+from muster_integrations.recognition.index import Index
+from muster_integrations.recognition.inventory import Inventory
+from muster_integrations.recognition.kinds import Known
 from muster_integrations.recognition.pod_facts import has_ended, requests_of, to_uuid
+from muster_integrations.recognition.pods import POD
 
 NOISY_LABELS: Final = ("feature.node.kubernetes.io/",)
 """Prefixes of labels left out: a feature discovery writes hundreds, and rewrites them."""
 
 GPU_PRODUCT: Final = "nvidia.com/gpu.product"
 GPU_MEMORY: Final = "nvidia.com/gpu.memory"  # of one device, in mebibytes
+
+
+class Nodes:
+    """The nodes that are there, and which pods on each are *apart*, in no workload."""
+
+    def __init__(self, inventory: Inventory, changes: Changes) -> None:
+        self._inventory = inventory
+        self._changes = changes
+        self._nodes: dict[str, Node] = {}
+        self._apart: Index[str] = Index()
+
+    def take(self, old: Node | None, new: Node | None) -> None:
+        """Take one step of a node."""
+        if new is not None:
+            self._nodes[new.metadata.name] = new
+        elif old is not None:
+            self._nodes.pop(old.metadata.name, None)
+        for node in (old, new):
+            if node is not None:
+                self._changes.nodes[node.metadata.name] = None
+
+    @property
+    def names(self) -> Iterator[str]:
+        """Every node that is there."""
+        return iter(self._nodes)
+
+    def count(self, known: Known, *, apart: bool) -> None:
+        """Count a pod among the others on its node, or no longer."""
+        node = known.item.spec.node_name if known.kind is POD else ""
+        if not node:
+            return
+        if apart:
+            self._apart.add(node, known.metadata.uid)
+        if apart or self._apart.discard(node, known.metadata.uid):
+            self._changes.nodes[node] = None
+
+    def seen(self, name: str) -> NodeObserved | None:
+        """Return what is seen of a node; None when it is not there."""
+        node = self._nodes.get(name)
+        if node is None:
+            return None
+        found = map(self._inventory.by_uid, self._apart.under(name))
+        return observed(node, (known.item for known in found if known is not None))
 
 
 def observed(node: Node, others: Iterable[Pod]) -> NodeObserved:

@@ -23,15 +23,12 @@ from muster_cluster.metadata import Metadata, OwnerReference
 from muster_contracts.values import ParentRef
 
 from muster_integrations.core.seen import IdentitySource
-from muster_integrations.recognition.kinds import Claim, Kind, KindName, Known, Standing, group_of
+from muster_integrations.recognition.kinds import Claim, Kind, KindName, Known, Name, Standing, group_of
 from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.table import APART, BEFORE_WALK, BY_LABEL, RANKS, TABLE, kind_of
 
 MAXIMUM_DEPTH: Final = 10
 """Owners above a pod; the deepest chain we know of has six. What is deeper is a mistake, or a trick."""
-
-Name = tuple[KindName, str, str]
-"""Kind, namespace and name of an object."""
 
 
 class Reading(StrEnum):

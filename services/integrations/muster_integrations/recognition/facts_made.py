@@ -1,0 +1,78 @@
+"""The facts that were made of pods, kept so that a pod's are made again only when what they come from changed.
+
+Labels are facts as far as the rules of some pod ask for them (`placement`), so they depend on what all pods ask for.
+"""
+
+from dataclasses import dataclass, replace
+
+from muster_cluster.objects import Pod
+from muster_contracts.values import PodFacts
+
+from muster_integrations.core.decide import same_pod
+from muster_integrations.recognition.kinds import Known
+from muster_integrations.recognition.knowledge import Knowledge
+from muster_integrations.recognition.placement import asked_labels
+from muster_integrations.recognition.pod_facts import Membership, facts_of
+from muster_integrations.recognition.pods import POD
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Facts, and what they were made from."""
+
+    pod: Pod
+    membership: Membership
+    asked: frozenset[str]
+    facts: PodFacts
+
+
+class FactsMade:
+    """The facts of every pod that was ever described, by its UID."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._made: dict[str, _Made] = {}
+        self._asked: frozenset[str] = frozenset()
+
+    def heed(self, pod: Pod) -> bool:
+        """Note which labels the rules of a pod ask for. When one is new, return True: all pods have to show it."""
+        asked = asked_labels(pod)
+        if asked <= self._asked:
+            return False
+        self._asked |= asked
+        return True
+
+    def facts(self, pod: Pod, membership: Membership) -> PodFacts:
+        """Return the facts of a pod; the very object that is written already, while nothing that matters changed."""
+        made = self._made.get(pod.metadata.uid)
+        if made is not None and made.pod is pod and made.asked is self._asked and made.membership == membership:
+            return made.facts
+        facts = facts_of(pod, membership, self._asked)
+        known = self._written(facts)
+        if known is not None and same_pod(known, facts):
+            facts = known
+        self._made[pod.metadata.uid] = _Made(pod, membership, self._asked, facts)
+        return facts
+
+    def is_heartbeat(self, new: Known, old: Known) -> bool:
+        """Say whether a pod still has the facts that were made of it last, so that nobody need compare its workload."""
+        made = self._made.get(new.metadata.uid)
+        if new.kind is not POD or made is None or made.pod is not old.item or _described(new) != _described(old):
+            return False
+        if not same_pod(made.facts, facts_of(new.item, made.membership, self._asked)):
+            return False
+        self._made[new.metadata.uid] = replace(made, pod=new.item)
+        return True
+
+    def forget(self, uid: str) -> None:
+        """Forget a pod that is gone."""
+        self._made.pop(uid, None)
+
+    def _written(self, facts: PodFacts) -> PodFacts | None:
+        home = self._knowledge.home_of(facts.pod_id)
+        folded = self._knowledge.workload(home) if home is not None else None
+        return folded.pods.get(facts.pod_id) if folded is not None else None
+
+
+def _described(known: Known) -> tuple[object, ...]:
+    return known.metadata.labels, known.metadata.annotations, known.item.status.container_statuses
