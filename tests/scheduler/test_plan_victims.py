@@ -303,3 +303,12 @@ def test_who_has_no_share_gives_back_all_that_another_has_a_share_of() -> None:
     for number in range(2):
         events += [belongs(f"q{number}", "q"), *gang(f"q{number}", 1, age=-number)]
     assert victims(next_plan(state_of(*events))) == {"p1": "reclaim", "p0": "reclaim"}
+
+
+def test_who_leaves_is_waited_for_even_when_its_workload_is_forgotten() -> None:
+    state = state_of(node("a", gpus=1), project("p", 1), *singles("t", 1, "p"), belongs("new", "p"))
+    leaving = running("t0", "t0", "a", "0", terminating=True)
+    tell(state, e.PodObserved(workload_id=id_of("workload/t0"), pods=(leaving,)))
+    tell(state, e.WorkloadGone(workload_id=id_of("workload/t0"), end_seen=False), *gang("new", 1))
+    made = next_plan(state)
+    assert (nominated(made), victims(made)) == (["new-0"], {})

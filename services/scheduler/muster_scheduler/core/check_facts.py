@@ -7,6 +7,7 @@ from uuid import UUID
 
 from muster_contracts.values import WHOLE_GPU, Placement, PodFacts, PoolQuota
 
+from muster_scheduler.core.amounts import Amounts
 from muster_scheduler.core.groups import Bound, GroupView
 from muster_scheduler.core.plan import Plan
 from muster_scheduler.core.snapshot import Snapshot
@@ -35,14 +36,19 @@ class Facts:
         return {pod.facts.pod_id: (view, pod) for view in self.snapshot.views.values() for pod in view.bound}
 
     @cached_property
+    def later(self) -> Amounts:
+        """What is free when all are gone who were on their way before the plan; their group may be forgotten by now."""
+        idle, releasing = self.snapshot.idle, self.snapshot.releasing
+        return idle if releasing is None else idle.plus(releasing)
+
+    @cached_property
     def leaving(self) -> dict[str, list[Bound]]:
-        """Pods that leave, by node: the victims of the plan and those of before."""
-        gone = [self.bound[victim.pod_id][1] for victim in self.plan.victims if victim.pod_id in self.bound]
-        if self.snapshot.releasing is not None:
-            gone += [pod for _, pod in self.bound.values() if pod.releasing]
+        """The victims of the plan, by node."""
         by_node: dict[str, list[Bound]] = defaultdict(list)
-        for pod in gone:
-            by_node[pod.node].append(pod)
+        for victim in self.plan.victims:
+            if victim.pod_id in self.bound:
+                pod = self.bound[victim.pod_id][1]
+                by_node[pod.node].append(pod)
         return by_node
 
     @cached_property

@@ -1,12 +1,14 @@
 """The checker's rules about places: room, devices, labels, taints, domains, pools and the wholeness of gangs."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from muster_contracts.events import NodeObserved
 from muster_contracts.values import WHOLE_GPU, LabelRule, NodeTerm, Placement, PodFacts, PodTerm, Toleration
 
+from muster_scheduler.core.amounts import Amounts
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.gang import Part
 from muster_scheduler.core.groups import Bound, GroupView
@@ -15,9 +17,9 @@ from muster_scheduler.core.groups import Bound, GroupView
 def wrong_places(facts: Facts) -> Iterator[str]:
     """List what is wrong with the places a plan gives."""
     yield from _strangers(facts)
-    yield from _crowded(facts, facts.plan.placements, {}, "now")
+    yield from _Crowding(facts, facts.snapshot.idle, {}, "now").faults(facts.plan.placements)
     if facts.plan.nominations:
-        yield from _crowded(facts, facts.places, facts.leaving, "later")
+        yield from _Crowding(facts, facts.later, facts.leaving, "later").faults(facts.places)
     for place in facts.places:
         if place.node in facts.rows and (pod := facts.pod_at(place)) is not None:
             node = facts.snapshot.terrain.nodes[facts.rows[place.node]]
@@ -43,44 +45,52 @@ def _strangers(facts: Facts) -> Iterator[str]:
             yield f"Pod {place.pod_id} does not wait in group {place.pod_group_id}."
 
 
-def _crowded(facts: Facts, places: Iterable[Placement], leaving: dict[str, list[Bound]], when: str) -> Iterator[str]:
-    by_node: dict[str, list[Placement]] = defaultdict(list)
-    for place in places:
-        if place.node in facts.rows:
-            by_node[place.node].append(place)
-    for name, here in by_node.items():
-        coming = [pod for pod in map(facts.pod_at, here) if pod is not None]
-        going = [bound.facts for bound in leaving.get(name, ())]
-        yield from _too_much(facts, name, coming, going, when)
-        yield from _crowded_devices(facts, name, here, leaving.get(name, []), when)
+@dataclass(frozen=True, slots=True)
+class _Crowding:
+    """What is free at one time, and who leaves until then, against what is given."""
 
+    facts: Facts
+    free: Amounts
+    leaving: Mapping[str, Sequence[Bound]]
+    when: str
 
-def _too_much(facts: Facts, name: str, coming: list[PodFacts], going: list[PodFacts], when: str) -> Iterator[str]:
-    row, idle = facts.rows[name], facts.snapshot.idle
-    free = {"thousandths of CPUs": idle.cpu[row], "bytes of memory": idle.memory[row], "pods": idle.pods[row]}
-    free |= {what: column[row] for what, column in idle.extended.items()}
-    left = Counter({what: int(amount) for what, amount in free.items()})
-    for pods, sign in ((coming, -1), (going, 1)):
-        for pod in pods:
-            left["thousandths of CPUs"] += sign * pod.requests.cpu_milli
-            left["bytes of memory"] += sign * pod.requests.memory_bytes
-            left["pods"] += sign
-            for what, count in pod.requests.extended.items():
-                left[what] += sign * count
-    for what, amount in left.items():
-        if amount < 0:
-            yield f"Node {name} is given {-amount} {what} more than it has {when}."
+    def faults(self, places: Iterable[Placement]) -> Iterator[str]:
+        """List the nodes and devices that are given away more than once."""
+        by_node: dict[str, list[Placement]] = defaultdict(list)
+        for place in places:
+            if place.node in self.facts.rows:
+                by_node[place.node].append(place)
+        for name, here in by_node.items():
+            yield from self._too_much(name, here)
+            yield from self._crowded_devices(name, here)
 
+    def _too_much(self, name: str, here: Iterable[Placement]) -> Iterator[str]:
+        row, idle = self.facts.rows[name], self.free
+        free = {"thousandths of CPUs": idle.cpu[row], "bytes of memory": idle.memory[row], "pods": idle.pods[row]}
+        free |= {what: column[row] for what, column in idle.extended.items()}
+        left = Counter({what: int(amount) for what, amount in free.items()})
+        coming = [pod for pod in map(self.facts.pod_at, here) if pod is not None]
+        going = [bound.facts for bound in self.leaving.get(name, ())]
+        for pods, sign in ((coming, -1), (going, 1)):
+            for pod in pods:
+                left["thousandths of CPUs"] += sign * pod.requests.cpu_milli
+                left["bytes of memory"] += sign * pod.requests.memory_bytes
+                left["pods"] += sign
+                for what, count in pod.requests.extended.items():
+                    left[what] += sign * count
+        for what, amount in left.items():
+            if amount < 0:
+                yield f"Node {name} is given {-amount} {what} more than it has {self.when}."
 
-def _crowded_devices(facts: Facts, name: str, here: list[Placement], going: list[Bound], when: str) -> Iterator[str]:
-    left = Counter(dict(enumerate(facts.snapshot.idle.devices[facts.rows[name]].tolist())))
-    for bound in going:
-        left.update({share.index: share.portion_millionths for share in bound.devices})
-    for place in here:
-        left.subtract({share.index: share.portion_millionths for share in place.devices})
-    for index, amount in left.items():
-        if amount < 0:
-            yield f"Device {index} of {name} is given {-amount} too much {when}."
+    def _crowded_devices(self, name: str, here: Iterable[Placement]) -> Iterator[str]:
+        left = Counter(dict(enumerate(self.free.devices[self.facts.rows[name]].tolist())))
+        for bound in self.leaving.get(name, ()):
+            left.update({share.index: share.portion_millionths for share in bound.devices})
+        for place in here:
+            left.subtract({share.index: share.portion_millionths for share in place.devices})
+        for index, amount in left.items():
+            if amount < 0:
+                yield f"Device {index} of {name} is given {-amount} too much {self.when}."
 
 
 def _wrong_devices(node: NodeObserved, pod: PodFacts, place: Placement) -> Iterator[str]:
