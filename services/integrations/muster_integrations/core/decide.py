@@ -24,7 +24,7 @@ from muster_contracts.events import (
 from muster_contracts.values import Controls, Outcome, Patch, PodFacts, PodMark, PodPhase
 
 from muster_integrations.core.fold import FoldedWorkload
-from muster_integrations.core.seen import NOTHING_KNOWN, Departures, SeenGroup, SeenWorkload
+from muster_integrations.core.seen import NOTHING_KNOWN, SAID, Departures, SeenGroup, SeenWorkload
 
 Part = TypeVar("Part", PodFacts, PodMark)
 BYTES_PER_EVENT = 500_000
@@ -73,25 +73,7 @@ def decide_node(folded: NodeObserved | None, seen: NodeObserved | None) -> list[
 
 def _discovery(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
     if folded.discovered is None:
-        yield WorkloadDiscovered(
-            workload_id=seen.workload_id,
-            kind=seen.kind,
-            api_version=seen.api_version,
-            workload_class=seen.workload_class,
-            name=seen.name,
-            namespace=seen.namespace,
-            project=seen.project,
-            object_id=seen.object_id,
-            identity=seen.identity,
-            identity_source=seen.identity_source,
-            parent=seen.parent,
-            attributes=dict(seen.attributes),
-            owner=seen.owner,
-            controls=seen.controls,
-            supports=seen.supports,
-            requests=seen.requests,
-            created_at=seen.created_at,
-        )
+        yield WorkloadDiscovered(**{name: getattr(seen, name) for name in SAID})
 
 
 def _groups(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:

@@ -5,9 +5,9 @@ not in `pods` is not there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from muster_contracts.phases import WorkloadClass
@@ -54,6 +54,10 @@ class SeenWorkload:
     requests: Resources
     groups: Mapping[UUID, SeenGroup] = field(default_factory=dict)
     pods: Mapping[UUID, PodFacts] = field(default_factory=dict)
+
+
+SAID: Final = tuple(one.name for one in fields(SeenWorkload) if one.name not in {"groups", "pods"})
+"""What is said of a workload when it is discovered. `WorkloadDiscovered` has it under the same names."""
 
 
 @dataclass(frozen=True, slots=True)

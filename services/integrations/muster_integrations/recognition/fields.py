@@ -87,5 +87,10 @@ def holding(status: Any, *types: str) -> Iterator[Raw]:
 
 def sentence(condition: Any) -> str:
     """Return what a condition says, as a sentence: its message, else its reason."""
-    said = text(condition, "message").strip() or text(condition, "reason")
+    return as_sentence(text(condition, "message"), text(condition, "reason"))
+
+
+def as_sentence(message: str, reason: str) -> str:
+    """Return a message, else a reason, with a full stop; empty when there is neither."""
+    said = message.strip() or reason
     return said if not said or said.endswith((".", "!", "?")) else f"{said}."

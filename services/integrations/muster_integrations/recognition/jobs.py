@@ -6,12 +6,13 @@ handful of pods that start one by one. Muster's own trainings and workspaces are
 
 from collections.abc import Sequence
 
-from muster_cluster.objects import JOBS, Condition, Job, Pod
+from muster_cluster.objects import JOBS, Job, Pod
 from muster_contracts import names
 from muster_contracts.phases import WorkloadClass
 from muster_contracts.values import Outcome, OwnerFacts, Supports
 
 from muster_integrations.recognition.controls import by_switch
+from muster_integrations.recognition.fields import as_sentence
 from muster_integrations.recognition.kinds import (
     Grouping,
     Kind,
@@ -60,7 +61,7 @@ def owner(sight: Sight) -> OwnerFacts:
         suspended=job.spec.suspend,
         deleting=job.metadata.deletion_timestamp is not None,
         outcome=_OUTCOMES[ended.type] if ended else Outcome.NONE,
-        reason=_sentence(ended) if ended else "",
+        reason=as_sentence(ended.message, ended.reason) if ended else "",
         finished_at=ended.last_transition_time if ended else None,
     )
 
@@ -76,11 +77,6 @@ def role(pod: Pod, _sight: Sight) -> str:
     labelled = {**pod.metadata.annotations, **pod.metadata.labels}
     index = labelled.get(COMPLETION_INDEX)
     return f"worker-{index}" if index else "worker"
-
-
-def _sentence(condition: Condition) -> str:
-    text = condition.message or condition.reason
-    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 JOB = Kind(

@@ -19,7 +19,7 @@ from muster_contracts.subjects import derived_id
 from muster_contracts.values import Controls, ObjectRef, OwnerFacts, ParentRef, PodFacts, Resources
 
 from muster_integrations.core.fold import FoldedWorkload, Submission
-from muster_integrations.core.seen import IdentitySource, SeenGroup, SeenWorkload
+from muster_integrations.core.seen import SAID, IdentitySource, SeenGroup, SeenWorkload
 from muster_integrations.recognition.amounts import counting_gpus, times, total
 from muster_integrations.recognition.kinds import Grouping, Handle, Kind, Known, Members, Sight, each_alone
 from muster_integrations.recognition.pod_facts import (
@@ -270,27 +270,10 @@ def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) ->
         facts = make_facts(pod, Membership(home, role, part, kind.main_containers(pod), kind.gpu_names(sight)))
         pods[facts.pod_id] = facts
         groups.setdefault(home, group)
-    return SeenWorkload(
-        workload_id=known.workload_id,
-        kind=known.kind,
-        api_version=known.api_version,
-        workload_class=known.workload_class,
-        name=known.name,
-        namespace=known.namespace,
-        project=known.project,
-        object_id=known.object_id,
-        identity=known.identity,
-        identity_source=known.identity_source,
-        parent=known.parent,
-        attributes=known.attributes,
-        owner=known.owner.model_copy(update={"deleting": True}) if subject.reads else known.owner,
-        controls=known.controls,
-        supports=known.supports,
-        requests=known.requests,
-        created_at=known.created_at,
-        groups=groups,
-        pods=pods,
-    )
+    said = {name: getattr(known, name) for name in SAID}
+    if subject.reads:
+        said["owner"] = known.owner.model_copy(update={"deleting": True})
+    return SeenWorkload(**said, groups=groups, pods=pods)
 
 
 def _folded_group(folded: FoldedWorkload, pod_group_id: UUID) -> SeenGroup:
