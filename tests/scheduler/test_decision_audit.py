@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from muster_contracts import events as e
 from muster_contracts.subjects import Writer
+from muster_contracts.versions import sources_of
 from muster_contracts.wire import Recorded
 from muster_scheduler.core.audit import Report, audit_decisions
 from muster_scheduler.core.decision import digest_of, limits_of, written
@@ -161,3 +162,10 @@ def test_any_other_byte_is_a_difference_too(field: str) -> None:
     report = judge(changed(log, **{field: 12345}))
     assert report.checked_only == (field == "step_limit")
     assert report.ok == (field == "step_limit")
+
+
+def test_the_version_of_the_planner_covers_every_rule_of_it_and_no_other_code() -> None:
+    reached = sources_of("muster_scheduler.core.decision", "muster_")
+    rules = ("plan", "fair_share", "state", "snapshot", "decision", "reclaim", "victims", "explain")
+    assert {f"muster_scheduler.core.{rule}" for rule in rules} | {"muster_contracts.values"} <= reached.keys()
+    assert not any("scenarios" in name or ".check" in name or "planning" in name for name in reached)

@@ -20,10 +20,10 @@ from muster_contracts.wire import Recorded
 from muster_scheduler.core.check_claims import passed_bounds, wrong_victims
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.check_places import wrong_places
-from muster_scheduler.core.decision import limits_of, written
+from muster_scheduler.core.decision import limits_of, planner_version, written
 from muster_scheduler.core.devices import format_devices
 from muster_scheduler.core.draft import Limits
-from muster_scheduler.core.plan import PLANNER_VERSION, Plan, plan
+from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.core.state import State
 
@@ -79,7 +79,7 @@ def headers_of(events: Iterable[Recorded], last: int | None = None) -> list[Head
 
 
 def _header(event: PlanMade) -> Header:
-    limits = limits_of(event) if event.planner_version == PLANNER_VERSION else None
+    limits = limits_of(event) if event.planner_version == planner_version() else None
     return Header(event.plan_id, event.based_on, event.epoch, event.cluster_id, event.parts, limits)
 
 

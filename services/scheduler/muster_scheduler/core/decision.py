@@ -11,12 +11,18 @@ from uuid import UUID, uuid5
 
 from muster_contracts.events import PlanMade
 from muster_contracts.values import Placement, Victim
+from muster_contracts.versions import code_version
 
 from muster_scheduler.core.draft import Limits
-from muster_scheduler.core.plan import PLANNER_VERSION, Plan
+from muster_scheduler.core.plan import Plan
 
 ENTRIES_PER_PART = 800
 """About 400 bytes each, so that a part stays under 500 kB."""
+
+
+def planner_version() -> str:
+    """Return the name of all the code that a plan and its messages follow from."""
+    return code_version(__name__, "muster_")
 
 
 def written(made: Plan, limits: Limits, cluster_id: UUID, epoch: int) -> list[PlanMade]:
@@ -32,7 +38,7 @@ def written(made: Plan, limits: Limits, cluster_id: UUID, epoch: int) -> list[Pl
             epoch=epoch,
             part=number,
             parts=len(parts),
-            planner_version=PLANNER_VERSION,
+            planner_version=planner_version(),
             settings_digest=digest_of(limits),
             step_limit=step_limit,
             settings=settings,

@@ -24,9 +24,7 @@ from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.stale import evict_stale_gangs
 from muster_scheduler.core.victims import Victims
 
-__all__ = ["PLANNER_VERSION", "Limits", "Plan", "plan"]
-
-PLANNER_VERSION = "3"
+__all__ = ["Limits", "Plan", "plan"]
 
 
 @dataclass(frozen=True, slots=True)

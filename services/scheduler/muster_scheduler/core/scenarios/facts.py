@@ -25,8 +25,9 @@ from muster_contracts.values import (
     TopologyConstraint,
 )
 
+from muster_scheduler.core.decision import planner_version
 from muster_scheduler.core.devices import format_devices
-from muster_scheduler.core.plan import PLANNER_VERSION, Limits, Plan
+from muster_scheduler.core.plan import Limits, Plan
 from muster_scheduler.core.scenarios.cases import JobCase, NearnessCase, NodeCase, QueueCase, SubGroupCase, TopologyCase
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -217,7 +218,7 @@ def plan_made(plan: Plan, plan_id: UUID) -> e.PlanMade:
         plan_id=plan_id,
         based_on=plan.based_on,
         epoch=1,
-        planner_version=PLANNER_VERSION,
+        planner_version=planner_version(),
         settings_digest="",
         step_limit=Limits().step_limit,
         placements=plan.placements,
