@@ -17,7 +17,7 @@ from muster_cluster.transport import Answer, Request
 from muster_contracts import events as e
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
-from muster_contracts.values import GpuRequest, PodFacts, Resources
+from muster_contracts.values import GpuRequest, PlacementRules, PodFacts, Resources
 from muster_journal.connection import Login
 from muster_journal.leases import Leases
 from muster_journal.memory import MemoryJournal, MemoryLog
@@ -113,10 +113,13 @@ class Scene:
         minimum: int | None = None,
         priority: str = "train",
         spec: Mapping[str, object] | None = None,
+        rules: PlacementRules | None = None,
     ) -> None:
+        """Create the pods of a gang, and tell of them; `rules` are the first one's."""
         for i in range(size):
             self.simulated.client.create("pods", manifest(f"{gang}-{i}", gpus, **spec or {}))
         pods = [self.facts(f"{gang}-{i}", gang, gpus=gpus) for i in range(size)]
+        pods[0] = pods[0].model_copy(update={"rules": rules})
         await self.form(gang, minimum or size, pods, priority)
 
     async def form(self, gang: str, minimum: int, pods: list[PodFacts], priority: str = "train") -> None:

@@ -71,6 +71,20 @@ class Toleration(Partial, frozen=True, gc=False):
     toleration_seconds: int | None = None
 
 
+class ClaimSource(Partial, frozen=True, gc=False):
+    """Which claim a volume of a pod is."""
+
+    claim_name: str = ""
+
+
+class Volume(Partial, frozen=True, gc=False):
+    """A volume of a pod, as far as it is a claim: one that is named, or one that is made with the pod (`ephemeral`)."""
+
+    name: str = ""
+    persistent_volume_claim: ClaimSource | None = None
+    ephemeral: Raw | None = None
+
+
 class SchedulingGate(Partial, frozen=True, gc=False):
     """Something that must be taken away before a pod may be bound."""
 
@@ -93,6 +107,7 @@ class PodSpec(Partial, frozen=True, gc=False):
     priority_class_name: str = ""
     priority: int | None = None
     scheduling_gates: tuple[SchedulingGate, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     termination_grace_period_seconds: int | None = None
     restart_policy: str = "Always"
 
@@ -363,6 +378,48 @@ class PodDisruptionBudget(Partial, frozen=True, gc=False):
     status: DisruptionBudgetStatus = DisruptionBudgetStatus()
 
 
+class ClaimSpec(Partial, frozen=True, gc=False):
+    """What a claim asks for; `volume_name` is what it was given."""
+
+    storage_class_name: str = ""
+    volume_name: str = ""
+
+
+class PersistentVolumeClaim(Partial, frozen=True, gc=False):
+    """A pod's claim to a volume."""
+
+    metadata: Metadata = Metadata()
+    spec: ClaimSpec = ClaimSpec()
+
+
+class VolumeReach(Partial, frozen=True, gc=False):
+    """From which nodes a volume can be used, as it is written."""
+
+    required: Raw | None = None
+
+
+class PersistentVolumeSpec(Partial, frozen=True, gc=False):
+    """Of a volume only where it can be used."""
+
+    node_affinity: VolumeReach | None = None
+
+
+class PersistentVolume(Partial, frozen=True, gc=False):
+    """A volume."""
+
+    metadata: Metadata = Metadata()
+    spec: PersistentVolumeSpec = PersistentVolumeSpec()
+
+
+class StorageClass(Partial, frozen=True, gc=False):
+    """How volumes of a class are made: at once, or for their first consumer; and on which nodes."""
+
+    metadata: Metadata = Metadata()
+    provisioner: str = ""
+    volume_binding_mode: str = "Immediate"
+    allowed_topologies: tuple[Raw, ...] = ()
+
+
 class Described(Partial, frozen=True, gc=False):
     """An object of which only the metadata are read."""
 
@@ -389,4 +446,9 @@ JOBS: Final = Resource("batch", "v1", "jobs", "Job", Job)
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment", Deployment)
 REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet", ReplicaSet)
 STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet", StatefulSet)
+CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", PersistentVolumeClaim)
+VOLUMES: Final = Resource("", "v1", "persistentvolumes", "PersistentVolume", PersistentVolume, namespaced=False)
+STORAGE_CLASSES: Final = Resource(
+    "storage.k8s.io", "v1", "storageclasses", "StorageClass", StorageClass, namespaced=False
+)
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", PodDisruptionBudget)

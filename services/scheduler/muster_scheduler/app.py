@@ -14,18 +14,20 @@ from muster_chassis.journal import login_of, open_journal, open_leases
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
-from muster_contracts.events import PlanMade
+from muster_contracts.events import PlanMade, PodObserved
 from muster_contracts.subjects import Writer
 from muster_journal.connection import Login
 from muster_journal.leases import Leases
 from muster_journal.port import Batch, Journal
 
 from muster_scheduler.answering import Answering
+from muster_scheduler.core.state import State
 from muster_scheduler.entrypoints.asking import Asking
 from muster_scheduler.execution.binding import Binder
 from muster_scheduler.execution.deeds import Execution
 from muster_scheduler.execution.evicting import Evictor
 from muster_scheduler.execution.reservations import Reservations
+from muster_scheduler.execution.volumes import Volumes
 from muster_scheduler.leading import Leadership
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
@@ -62,7 +64,8 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     planning = Planning(ports.journal, settings, ports.cluster_id, leadership)
     reservations = Reservations(ports.cluster, planning.state, settings.reservation_image)
     binder, evictor = Binder(ports.cluster, reservations, settings.bind_patience), Evictor(ports.cluster)
-    execution = Execution(planning, ports.journal, binder, evictor, settings.bind_concurrency)
+    volumes = Volumes(ports.cluster, planning.state, settings.volume_patience_seconds)
+    execution = Execution(planning, ports.journal, binder, evictor, volumes, settings.bind_concurrency)
     deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=settings.bind_concurrency)
 
     async def fold_and_wake(batch: Batch) -> None:
@@ -71,6 +74,8 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
             if isinstance(recorded.event, PlanMade) and planning.leads:
                 for workload_id in _workloads_of(recorded.event):
                     deeds.want(workload_id)
+            if isinstance(recorded.event, PodObserved) and _volumes_are_there(recorded.event, planning.state):
+                deeds.want(recorded.event.workload_id)
 
     async def fold() -> None:
         await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold")
@@ -86,6 +91,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
             await planning.led.wait()
             planning.led.clear()
             reservations.forget()
+            volumes.forget()
             for workload_id in execution.open_workloads():  # what others, or an earlier life, promised
                 deeds.want(workload_id)
 
@@ -106,6 +112,11 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         closers=(leadership.let_go, ports.leases.close, ports.journal.close, ports.cluster.close),
         random=ports.random,
     )
+
+
+def _volumes_are_there(seen: PodObserved, state: State) -> bool:
+    """Say whether a promised pod is among these that may have waited for a volume, and has it now."""
+    return any(pod.rules and pod.rules.volumes and pod.pod_id in state.promises for pod in seen.pods)
 
 
 def _workloads_of(made: PlanMade) -> list[UUID]:

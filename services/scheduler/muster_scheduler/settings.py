@@ -23,6 +23,12 @@ class SchedulerSettings(ServiceSettings):
         description="How often a binding that Kubernetes refuses is tried again before its place is given up: some six "
         "seconds in all. Meanwhile nobody else gets the place, and after it the pod is planned anew.",
     )
+    volume_patience_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="How long the volumes of a pod may take to be made on its node before it is planned elsewhere. "
+        "Its place, and those of its whole gang, are kept meanwhile.",
+    )
     instance: str = Field(
         "",
         description="Its name among the schedulers of a cluster; empty for its host and port. One that keeps its name "

@@ -138,7 +138,7 @@ class Terrain:
         return [terms for terms in (need.rules.nodes, *need.rules.volumes) if terms]
 
     def _any(self, terms: tuple[NodeTerm, ...]) -> Mask:
-        return self._mask(lambda node: any(_matches(node, term) for term in terms))
+        return self._mask(lambda node: suits(node, terms))
 
 
 def pool_of(node: NodeObserved, pools: Mapping[str, NodePoolChanged]) -> str:
@@ -157,6 +157,11 @@ def _tolerates(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
         and (toleration.operator == "Exists" or (toleration.key == taint.key and toleration.value == taint.value))
         for toleration in tolerations
     )
+
+
+def suits(node: NodeObserved, terms: tuple[NodeTerm, ...]) -> bool:
+    """Say whether one of these terms holds of a node."""
+    return any(_matches(node, term) for term in terms)
 
 
 def _matches(node: NodeObserved, term: NodeTerm) -> bool:

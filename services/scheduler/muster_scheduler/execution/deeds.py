@@ -2,7 +2,8 @@
 
 A promise or an eviction found open in the fold is carried out, whoever decided it: that is how a scheduler that takes
 the lead adopts what another one, or its earlier life, left open. How one pod is bound or evicted is `binding`'s and
-`evicting`'s business; here gangs are kept whole, and everything is reported under the version it was read at.
+`evicting`'s business, and how its volumes get there `volumes`'; here gangs are kept whole, and everything is reported
+under the version it was read at.
 
 Pitfall. The world's error about one pod waits until the requests about all others of the workload have ended: a
 request must not be under way when the next look at the same workload begins.
@@ -20,6 +21,7 @@ from muster_scheduler.core.state import Eviction, Promise, State
 from muster_scheduler.execution.binding import Binder
 from muster_scheduler.execution.evicting import Evictor
 from muster_scheduler.execution.reports import Outcome, Report, by_gang, reports_of_evictions, reports_of_promises
+from muster_scheduler.execution.volumes import Volumes
 from muster_scheduler.planning import Planning
 
 Result = TypeVar("Result")
@@ -29,12 +31,19 @@ class Execution:
     """Carries out decisions, workload by workload: two deeds on one subject would only lose races to each other."""
 
     def __init__(
-        self, planning: Planning, journal: Journal, binder: Binder, evictor: Evictor, concurrency: int
+        self,
+        planning: Planning,
+        journal: Journal,
+        binder: Binder,
+        evictor: Evictor,
+        volumes: Volumes,
+        concurrency: int,
     ) -> None:
         self._planning = planning
         self._journal = journal
         self._binder = binder
         self._evictor = evictor
+        self._volumes = volumes
         self._slots = asyncio.Semaphore(concurrency)
 
     def open_workloads(self) -> list[UUID]:
@@ -57,7 +66,10 @@ class Execution:
         version = await self._report(reports_of_evictions(evicted, state), version)
         if error is not None:
             raise error
-        await self._report(reports_of_promises(await self._bind_all(promises)), version)
+        bound, error = await self._bind_all(promises)
+        await self._report(reports_of_promises(bound), version)
+        if error is not None:
+            raise error
 
     async def _evict(self, eviction: Eviction) -> Outcome[Eviction]:
         pod = self._planning.state.pods.get(eviction.victim.pod_id)
@@ -66,20 +78,24 @@ class Execution:
         async with self._slots:
             return Outcome(eviction, await self._evictor.evict(eviction))
 
-    async def _bind_all(self, promises: Sequence[Promise]) -> list[Outcome[Promise]]:
-        """Bind gang by gang; what became of a gang is told in one event, so nothing is while anything is not known."""
+    async def _bind_all(self, promises: Sequence[Promise]) -> tuple[list[Outcome[Promise]], BaseException | None]:
+        """Bind gang by gang; what became of a gang is told in one event, so nothing is while anything is not known.
+
+        Of the other gangs it is told all the same, for the volumes of one may take minutes.
+        """
         gangs, error = await _all(self._bind_gang(gang) for gang in by_gang(promises, lambda promise: promise))
-        if error is not None:
-            raise error
-        return [outcome for gang in gangs for outcome in gang]
+        return [outcome for gang in gangs for outcome in gang], error
 
     async def _bind_gang(self, gang: Sequence[Promise]) -> list[Outcome[Promise]]:
         """Bind the promised pods of one group; once too many are refused for it to be whole, bind no more of them."""
         spare = _spare(gang, self._planning.state)
-        refused: list[Promise] = []
+        misplaced = await self._misplaced(gang, spare)
+        refused: list[Promise] = [promise for promise in gang if promise.pod.pod_id in misplaced]
 
         async def bind(promise: Promise) -> Outcome[Promise]:
             async with self._slots:
+                if (reason := misplaced.get(promise.pod.pod_id)) is not None:
+                    return Outcome(promise, await self._binder.give_up(promise, reason), misplaced=True)
                 if len(refused) > spare:
                     refusal = await self._binder.give_up(promise, "The gang cannot be bound whole.")
                 else:
@@ -92,6 +108,22 @@ class Execution:
         if error is not None:
             raise error
         return outcomes
+
+    async def _misplaced(self, gang: Sequence[Promise], spare: int) -> dict[UUID, str]:
+        """Return whose volumes cannot be where they are promised, and why.
+
+        Raises Unavailable while that is open, unless it is clear already that the gang cannot be bound whole.
+        """
+
+        async def prepare(promise: Promise) -> tuple[UUID, str | None]:
+            async with self._slots:
+                return promise.pod.pod_id, await self._volumes.prepare(promise)
+
+        answers, error = await _all(prepare(promise) for promise in gang)
+        misplaced = {pod_id: reason for pod_id, reason in answers if reason is not None}
+        if error is not None and len(misplaced) <= spare:
+            raise error
+        return misplaced
 
     async def _report(self, events: Iterable[Report], version: int) -> int:
         for event in events:

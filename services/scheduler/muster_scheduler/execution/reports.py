@@ -27,10 +27,11 @@ WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[Decided]):
-    """What became of a promise or an eviction: `refusal` says why it was not carried out."""
+    """What became of a promise or an eviction: `refusal` says why it was not carried out; `misplaced`, it cannot be."""
 
     decided: Decided
     refusal: str | None
+    misplaced: bool = False
 
 
 def by_gang(items: Iterable[Item], decided: Callable[[Item], Promise | Eviction]) -> list[list[Item]]:
@@ -78,6 +79,7 @@ def _releases(outcomes: Sequence[Outcome[Decided]]) -> Iterator[PlacementRelease
             plan_id=first.plan_id,
             pod_ids=tuple(outcome.decided.pod.pod_id for outcome in gang),
             reason=reason,
+            misplaced=tuple(outcome.decided.pod.pod_id for outcome in gang if outcome.misplaced),
         )
 
 

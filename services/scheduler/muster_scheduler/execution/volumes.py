@@ -1,0 +1,103 @@
+"""Sees to it that the volumes of a promised pod are where it is promised to be, before it is bound.
+
+A claim of a storage class that waits for its first consumer gets its volume when a node is written on it, in the
+annotation `volume.kubernetes.io/selected-node`; whoever provisions makes the volume there, or takes the annotation
+away, which says that it cannot be there. That a claim is bound is not asked of Kubernetes but read in the fold, as
+everything is: `integrations` then tells which nodes reach the volume, and no claim of the pod waits any more. Until
+then nobody of the gang is bound. A node where a volume cannot be is shunned by the plans that follow, for a while.
+
+Pitfall. Pods that share a claim have one node written on it. Whose node that is not is told by the fold, when the
+volume is there, whether it reaches it all the same.
+"""
+
+import asyncio
+from uuid import UUID
+
+from muster_cluster.objects import CLAIMS, PersistentVolumeClaim
+from muster_cluster.port import Cluster, ClusterError, NotFound
+from muster_contracts.errors import Unavailable
+from muster_contracts.values import Placement, PlacementRules
+
+from muster_scheduler.core.state import Promise, State
+from muster_scheduler.core.terrain import suits
+
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+
+ClaimKey = tuple[str, str]
+"""Namespace and name."""
+
+
+class Volumes:
+    """The claims that wait for promised pods. What is remembered is for which plan each got its node, and since when.
+
+    It stays after a refusal, so that asking again within the same plan gives the same answer.
+    """
+
+    def __init__(self, cluster: Cluster, state: State, patience_seconds: float) -> None:
+        self._cluster = cluster
+        self._state = state
+        self._patience_seconds = patience_seconds
+        self._selected: dict[ClaimKey, UUID] = {}
+        self._since: dict[tuple[UUID, UUID], float] = {}
+
+    def forget(self) -> None:
+        """Forget what was written in an earlier lead."""
+        self._selected.clear()
+        self._since.clear()
+
+    async def prepare(self, promise: Promise) -> str | None:
+        """Return why the pod cannot be where it is promised, None when it can. Raises Unavailable while that is open.
+
+        A volume that is not there after the patience of the settings counts as one that cannot be.
+        """
+        placement = promise.placement
+        pod = self._state.pods.get(placement.pod_id)
+        rules = pod.facts.rules if pod is not None else None
+        if rules is None or not (rules.claims_waiting or rules.volumes):
+            return None
+        if rules.claims_waiting:
+            return await self._select(promise, rules.claims_waiting)
+        self._since.pop((promise.plan_id, placement.pod_id), None)
+        return self._out_of_reach(placement, rules)
+
+    async def _select(self, promise: Promise, claims: tuple[str, ...]) -> str:
+        """Write the node on every claim; return who refused it."""
+        placement = promise.placement
+        for name in claims:
+            if refusal := await self._select_for(promise, name):
+                return refusal
+        now = asyncio.get_running_loop().time()
+        waited = now - self._since.setdefault((promise.plan_id, placement.pod_id), now)
+        if waited < self._patience_seconds:
+            raise Unavailable(f"Pod {placement.name} waits for its volumes: {', '.join(claims)}.")
+        return f"The volumes of {placement.name} were not made within {self._patience_seconds:g} s."
+
+    async def _select_for(self, promise: Promise, name: str) -> str:
+        """Write the node on one claim, unless it is bound or somebody of the same plan did; return why not, or ""."""
+        placement, key = promise.placement, (promise.placement.namespace, name)
+        try:
+            claim = await self._cluster.get(CLAIMS, *key)
+            chosen = claim.metadata.annotations.get(SELECTED_NODE, "")
+            if claim.spec.volume_name or (chosen and self._selected.get(key) == promise.plan_id):
+                return ""
+            if self._selected.get(key) == promise.plan_id:
+                return f"No volume for the claim {name} of {placement.name} can be made on {placement.node}."
+            if chosen != placement.node:
+                await self._cluster.patch(CLAIMS, *key, _selection(claim, placement.node))
+        except NotFound:
+            return f"The claim {name} of {placement.name} is gone."
+        except ClusterError as error:
+            raise Unavailable(f"The claim {name} cannot be given a node: {error.message}") from error
+        self._selected[key] = promise.plan_id
+        return ""
+
+    def _out_of_reach(self, placement: Placement, rules: PlacementRules) -> str | None:
+        node = self._state.nodes.get(placement.node)
+        if node is None or all(suits(node, terms) for terms in rules.volumes):
+            return None
+        return f"A volume of {placement.name} is not within reach of {placement.node}."
+
+
+def _selection(claim: PersistentVolumeClaim, node: str) -> dict[str, object]:
+    """Return the patch; under the version we have seen, for it may have been bound meanwhile."""
+    return {"metadata": {"resourceVersion": claim.metadata.resource_version, "annotations": {SELECTED_NODE: node}}}

@@ -1,0 +1,130 @@
+"""Pods whose volumes are made on the node they get: first the volume, then the binding, or another node."""
+
+import asyncio
+from typing import Any
+
+from muster_contracts import events as e
+from muster_contracts.values import LabelRule, NodeTerm, PlacementRules
+from scheduler.scene import NAMESPACE, Scene, of_type, scheduled
+from scheduler.worlds import id_of, node
+
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+WAITS = PlacementRules(claims_waiting=("scratch",))
+
+
+def storage_class(scene: Scene, **annotations: str) -> None:
+    metadata = {"name": "local", "annotations": {"sim.provision-seconds": "0.05", **annotations}}
+    body = {"provisioner": "sim.csi", "volumeBindingMode": "WaitForFirstConsumer"}
+    scene.simulated.client.create("storageclasses.storage.k8s.io", {"metadata": metadata, **body})
+
+
+def claim(scene: Scene) -> dict[str, Any]:
+    found = scene.simulated.client.get("persistentvolumeclaims", NAMESPACE, "scratch")
+    assert found is not None
+    return found
+
+
+async def waits_with_a_claim(scene: Scene, *, size: int = 1) -> None:
+    """Show a gang whose first pod has a claim that waits."""
+    metadata = {"name": "scratch", "namespace": NAMESPACE}
+    spec = {"storageClassName": "local", "resources": {"requests": {"storage": "1Gi"}}}
+    scene.simulated.client.create("persistentvolumeclaims", {"metadata": metadata, "spec": spec})
+    await scene.observe("train", size, rules=WAITS)
+
+
+async def tell_where_the_volume_is(scene: Scene) -> None:
+    """Say what integrations says once the claim is bound."""
+    facts = scene.facts("train-0", "train")
+    reach = NodeTerm(rules=(LabelRule(key="kubernetes.io/hostname", values=(_volume_node(scene),)),))
+    told = facts.model_copy(update={"rules": PlacementRules(volumes=((reach,),))})
+    await scene.observer.append(e.PodObserved(workload_id=id_of("workload/train"), pods=(told,)))
+
+
+def _volume_node(scene: Scene) -> str:
+    volume = scene.simulated.client.get("persistentvolumes", None, claim(scene)["spec"]["volumeName"])
+    assert volume is not None
+    (term,) = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+    return str(term["matchExpressions"][0]["values"][0])
+
+
+async def until_bound(scene: Scene) -> None:
+    """Wait until the claim has a volume."""
+    async with asyncio.timeout(20):
+        async for _, found in scene.simulated.client.subscribe(["persistentvolumeclaims"]):
+            if found["status"]["phase"] == "Bound":
+                return
+
+
+async def name_nodes_by_host(scene: Scene) -> None:
+    for name in ("pool-a-0", "pool-a-1"):
+        await scene.observer.append(node(name, labels={"kubernetes.io/hostname": name}))
+
+
+async def test_the_volume_is_made_on_the_planned_node_before_any_pod_of_the_gang_is_bound(scene: Scene) -> None:
+    storage_class(scene)
+    await name_nodes_by_host(scene)
+    await waits_with_a_claim(scene, size=2)
+    scene.start_scheduler()
+    await until_bound(scene)
+    assert claim(scene)["metadata"]["annotations"][SELECTED_NODE] == "pool-a-0"
+    assert not any(asked.endswith("/binding") for asked in scene.transport.asked)
+    await tell_where_the_volume_is(scene)
+    events = await scene.until(scheduled(2))
+    assert {pod.node for event in of_type(events, e.PodScheduled) for pod in event.pods} == {"pool-a-0"}
+    assert len(of_type(events, e.PlanMade)) == 1
+
+
+async def test_where_the_provisioner_refuses_the_plan_is_released_and_another_node_gets_it(scene: Scene) -> None:
+    storage_class(scene, **{"sim.full-on": "pool-a-0"})
+    await name_nodes_by_host(scene)
+    await waits_with_a_claim(scene)
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    (released,) = of_type(events, e.PlacementReleased)
+    assert released.reason == "No volume for the claim scratch of train-0 can be made on pool-a-0."
+    assert released.misplaced == released.pod_ids
+    seen_anew = scene.facts("train-0", "train").model_copy(update={"rules": WAITS})
+    await scene.observer.append(e.PodObserved(workload_id=id_of("workload/train"), pods=(seen_anew,)))
+    await until_bound(scene)
+    await tell_where_the_volume_is(scene)
+    (bound,) = of_type(await scene.until(scheduled(1)), e.PodScheduled)
+    assert bound.pods[0].node == "pool-a-1"
+
+
+async def test_a_volume_that_is_not_made_in_time_is_sought_elsewhere(scene: Scene) -> None:
+    storage_class(scene, **{"sim.provision-seconds": "3600"})
+    await name_nodes_by_host(scene)
+    await waits_with_a_claim(scene)
+    scene.start_scheduler(volume_patience_seconds=0.05)
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    (released,) = of_type(events, e.PlacementReleased)
+    assert released.reason == "The volumes of train-0 were not made within 0.05 s."
+    assert not of_type(events, e.PodScheduled)
+
+
+async def test_a_volume_that_turns_out_to_be_elsewhere_takes_its_pod_there(scene: Scene) -> None:
+    storage_class(scene)
+    await name_nodes_by_host(scene)
+    await waits_with_a_claim(scene)
+    await scene.decide(placements=[_place(scene, "pool-a-1")])
+    reach = NodeTerm(rules=(LabelRule(key="kubernetes.io/hostname", values=("pool-a-0",)),))
+    told = scene.facts("train-0", "train").model_copy(update={"rules": PlacementRules(volumes=((reach,),))})
+    await scene.observer.append(e.PodObserved(workload_id=id_of("workload/train"), pods=(told,)))
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    assert of_type(events, e.PlacementReleased)[0].reason == "A volume of train-0 is not within reach of pool-a-1."
+    assert not any(asked.endswith("/binding") for asked in scene.transport.asked)
+
+
+def _place(scene: Scene, where: str) -> dict[str, object]:
+    facts = scene.facts("train-0", "train")
+    return {
+        "workload_id": id_of("workload/train"),
+        "pod_group_id": id_of("group/train"),
+        "pod_id": facts.pod_id,
+        "namespace": NAMESPACE,
+        "name": facts.name,
+        "resource_version": facts.resource_version,
+        "node": where,
+        "devices": ({"index": 0, "portion_millionths": 1_000_000},),
+    }
