@@ -1,15 +1,18 @@
 """Reading the journal into something: every fold and every projector does it through `follow_into`.
 
-A reader is handed whole batches and says how far it has come; `Progress` lets others wait until it has come that far,
-which is how a client reads its own writes (`at_least`) and how a lost race is decided anew.
+A reader is handed whole batches and says how far it has come. One with checkpoints begins where the last one stood, and
+makes others once it has seen the end of the journal (`checkpointing`). `Progress` lets others wait until a reader has
+come to a position, which is how a client reads its own writes (`at_least`) and how a lost race is decided anew.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from muster_contracts.errors import Unavailable
 from muster_journal.port import Batch, Journal
 
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.health import Health
 
 Apply = Callable[[Batch], Awaitable[None]]
@@ -61,10 +64,19 @@ class Progress:
             await self._changed.wait()
 
 
-async def follow_into(journal: Journal, apply: Apply, progress: Progress, health: Health, loop: str) -> None:
+async def follow_into(
+    journal: Journal,
+    apply: Apply,
+    progress: Progress,
+    health: Health,
+    loop: str,
+    checkpointing: Checkpointing[Any] | None = None,
+) -> None:
     """Hand every event after the reader's position to `apply`, batch by batch, for ever."""
     try:
-        await _follow_into(journal, apply, progress, health, loop)
+        if checkpointing is not None and not progress.position:
+            progress.advance(await checkpointing.restore(journal), caught_up=False)
+        await _follow_into(journal, apply, progress, health, loop, checkpointing)
     except Unavailable:
         raise
     except Exception as error:
@@ -72,11 +84,20 @@ async def follow_into(journal: Journal, apply: Apply, progress: Progress, health
         raise
 
 
-async def _follow_into(journal: Journal, apply: Apply, progress: Progress, health: Health, loop: str) -> None:
+async def _follow_into(
+    journal: Journal,
+    apply: Apply,
+    progress: Progress,
+    health: Health,
+    loop: str,
+    checkpointing: Checkpointing[Any] | None,
+) -> None:
     health.reached(loop, progress.position, progress.position)
     async for batch in journal.follow(progress.position):
         await apply(batch)
         position = batch.events[-1].position if batch.events else progress.position
         progress.advance(position, caught_up=batch.caught_up)
+        if checkpointing is not None and progress.caught_up:
+            checkpointing.note(batch)
         health.reached(loop, position, batch.end)
         health.runs(loop)

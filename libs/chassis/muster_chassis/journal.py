@@ -4,8 +4,10 @@ Used by `app.py` alone; whatever else a service opens at the same NATS server st
 """
 
 from muster_contracts.subjects import Writer
+from muster_journal.checkpoints import Checkpoints
 from muster_journal.connection import Login
 from muster_journal.jetstream import JetStreamJournal
+from muster_journal.jetstream_checkpoints import JetStreamCheckpoints
 from muster_journal.jetstream_leases import JetStreamLeases
 from muster_journal.leases import Leases
 from muster_journal.port import Journal
@@ -32,3 +34,11 @@ async def open_leases(settings: ServiceSettings, writer: Writer) -> Leases:
     """Connect to the leases as one writer. Raises Unavailable when the server does not let us in."""
     login = login_of(settings, writer, f"muster-{writer}-leases")
     return await JetStreamLeases.connect(login.servers, user=login.user, password=login.password, name=login.name)
+
+
+async def open_checkpoints(settings: ServiceSettings, writer: Writer) -> Checkpoints:
+    """Connect to the checkpoints of one writer. Raises Unavailable when the server does not let us in."""
+    login = login_of(settings, writer, f"muster-{writer}-checkpoints")
+    return await JetStreamCheckpoints.connect(
+        login.servers, writer, user=login.user, password=login.password, name=login.name
+    )

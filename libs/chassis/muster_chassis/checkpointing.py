@@ -1,0 +1,147 @@
+"""Starts a fold where its last checkpoint stood, and makes the next one now and then.
+
+A fold is a dataclass whose fields are all that the journal says to it; pydantic reads and writes it by its types. What
+is worked out from the fields is set in `__post_init__` and is not kept. A checkpoint is believed only if the same code
+made it (`code_version`) out of this journal (the event at its position is the one that stood there); otherwise, and if
+it cannot be read, the journal is folded from its beginning, which is always right and only slower.
+
+Neighbours: `following` restores before it reads and notes every batch; `muster_journal.checkpoints` stores.
+
+Pitfall. Writing a fold down happens at once, between two batches, so that it is whole: some 6 µs a pod or workload
+during which the process does nothing else. Squeezing and storing it happen beside everything else.
+"""
+
+import asyncio
+import zlib
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import structlog
+from muster_contracts.versions import code_version
+from muster_contracts.wire import Recorded
+from muster_journal.checkpoints import Checkpoint, Checkpoints
+from muster_journal.port import Batch, Journal
+from pydantic import TypeAdapter, ValidationError
+
+log = structlog.get_logger()
+
+EVENTS_BETWEEN = 50_000
+"""Two or three seconds of folding: what a start costs at most beside reading the checkpoint."""
+
+SQUEEZED_AT_ONCE = 256 * 1024
+"""Bytes, squeezed in a few milliseconds."""
+
+
+class Folded(Protocol):
+    """A fold of the journal up to a position."""
+
+    position: int
+
+
+F = TypeVar("F", bound=Folded)
+
+
+class _NotBelieved(Exception):
+    """A checkpoint is not what the fold of this journal by this code would be; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A fold as it was written down, at which event."""
+
+    last: Recorded
+    json: bytes
+
+
+class Checkpointing(Generic[F]):
+    """The checkpoints of one fold. `active` says whether it is on us to save any: one process does it at a time."""
+
+    def __init__(self, checkpoints: Checkpoints, name: str, fold: F, *, events_between: int = EVENTS_BETWEEN) -> None:
+        self.fold = fold
+        self.active = True
+        self._checkpoints = checkpoints
+        self._name = name
+        self._events_between = events_between
+        self._adapter: TypeAdapter[F] = TypeAdapter(type(fold))
+        self._saved = 0
+        self._made: _Made | None = None
+        self._due = asyncio.Event()
+
+    @property
+    def code(self) -> str:
+        """The name of all the code that the fold follows from."""
+        return code_version(type(self.fold).__module__, "muster_")
+
+    async def restore(self, journal: Journal) -> int:
+        """Bring the fold to where its last checkpoint stood, if that can be believed; return its position.
+
+        Raises Unavailable when journal or checkpoints do not answer.
+        """
+        checkpoint = await self._checkpoints.load(self._name)
+        if checkpoint is not None:
+            try:
+                vars(self.fold).update(vars(await self._read(checkpoint, journal)))
+            except _NotBelieved as error:
+                log.info("A checkpoint is passed over.", fold=self._name, reason=str(error))
+            else:
+                log.info("A fold begins at its checkpoint.", fold=self._name, position=self.fold.position)
+        self._saved = self.fold.position
+        return self._saved
+
+    async def _read(self, checkpoint: Checkpoint, journal: Journal) -> F:
+        if checkpoint.code != self.code:
+            raise _NotBelieved("Other code made it.")
+        event = await event_at(journal, checkpoint.position)
+        if event is None or event.envelope.id != checkpoint.event_id:
+            raise _NotBelieved("It is of another journal.")
+        try:
+            return self._adapter.validate_json(zlib.decompress(checkpoint.body))
+        except (zlib.error, ValidationError) as error:
+            raise _NotBelieved(str(error)) from error
+
+    def note(self, batch: Batch) -> None:
+        """Write the fold down, at the end of a batch, when enough was folded since the last checkpoint."""
+        if self.active and batch.events and batch.events[-1].position - self._saved >= self._events_between:
+            last = batch.events[-1]
+            assert self.fold.position == last.position, "a checkpoint is made when the batch was folded"
+            self._saved = last.position
+            self._made = _Made(last, self._adapter.dump_json(self.fold))
+            self._due.set()
+
+    async def run(self) -> None:
+        """Save whatever is written down, for ever. Raises Unavailable when that fails; the next one may do."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            made, self._made = self._made, None
+            if made is not None:
+                await self._save(made)
+
+    async def _save(self, made: _Made) -> None:
+        body = await _squeezed(made.json)
+        checkpoint = Checkpoint(made.last.position, made.last.envelope.id, self.code, body)
+        await self._checkpoints.save(self._name, checkpoint)
+        log.info("A checkpoint is saved.", fold=self._name, position=checkpoint.position, bytes=len(body))
+
+
+async def event_at(journal: Journal, position: int) -> Recorded | None:
+    """Return the event at a position; None when the journal ends before it."""
+    if position > await journal.end():
+        return None
+    async with aclosing(cast(Any, journal.follow(position - 1, limit=1))) as batches:
+        async for batch in batches:
+            if batch.events:
+                found: Recorded = batch.events[0]
+                return found
+    return None
+
+
+async def _squeezed(body: bytes) -> bytes:
+    """Compress, letting others work after every piece."""
+    compressor = zlib.compressobj(level=1)
+    pieces = []
+    for start in range(0, len(body), SQUEEZED_AT_ONCE):
+        pieces.append(compressor.compress(body[start : start + SQUEEZED_AT_ONCE]))
+        await asyncio.sleep(0)
+    return b"".join((*pieces, compressor.flush()))

@@ -1,0 +1,207 @@
+"""A fold that starts again reads its checkpoint and the tail of the journal, or everything, and is the same."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from muster_chassis.checkpointing import Checkpointing, event_at
+from muster_chassis.following import Progress, follow_into
+from muster_chassis.health import Health
+from muster_contracts.errors import Unavailable
+from muster_contracts.events import StopRequested
+from muster_contracts.subjects import Writer, derived_id
+from muster_contracts.values import Caller
+from muster_contracts.wire import Recorded
+from muster_journal.checkpoints import Checkpoint, Checkpoints
+from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_checkpoints import MemoryCheckpoints
+from muster_journal.port import Batch, Journal
+
+EVENTS = 95
+BETWEEN = 10
+
+
+@dataclass
+class Stops:
+    """Who was stopped, how often, and by which event last."""
+
+    position: int = 0
+    counts: dict[UUID, int] = field(default_factory=dict)
+    last: StopRequested | None = None
+
+    def __post_init__(self) -> None:
+        self.read = 0
+
+    def apply(self, recorded: Recorded) -> None:
+        assert isinstance(recorded.event, StopRequested)
+        self.position, self.last = recorded.position, recorded.event
+        self.counts[recorded.event.workload_id] = self.counts.get(recorded.event.workload_id, 0) + 1
+        self.read += 1
+
+
+class Life:
+    """One process: a fold, its checkpoints, and what it reads."""
+
+    def __init__(self, journal: Journal, checkpoints: Checkpoints) -> None:
+        self.journal = journal
+        self.fold, self.progress, self.health = Stops(), Progress(), Health("test")
+        self.checkpointing = Checkpointing(checkpoints, "stops", self.fold, events_between=BETWEEN)
+
+    async def _apply(self, batch: Batch) -> None:
+        for recorded in batch.events:
+            self.fold.apply(recorded)
+
+    async def follow(self) -> None:
+        await follow_into(self.journal, self._apply, self.progress, self.health, "fold", self.checkpointing)
+
+    @asynccontextmanager
+    async def living(self) -> AsyncIterator["Life"]:
+        """Fold to the end of the journal, and go on until the end of the block."""
+        async with asyncio.TaskGroup() as tasks:
+            loops = [tasks.create_task(self.follow()), tasks.create_task(self.checkpointing.run())]
+            await self.progress.catch_up()
+            yield self
+            for loop in loops:
+                loop.cancel()
+
+
+@pytest.fixture
+def journal() -> MemoryJournal:
+    return new_journal()
+
+
+def new_journal() -> MemoryJournal:
+    return MemoryJournal(MemoryLog(), Writer.SUBMITTER, lambda: datetime(2026, 11, 1, tzinfo=UTC))
+
+
+class Noticed(MemoryCheckpoints):
+    """Checkpoints that tell of every save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions: list[int] = []
+        self.changed = asyncio.Event()
+
+    async def save(self, name: str, checkpoint: Checkpoint) -> None:
+        await super().save(name, checkpoint)
+        self.positions.append(checkpoint.position)
+        self.changed.set()
+
+    async def saved(self) -> None:
+        """Wait until one more is saved."""
+        await self.changed.wait()
+        self.changed.clear()
+
+
+async def stop(journal: Journal, number: int) -> None:
+    workload = derived_id("workload", str(number % 7))
+    await journal.append(StopRequested(workload_id=workload, requested_by=Caller(name="ada")), event_id=uuid4())
+
+
+async def a_past(journal: Journal, checkpoints: Noticed) -> None:
+    """Let a first life fold and save what comes, event by event."""
+    async with Life(journal, checkpoints).living() as life:
+        for number in range(EVENTS):
+            await stop(journal, number)
+            await life.progress.reach(number + 1)
+            if (number + 1) % BETWEEN == 0:
+                await checkpoints.saved()
+    assert checkpoints.positions == list(range(BETWEEN, EVENTS, BETWEEN))
+
+
+async def test_who_starts_again_reads_the_tail_alone(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    await a_past(journal, checkpoints)
+    without, again = Life(journal, MemoryCheckpoints()), Life(journal, checkpoints)
+    async with without.living(), again.living():
+        assert again.fold == without.fold
+        assert (without.fold.read, again.fold.read) == (EVENTS, EVENTS % BETWEEN)
+
+
+async def test_the_next_one_is_made_when_enough_has_come_since(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    await a_past(journal, checkpoints)
+    async with Life(journal, checkpoints).living() as life:
+        for number in range(BETWEEN):
+            await stop(journal, number)
+        await life.progress.reach(EVENTS + BETWEEN)
+        await checkpoints.saved()
+    assert checkpoints.positions[-1] in range(EVENTS - EVENTS % BETWEEN + BETWEEN, EVENTS + BETWEEN + 1)
+
+
+async def test_who_is_not_active_saves_nothing(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    life = Life(journal, checkpoints)
+    life.checkpointing.active = False
+    async with life.living():
+        for number in range(EVENTS):
+            await stop(journal, number)
+            await life.progress.reach(number + 1)
+    assert checkpoints.positions == []
+
+
+Spoil = Callable[[Checkpoint], Checkpoint]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda one: replace(one, code="other"),
+        lambda one: replace(one, event_id=uuid4()),
+        lambda one: replace(one, position=EVENTS + 1),
+        lambda one: replace(one, body=one.body[:-20]),
+        lambda one: replace(one, body=b""),
+        lambda one: replace(one, body=zlib.compress(b'{"position": "no number"}')),
+    ],
+    ids=["other code", "other event", "after the end", "cut", "empty", "other fields"],
+)
+async def test_what_cannot_be_believed_is_passed_over(journal: MemoryJournal, spoil: Spoil) -> None:
+    checkpoints = Noticed()
+    await a_past(journal, checkpoints)
+    saved = await checkpoints.load("stops")
+    assert saved is not None
+    await checkpoints.save("stops", spoil(saved))
+    async with Life(journal, checkpoints).living() as life:
+        assert life.fold.read == EVENTS
+
+
+async def test_a_checkpoint_of_another_journal_is_passed_over(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    await a_past(journal, checkpoints)
+    other = new_journal()
+    for number in range(EVENTS):
+        await stop(other, number)
+    async with Life(other, checkpoints).living() as life:
+        assert life.fold.read == EVENTS
+
+
+async def test_the_event_at_a_position_is_found_and_none_after_the_end(journal: MemoryJournal) -> None:
+    for number in range(3):
+        await stop(journal, number)
+    found = await event_at(journal, 2)
+    assert found is not None
+    assert found.position == 2
+    assert await event_at(journal, 4) is None
+
+
+async def test_folding_goes_on_when_a_checkpoint_cannot_be_saved(journal: MemoryJournal) -> None:
+    class Full(MemoryCheckpoints):
+        async def save(self, name: str, checkpoint: Checkpoint) -> None:
+            raise Unavailable("The disk is full.")
+
+    life = Life(journal, Full())
+    following = asyncio.create_task(life.follow())
+    saving = asyncio.create_task(life.checkpointing.run())
+    await life.progress.catch_up()
+    for number in range(BETWEEN):
+        await stop(journal, number)
+    with pytest.raises(Unavailable):
+        await saving
+    await stop(journal, 0)
+    await life.progress.reach(BETWEEN + 1)
+    following.cancel()
