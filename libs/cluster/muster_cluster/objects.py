@@ -398,10 +398,18 @@ class VolumeReach(Partial, frozen=True, gc=False):
     required: Raw | None = None
 
 
+class ClaimReference(Partial, frozen=True, gc=False):
+    """Whose a volume is."""
+
+    namespace: str = ""
+    name: str = ""
+
+
 class PersistentVolumeSpec(Partial, frozen=True, gc=False):
-    """Of a volume only where it can be used."""
+    """Of a volume where it can be used, and whose it is."""
 
     node_affinity: VolumeReach | None = None
+    claim_ref: ClaimReference | None = None
 
 
 class PersistentVolume(Partial, frozen=True, gc=False):

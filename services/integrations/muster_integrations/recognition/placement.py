@@ -1,13 +1,14 @@
-"""What a pod demands of its node beside room, from its spec: affinities, spread, host ports.
+"""What a pod demands of its node beside room: affinities, spread and host ports from its spec, and what its volumes do.
 
 Most pods demand nothing, and of them nothing is said. What a pod only prefers of other pods is left out, for nobody
-plans by it. Three things of Kubernetes have no word here: a selector of namespaces (only those that are named count), a
-term without any selector (it means no pod), and what the volumes of a pod demand: their claims say that, not the pod.
+plans by it. Two things of Kubernetes have no word here: a selector of namespaces (only those that are named count), and
+a term without any selector (it means no pod). What volumes demand is not in the pod; `storage` finds it.
 
 Pitfall: affinities are read as they are written, and any part may be missing or odd; such a part is passed over.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from muster_cluster.objects import Pod
@@ -24,20 +25,32 @@ _HOST_NAME: Final = "kubernetes.io/hostname"
 _NOTHING: Final = PlacementRules()
 
 
-def rules_of(pod: Pod) -> PlacementRules | None:
-    """Return what a pod demands; None when that is nothing."""
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the volumes of one pod demand, as `PlacementRules` have it."""
+
+    volumes: tuple[tuple[NodeTerm, ...], ...] = ()
+    claims_waiting: tuple[str, ...] = ()
+
+
+NO_DEMANDS: Final = Demands()
+
+
+def rules_of(pod: Pod, demands: Demands = NO_DEMANDS) -> PlacementRules | None:
+    """Return what a pod and its volumes demand; None when that is nothing."""
     ports = _host_ports(pod)
-    if not ports and not _speaks_of_places(pod):
+    if not ports and not _speaks_of_places(pod) and demands == NO_DEMANDS:
         return None
     affinity = pod.spec.affinity
-    terms = entries(affinity, "nodeAffinity", _REQUIRED, "nodeSelectorTerms")
     rules = PlacementRules(
-        nodes=tuple(_node_term(term) for term in terms),
+        nodes=node_terms(field(affinity, "nodeAffinity", _REQUIRED)),
         preferred_nodes=tuple(_preferences(entries(affinity, "nodeAffinity", _PREFERRED))),
         near=tuple(_pod_terms(pod, entries(affinity, "podAffinity", _REQUIRED))),
         apart=tuple(_pod_terms(pod, entries(affinity, "podAntiAffinity", _REQUIRED))),
         spread=tuple(_spread(pod)),
+        volumes=demands.volumes,
         host_ports=ports,
+        claims_waiting=demands.claims_waiting,
     )
     return None if rules == _NOTHING else rules
 
@@ -56,6 +69,22 @@ def _speaks_of_places(pod: Pod) -> bool:
 
 
 # ------------------------------------------------------------ nodes
+
+
+def node_terms(selector: Any) -> tuple[NodeTerm, ...]:
+    """Return the terms of a selector of nodes, one of which must hold."""
+    return tuple(_node_term(term) for term in entries(selector, "nodeSelectorTerms"))
+
+
+def topology_terms(topologies: Sequence[Raw]) -> tuple[NodeTerm, ...]:
+    """Return the topologies that a storage class allows as terms, one of which must hold."""
+    return tuple(NodeTerm(rules=tuple(_labels_in(one))) for one in topologies)
+
+
+def _labels_in(topology: Raw) -> Iterator[LabelRule]:
+    for expression in entries(topology, "matchLabelExpressions"):
+        if key := text(expression, "key"):
+            yield LabelRule(key=key, values=_texts(expression, "values"))
 
 
 def _node_term(term: Raw) -> NodeTerm:

@@ -28,7 +28,7 @@ from muster_contracts.values import (
 )
 
 from muster_integrations.recognition.amounts import amounts_of, counting_gpus, portion_limit, to_resources
-from muster_integrations.recognition.placement import rules_of
+from muster_integrations.recognition.placement import NO_DEMANDS, Demands, rules_of
 
 UNKNOWN_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When something was created that does not say so: a manifest that was never admitted."""
@@ -52,7 +52,9 @@ class Membership:
     gpu_names: frozenset[str] = frozenset()
 
 
-def facts_of(pod: Pod, membership: Membership, asked: frozenset[str] = frozenset()) -> PodFacts:
+def facts_of(
+    pod: Pod, membership: Membership, asked: frozenset[str] = frozenset(), demands: Demands = NO_DEMANDS
+) -> PodFacts:
     """Return all facts of a pod, as a member of its workload; of its labels those that are asked for."""
     amounts = amounts_of(pod.spec)
     metadata, spec, status = pod.metadata, pod.spec, pod.status
@@ -82,7 +84,7 @@ def facts_of(pod: Pod, membership: Membership, asked: frozenset[str] = frozenset
         tolerations=tuple(_toleration(t) for t in spec.tolerations if t.operator in {"Equal", "Exists", ""}),
         scheduling_gates=tuple(gate.name for gate in spec.scheduling_gates),
         labels={name: metadata.labels[name] for name in sorted(asked & metadata.labels.keys())},
-        rules=rules_of(pod),
+        rules=rules_of(pod, demands),
     )
 
 
