@@ -1,0 +1,124 @@
+"""RayService: one cluster, and a second one while it moves to another configuration."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from simcluster.client import Client
+from simcluster.clock import Clock, from_timestamp
+from simcluster.kube_events import EventRecorder
+from simcluster.operators.operator import Operator
+from simcluster.operators.ray.kinds import CLUSTER, SERVICE, child_cluster, truth
+from simcluster.pods import is_terminating, name_of, with_condition
+from simcluster.resources import Object
+
+_HASH = "ray.io/cluster-config-hash"
+_SIZES = ("replicas", "minReplicas", "maxReplicas", "scaleStrategy")
+
+
+class RayServiceOperator(Operator):
+    """Keeps one cluster per service, two while it moves from one configuration to the next."""
+
+    owns = ("rayclusters.ray.io", "services")
+
+    def __init__(self, client: Client, clock: Clock, events: EventRecorder) -> None:
+        super().__init__(SERVICE, "rayservice-controller", client, clock, events)
+
+    def act(self, obj: Object) -> datetime | None:
+        """Make the cluster the configuration asks for, and move to it once it is ready."""
+        status = dict(obj.get("status", {}))
+        if obj["spec"].get("suspend"):
+            self._suspend(obj, status)
+        else:
+            self._serve(obj, status)
+        self.report(obj, status | {"observedGeneration": obj["metadata"].get("generation", 1)})
+        return self._forget(obj, status)
+
+    def _suspend(self, service: Object, status: dict[str, Any]) -> None:
+        for cluster in self.owned(service, CLUSTER.key):
+            self.delete(service, CLUSTER.key, cluster)
+        gone = not self.owned(service, CLUSTER.key)
+        if gone:
+            status |= {"activeServiceStatus": {}, "pendingServiceStatus": {}, "numServeEndpoints": 0}
+        facts = {"Suspending": not gone, "Suspended": gone, "Ready": False, "UpgradeInProgress": False}
+        self._state(status, facts)
+
+    def _serve(self, service: Object, status: dict[str, Any]) -> None:
+        wanted = self._wanted_cluster(service)
+        ready = wanted.get("status", {}).get("state") == "ready"
+        active = _active_name(status)
+        if ready:
+            status["activeServiceStatus"] = {"rayClusterName": name_of(wanted)}
+            status["pendingServiceStatus"] = {}
+            self._keep_services(service)
+        elif name_of(wanted) != active:
+            status["pendingServiceStatus"] = {"rayClusterName": name_of(wanted)}
+        moving = not ready and bool(active) and name_of(wanted) != active
+        status["numServeEndpoints"] = len(self._living(service)) if ready or active else 0
+        status["serviceStatus"] = "Running" if ready or active else ""
+        facts = {"Ready": bool(ready or active), "UpgradeInProgress": moving}
+        if any(each["type"] == "Suspended" for each in status.get("conditions", [])):
+            facts |= {"Suspending": False, "Suspended": False}
+        self._state(status, facts)
+
+    def _wanted_cluster(self, service: Object) -> Object:
+        """Return the cluster of the current configuration, made or brought to its sizes."""
+        spec = service["spec"]["rayClusterConfig"]
+        digest = _digest(spec)
+        for cluster in self._living(service):
+            if (cluster["metadata"].get("annotations") or {}).get(_HASH) == digest:
+                if cluster["spec"] != spec:
+                    return self.client.update(CLUSTER.key, {**cluster, "spec": spec})
+                return cluster
+        made = child_cluster(service, "RayService", spec)
+        made["metadata"]["annotations"] = {_HASH: digest}
+        return self.create(service, CLUSTER.key, made)
+
+    def _living(self, service: Object) -> list[Object]:
+        return [each for each in self.owned(service, CLUSTER.key) if not is_terminating(each)]
+
+    def _keep_services(self, service: Object) -> None:
+        there = {name_of(each) for each in self.owned(service, "services")}
+        for name in (f"{name_of(service)}-head-svc", f"{name_of(service)}-serve-svc"):
+            if name not in there:
+                ports = [{"name": "serve", "port": 8000}]
+                body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports}}
+                self.create(service, "services", body)
+
+    def _forget(self, service: Object, status: Mapping[str, Any]) -> datetime | None:
+        """Delete clusters that no longer count, a while after the service left them."""
+        kept = {_active_name(status), (status.get("pendingServiceStatus") or {}).get("rayClusterName")}
+        left = [each for each in self._living(service) if name_of(each) not in kept]
+        if not left:
+            return None
+        delay = timedelta(seconds=int(service["spec"].get("rayClusterDeletionDelaySeconds", 60)))
+        moved = next(each for each in status["conditions"] if each["type"] == "UpgradeInProgress")
+        due = from_timestamp(moved["lastTransitionTime"]) + delay
+        if due > self.clock.now():
+            return due
+        for cluster in left:
+            self.delete(service, CLUSTER.key, cluster)
+        return None
+
+    def _state(self, status: dict[str, Any], facts: Mapping[str, bool]) -> None:
+        conditions = status.get("conditions", [])
+        for kind, holds in facts.items():
+            conditions = with_condition(conditions, kind, truth(holds), self.clock.now(), kind)
+        status["conditions"] = conditions
+
+
+def _digest(spec: Object) -> str:
+    """Return what tells one configuration from another; sizes of groups are not part of it."""
+    groups = [
+        {name: value for name, value in group.items() if name not in _SIZES}
+        for group in spec.get("workerGroupSpecs") or ()
+    ]
+    told = orjson.dumps({**spec, "workerGroupSpecs": groups}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(told).hexdigest()[:32]
+
+
+def _active_name(status: Mapping[str, Any]) -> str:
+    return str((status.get("activeServiceStatus") or {}).get("rayClusterName") or "")
