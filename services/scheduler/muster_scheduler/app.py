@@ -33,6 +33,8 @@ from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
 
 NAME = "scheduler"
+WORKLOADS_AT_ONCE = 256
+"""Many more than requests to Kubernetes: while it is written down what became of some, others are bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     binder, evictor = Binder(ports.cluster, reservations, settings.bind_patience), Evictor(ports.cluster)
     volumes = Volumes(ports.cluster, planning.state, settings.volume_patience_seconds)
     execution = Execution(planning, ports.journal, binder, evictor, volumes, settings.bind_concurrency)
-    deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=settings.bind_concurrency)
+    deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=WORKLOADS_AT_ONCE)
 
     async def fold_and_wake(batch: Batch) -> None:
         await planning.fold(batch)
@@ -99,6 +101,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         "fold": fold,
         "lease": leadership.run,
         "planning": planning.run,
+        "telling": planning.telling.run,
         "adoption": adopt,
         "execution": deeds.run,
         "reservations": sweep,

@@ -11,18 +11,19 @@ from uuid import UUID, uuid5
 import structlog
 from muster_chassis.following import Progress
 from muster_contracts.errors import Unavailable
-from muster_contracts.events import DeadlinePassed, LeadershipTaken, WorkloadBlocked
+from muster_contracts.events import DeadlinePassed, LeadershipTaken, OwnerObserved, PhaseChanged, PodScheduled
+from muster_contracts.wire import Recorded
 from muster_journal.port import Batch, Conflict, Journal
 
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.deadlines import Deadline, next_deadline
 from muster_scheduler.core.decision import written
 from muster_scheduler.core.plan import Plan, plan
-from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
 from muster_scheduler.leading import Leadership
 from muster_scheduler.settings import SchedulerSettings
+from muster_scheduler.telling import Telling
 
 log = structlog.get_logger()
 
@@ -38,8 +39,10 @@ class Planning:
         self._settings = settings
         self._cluster_id = cluster_id
         self._leadership = leadership
+        self.telling = Telling(journal, self.state, self.progress, settings.telling_pause_seconds)
         self._changed = asyncio.Event()
         self._deadline: Deadline | None = None
+        self._somebody_waits = True
         self.led = asyncio.Event()
         """Set whenever we take the lead; whoever keeps promises then looks at all that are open, and clears it."""
 
@@ -53,10 +56,11 @@ class Planning:
         return self.epoch > 0 and self.epoch == self.state.epoch
 
     async def fold(self, batch: Batch) -> None:
-        """Apply a batch of the journal and wake the loop."""
+        """Apply a batch of the journal, and wake the loop when another plan might come of it."""
         for recorded in batch.events:
             self.state.apply(recorded)
-        self._changed.set()
+        if self.state.changes and (self._somebody_waits or any(map(_may_need_room, batch.events))):
+            self._changed.set()
 
     async def take_leadership(self) -> None:
         """Write our epoch on the plan subject, after folding to the end of the journal."""
@@ -71,6 +75,7 @@ class Planning:
             raise Unavailable("Another scheduler took the lead.") from lost
         await self.progress.reach(position)
         self.epoch = taken.epoch
+        self._changed.set()
         self.led.set()
         log.info("The scheduler leads.", epoch=self.epoch, position=position)
 
@@ -85,8 +90,11 @@ class Planning:
         """Plan whenever the fold has changed. Raises Unavailable when another one leads although the lease is ours."""
         while True:
             await self._wait_for_news()
+            if self.state.changes.land:  # nodes come in flocks, and each plan looks at everything anew
+                await asyncio.sleep(self._settings.cycle_pause_seconds)
             self._changed.clear()
             if not self._leadership.is_ours:
+                self.telling.take(())
                 return
             if not self._is_our_epoch:
                 raise Unavailable("Another scheduler took the lead.")
@@ -111,16 +119,19 @@ class Planning:
         await self.progress.reach(await self._journal.append(event))
 
     async def cycle(self) -> Plan:
-        """Make one plan; write what it promises and why the others wait."""
+        """Make one plan; write what it promises, and let it be told why the others wait."""
         snapshot = take_snapshot(self.state)
         made = plan(snapshot, self._settings.limits)
         wrong = faults(snapshot, made)
         assert not wrong, f"The plan based on {snapshot.position} is wrong: {'; '.join(wrong[:5])}"
         self._deadline = next_deadline(snapshot, self._settings.limits)
+        self._somebody_waits = bool(made.blocked or made.nominations or snapshot.short)
         if made.decides:
-            await self._write(made)
-        for blocked in made.blocked:
-            await self._say_why(blocked)
+            async with self.telling.quiet:
+                await self._write(made)
+                self.telling.take(made.blocked)
+        else:
+            self.telling.take(made.blocked)
         return made
 
     async def _write(self, made: Plan) -> None:
@@ -133,17 +144,7 @@ class Planning:
                 raise Unavailable("Another scheduler took the lead.") from lost
         await self.progress.reach(version)
 
-    async def _say_why(self, blocked: Blocked) -> None:
-        group = self.state.groups.get(blocked.pod_group_id)
-        if group is None or group.blocked == blocked.essence:
-            return
-        event = WorkloadBlocked(
-            workload_id=blocked.workload_id,
-            pod_group_id=blocked.pod_group_id,
-            code=blocked.code,
-            reason=blocked.reason,
-            numbers=blocked.numbers,
-            remedy=blocked.remedy,
-        )
-        await self._journal.append(event)
-        group.blocked = blocked.essence
+
+def _may_need_room(recorded: Recorded) -> bool:
+    """Say whether an event can lead to a plan while nobody waits; a promise that was kept, for example, cannot."""
+    return not isinstance(recorded.event, PodScheduled | PhaseChanged | OwnerObserved)

@@ -49,6 +49,11 @@ class SchedulerSettings(ServiceSettings):
         gt=0,
         description="Time between looks for reserved GPUs that nobody shares any more, so others wait for them.",
     )
+    telling_pause_seconds: float = Field(
+        0.1,
+        ge=0,
+        description="How long reasons to wait gather before they are written; what is over by then interests nobody.",
+    )
     cycle_pause_seconds: float = Field(0.02, ge=0, description="Least time between plans, so that changes gather.")
 
     @property

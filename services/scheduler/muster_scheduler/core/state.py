@@ -135,6 +135,10 @@ class Changes:
     nodes: dict[str, None] = field(default_factory=dict)
     groups: dict[UUID, None] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """Say whether anything changed at all."""
+        return bool(self.land or self.queues or self.nodes or self.groups)
+
 
 @dataclass(slots=True)
 class State:

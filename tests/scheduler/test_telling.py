@@ -1,0 +1,83 @@
+"""Why workloads wait is written beside the planning: nothing out of date, and nothing while a plan is written."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from muster_chassis.following import Progress
+from muster_contracts import events as e
+from muster_contracts.subjects import Writer
+from muster_scheduler.core.reasons import Blocked
+from muster_scheduler.core.state import State
+from muster_scheduler.telling import Telling
+from scheduler.scene import Scene, of_type, scheduled
+from scheduler.worlds import id_of
+
+
+def blocked(gang: str, free: int) -> Blocked:
+    group_id = id_of(f"group/{gang}")
+    return Blocked(
+        id_of(f"workload/{gang}"), group_id, "NoFittingNode", f"{free} GPUs are free.", numbers={"free": free}
+    )
+
+
+def told(events: list[e.AnyEvent]) -> list[str]:
+    return [event.reason for event in of_type(events, e.WorkloadBlocked)]
+
+
+@pytest.fixture
+async def telling(scene: Scene) -> AsyncIterator[Telling]:
+    """Tell of the gang `waits` and the gang `last`, of which a fold knows."""
+    state, progress, journal = State(), Progress(), scene.journal(Writer.SCHEDULER)
+    for gang in ("waits", "last"):
+        await scene.form(gang, 1, [])
+
+    async def fold() -> None:
+        async for batch in journal.follow(0):
+            for recorded in batch.events:
+                state.apply(recorded)
+            progress.advance(state.position, caught_up=batch.caught_up)
+
+    telling = Telling(journal, state, progress, pause_seconds=0.0)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(fold()), tasks.create_task(telling.run())]
+        await progress.catch_up()
+        yield telling
+        for task in running:
+            task.cancel()
+
+
+async def test_of_two_plans_that_follow_each_other_the_later_one_is_told(scene: Scene, telling: Telling) -> None:
+    telling.take([blocked("waits", 1), blocked("last", 1)])
+    telling.take([blocked("last", 2)])
+    assert told(await scene.until(lambda events: bool(told(events)))) == ["2 GPUs are free."]
+
+
+async def test_nothing_is_told_while_a_plan_is_written_nor_of_whom_it_places(scene: Scene, telling: Telling) -> None:
+    async with telling.quiet:
+        telling.take([blocked("waits", 1)])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        telling.take([blocked("last", 2)])
+        assert not told(await scene.events())
+    assert told(await scene.until(lambda events: bool(told(events)))) == ["2 GPUs are free."]
+
+
+async def test_a_reason_is_told_once(scene: Scene, telling: Telling) -> None:
+    telling.take([blocked("waits", 1)])
+    await scene.until(lambda events: len(told(events)) == 1)
+    telling.take([blocked("waits", 1), blocked("last", 2)])
+    events = await scene.until(lambda events: len(told(events)) == 2)
+    assert told(events) == ["1 GPUs are free.", "2 GPUs are free."]
+
+
+async def test_who_waits_for_pods_that_are_being_bound_is_planned_for_once_they_are(scene: Scene) -> None:
+    await scene.observe("first", 16)
+    scene.transport.gate.clear()
+    scene.start_scheduler()
+    await scene.until(lambda events: bool(of_type(events, e.PlanMade)))
+    await scene.observe("urgent", 1, priority="build")
+    await scene.until(lambda events: bool(told(events)))
+    scene.transport.gate.set()
+    events = await scene.until(lambda events: bool(of_type(events, e.PodPreempted)))
+    assert scheduled(16)(events)
