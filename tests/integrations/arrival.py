@@ -103,6 +103,7 @@ def act(world: World, action: str, feeds: dict[str, Feed], heard: list[Any]) -> 
         world.hear(heard.pop(0))
     elif action == "write":
         world.write()
+        assert world.write_everybody() == [], "what is due is all that is missing"
     elif action == "repeat":
         for feed in feeds.values():
             feed.repeat(world)

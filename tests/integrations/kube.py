@@ -131,7 +131,7 @@ class World:
     def __init__(self, *earlier: AnyEvent) -> None:
         self.fold = Fold()
         self.mirror = Mirror(self.fold)
-        self._last: dict[str, Known] = {}
+        self.last: dict[str, Known] = {}
         self.events: list[AnyEvent] = []
         for event in earlier:
             self.hear(event)
@@ -163,9 +163,9 @@ class World:
         either = new or old
         assert either is not None
         identity = either.metadata.uid
-        before = self._last.pop(identity, None) if old is not None else None
+        before = self.last.pop(identity, None) if old is not None else None
         if new is not None:
-            self._last[identity] = new
+            self.last[identity] = new
         self.mirror.take(before or old, new, seen=seen)
 
     def write(self) -> list[AnyEvent]:
@@ -179,6 +179,8 @@ class World:
             {*self.fold.workloads, *self.mirror.workload_ids},
             {*self.fold.nodes, *self.mirror.node_names},
         )
+        for workload_id in workloads:
+            self.mirror.distrust(workload_id)
         return self._write(workloads, nodes)
 
     def give_up_owners(self) -> None:

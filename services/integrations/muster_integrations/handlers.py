@@ -38,7 +38,7 @@ from muster_contracts.events import (
 )
 from muster_journal.port import Batch, Conflict, Journal
 
-from muster_integrations.core.decide import decide_node, decide_workload
+from muster_integrations.core.decide import decide_node, decide_pods, decide_workload
 from muster_integrations.core.fold import Fold, FoldedWorkload
 from muster_integrations.recognition.kinds import KindName, Known
 from muster_integrations.recognition.mirror import Mirror, kind_name
@@ -131,7 +131,7 @@ class Recorder:
         """Compare what is written of a kind: what could not be seen may have gone meanwhile."""
         for workload in self.fold.workloads.values():
             if workload.discovered is not None and kind_name(workload.discovered) == kind:
-                self._deeds.want(WorkloadDue(workload.workload_id))
+                self._want_whole(workload.workload_id)
 
     async def know_the_ground(self) -> None:
         """Wait until the journal was read to its end and every kind was listed."""
@@ -167,9 +167,13 @@ class Recorder:
             case WorkloadSubmitted():
                 self.mirror.submission_changed(event.workload_id)
             case StopRequested() | ActivateRequested() | DeleteRequested() | LimitReached() | ObjectsRefused():
-                self._deeds.want(WorkloadDue(event.workload_id))
+                self._want_whole(event.workload_id)
             case _:
                 pass
+
+    def _want_whole(self, workload_id: UUID) -> None:
+        self.mirror.distrust(workload_id)
+        self._deeds.want(WorkloadDue(workload_id))
 
     def _pass_on(self) -> None:
         """Make due whomever the mirror names. Before everything was listed nobody is: owners may come later."""
@@ -197,7 +201,7 @@ class Recorder:
     async def _look_at(self, due: Due) -> None:
         match due:
             case WorkloadDue():
-                await self._append(due, missing_events(self.fold, self.mirror, due.workload_id))
+                await self._compare(due)
             case NodeDue():
                 await self._append(due, decide_node(self.fold.nodes.get(due.name), self.mirror.seen_node(due.name)))
             case LabelDue():
@@ -205,8 +209,20 @@ class Recorder:
             case _:
                 assert_never(due)
 
-    async def _append(self, due: Due, events: Sequence[AnyEvent]) -> None:
-        """Append in order, each on what the last one left; after a lost race read on and decide anew."""
+    async def _compare(self, due: WorkloadDue) -> None:
+        """Tell what is missing of a workload; when that fails, nobody knows how much of it is told."""
+        told = False
+        try:
+            told = await self._append(due, missing_events(self.fold, self.mirror, due.workload_id))
+        finally:
+            if not told:
+                self.mirror.distrust(due.workload_id)
+
+    async def _append(self, due: Due, events: Sequence[AnyEvent]) -> bool:
+        """Append in order, each on what the last one left; after a lost race read on and decide anew.
+
+        Return whether all were appended.
+        """
         try:
             for event in events:
                 position = await self._journal.append(event, expected=self.fold.version_for(event))
@@ -216,6 +232,8 @@ class Recorder:
             log.info("Another append came first; deciding anew.", subject=lost.subject, position=lost.actual)
             await self.progress.reach(lost.actual)
             self._deeds.want(due)
+            return False
+        return True
 
     def _heed_written(self, event: AnyEvent) -> None:
         match event:
@@ -233,18 +251,20 @@ class Recorder:
 
 
 def missing_events(fold: Fold, mirror: Mirror, workload_id: UUID) -> Sequence[AnyEvent]:
-    """Return what is seen of a workload and not written; nothing once its end is written."""
+    """Return what is seen of a workload and not written, and take it as told; nothing once its end is written."""
     if workload_id in fold.gone:
         return []
     folded = fold.workload(workload_id) or FoldedWorkload(workload_id)
+    retold = mirror.retold(workload_id)
+    if retold is not None:
+        mirror.tell(workload_id)
+        return decide_pods(folded, retold)
     seen = mirror.seen_workload(workload_id)
     if seen is None and folded.discovered is not None and mirror.is_hidden(folded.discovered):
         return []
-    return decide_workload(
-        folded,
-        seen,
-        mirror.departures_of(workload_id),
-    )
+    if seen is not None:
+        mirror.tell(workload_id)
+    return decide_workload(folded, seen, mirror.departures_of(workload_id))
 
 
 def _known(resource: Resource[Any], item: HasMetadata | None) -> Known | None:

@@ -5,7 +5,7 @@ is already written gives no event, and after a kill in the middle exactly the re
 sighting is part of the contract: the workload, its pod groups, its pods, then what the owner says; the end comes last.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from muster_contracts.events import (
@@ -41,10 +41,20 @@ def decide_workload(
         *_discovery(folded, seen),
         *_groups(folded, seen),
         *_pods_left(folded, seen.pods, departures),
-        *_pods_seen(folded, seen),
+        *decide_pods(folded, seen.pods.values()),
         *_groups_left(folded, seen.groups),
         *_owner(folded, seen),
     ]
+
+
+def decide_pods(folded: FoldedWorkload, pods: Iterable[PodFacts]) -> list[AnyEvent]:
+    """Return what has to be written of pods of a workload, of which nothing else changed."""
+    changed = [
+        facts
+        for facts in pods
+        if (known := folded.pods.get(facts.pod_id)) is not facts and (known is None or not same_pod(known, facts))
+    ]
+    return [PodObserved(workload_id=folded.workload_id, pods=tuple(part)) for part in _parts(changed)]
 
 
 def same_pod(known: PodFacts, seen: PodFacts) -> bool:
@@ -112,16 +122,6 @@ def _groups_left(folded: FoldedWorkload, present: Container[object]) -> Iterator
                 sub_groups=group.sub_groups,
                 dissolved=True,
             )
-
-
-def _pods_seen(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
-    changed = [
-        facts
-        for pod_id, facts in seen.pods.items()
-        if (known := folded.pods.get(pod_id)) is not facts and (known is None or not same_pod(known, facts))
-    ]
-    for part in _parts(changed):
-        yield PodObserved(workload_id=seen.workload_id, pods=tuple(part))
 
 
 def _pods_left(folded: FoldedWorkload, present: Container[object], departures: Departures) -> Iterator[AnyEvent]:

@@ -4,16 +4,16 @@ Labels are facts as far as the rules of some pod ask for them (`placement`), so 
 """
 
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from muster_cluster.objects import Pod
 from muster_contracts.values import PodFacts
 
 from muster_integrations.core.decide import same_pod
-from muster_integrations.recognition.kinds import Known
+from muster_integrations.recognition.agenda import Agenda
 from muster_integrations.recognition.knowledge import Knowledge
 from muster_integrations.recognition.placement import asked_labels
-from muster_integrations.recognition.pod_facts import Membership, facts_of
-from muster_integrations.recognition.pods import POD
+from muster_integrations.recognition.pod_facts import Membership, facts_of, has_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,9 @@ class _Made:
 class FactsMade:
     """The facts of every pod that was ever described, by its UID."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, agenda: Agenda) -> None:
         self._knowledge = knowledge
+        self._agenda = agenda
         self._made: dict[str, _Made] = {}
         self._asked: frozenset[str] = frozenset()
 
@@ -54,15 +55,18 @@ class FactsMade:
         self._made[pod.metadata.uid] = _Made(pod, membership, self._asked, facts)
         return facts
 
-    def is_heartbeat(self, new: Known, old: Known) -> bool:
-        """Say whether a pod still has the facts that were made of it last, so that nobody need compare its workload."""
+    def renew(self, workload_id: UUID, new: Pod, old: Pod) -> None:
+        """Have compared what a change of a pod shows in: its workload, itself alone, or nothing after a heartbeat."""
         made = self._made.get(new.metadata.uid)
-        if new.kind is not POD or made is None or made.pod is not old.item or _described(new) != _described(old):
-            return False
-        if not same_pod(made.facts, facts_of(new.item, made.membership, self._asked)):
-            return False
-        self._made[new.metadata.uid] = replace(made, pod=new.item)
-        return True
+        if made is None or made.pod is not old or outline_of(new) != outline_of(old):
+            self._agenda.compare(workload_id)
+            return
+        facts = facts_of(new, made.membership, self._asked)
+        if same_pod(made.facts, facts):
+            facts = made.facts
+        else:
+            self._agenda.retell(workload_id, facts)
+        self._made[new.metadata.uid] = replace(made, pod=new, asked=self._asked, facts=facts)
 
     def forget(self, uid: str) -> None:
         """Forget a pod that is gone."""
@@ -74,5 +78,16 @@ class FactsMade:
         return folded.pods.get(facts.pod_id) if folded is not None else None
 
 
-def _described(known: Known) -> tuple[object, ...]:
-    return known.metadata.labels, known.metadata.annotations, known.item.status.container_statuses
+def outline_of(pod: Pod) -> tuple[object, ...]:
+    """Return all of a pod that is shown in more than its own facts: what recognisers may look at.
+
+    Whether it is ready or where it runs is its own affair; how it ended is not, nor what it asks for.
+    """
+    metadata, spec, status = pod.metadata, pod.spec, pod.status
+    ended = (status.phase, status.message) if has_ended(pod) else ()
+    return (
+        (metadata.labels, metadata.annotations, metadata.deletion_timestamp),
+        (spec.containers, spec.init_containers, spec.resources, spec.overhead, spec.priority_class_name),
+        ended,
+        [(one.name, one.state.terminated) for one in status.container_statuses if one.state.terminated],
+    )

@@ -15,7 +15,7 @@ from muster_contracts import names
 from muster_contracts.subjects import derived_id
 
 from muster_integrations.core.fold import Submission
-from muster_integrations.recognition.changes import Changes
+from muster_integrations.recognition.agenda import Agenda
 from muster_integrations.recognition.index import Index
 from muster_integrations.recognition.kinds import Known
 from muster_integrations.recognition.knowledge import Knowledge
@@ -26,9 +26,9 @@ from muster_integrations.recognition.resolution import Root
 class Identities:
     """Gives every root its workload's id, and remembers who claims another."""
 
-    def __init__(self, knowledge: Knowledge, changes: Changes) -> None:
+    def __init__(self, knowledge: Knowledge, agenda: Agenda) -> None:
         self._knowledge = knowledge
-        self._changes = changes
+        self._agenda = agenda
         self._claimants: Index[UUID] = Index()
         self._unfounded: set[UUID] = set()
         self._deleted: set[str] = set()
@@ -42,7 +42,7 @@ class Identities:
             return claimed
         self._claimants.add(claimed, known.metadata.uid)
         if self._knowledge.submission_of(claimed) is None and claimed not in self._unfounded:
-            self._changes.doubts[claimed] = None
+            self._agenda.verify(claimed)
             return home
         return self._open_attempt(root, home)[1]
 

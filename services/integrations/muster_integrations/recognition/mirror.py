@@ -2,10 +2,10 @@
 
 `take` is told every step of every object, in the order its reflector gives them; reflectors of different kinds are in
 no order among each other, so a pod may come before its owner. The `inventory` holds the objects, `places` which
-workload each is in, `identities` which workload that is; `changes` says who is due since it was last asked.
+workload each is in, `identities` which workload that is; `agenda` says who is due since it was last asked.
 
 A change of owners, labels, projects or submissions settles the places of the objects concerned anew; any other change
-only makes their workload due for comparison.
+only makes their workload due for comparison, or of that no more than the pod.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,9 +14,10 @@ from uuid import UUID
 
 from muster_cluster.objects import Node, Pod
 from muster_contracts.events import NodeObserved, WorkloadDiscovered
+from muster_contracts.values import PodFacts
 
 from muster_integrations.core.seen import Departures, SeenWorkload
-from muster_integrations.recognition.changes import Changes
+from muster_integrations.recognition.agenda import Agenda, Changes
 from muster_integrations.recognition.endings import Endings
 from muster_integrations.recognition.facts_made import FactsMade
 from muster_integrations.recognition.identities import Identities, attempt_id
@@ -38,13 +39,13 @@ class Mirror:
 
     def __init__(self, knowledge: Knowledge, *, discovers: bool = False) -> None:
         self._knowledge = knowledge
-        self._changes = Changes()
+        self._agenda = Agenda()
         self._inventory = Inventory(knowledge, discovers=discovers)
-        self._identities = Identities(knowledge, self._changes)
-        self._nodes = Nodes(self._inventory, self._changes)
-        self._places = Places(knowledge, self._inventory, self._identities, self._nodes, self._changes)
+        self._identities = Identities(knowledge, self._agenda)
+        self._nodes = Nodes(self._inventory, self._agenda)
+        self._places = Places(knowledge, self._inventory, self._identities, self._nodes, self._agenda)
         self._endings = Endings()
-        self._facts = FactsMade(knowledge)
+        self._facts = FactsMade(knowledge, self._agenda)
 
     # ------------------------------------------------------------ what comes in
 
@@ -106,7 +107,8 @@ class Mirror:
             self._nodes.count(old, apart=False)
         self._inventory.put(new)
         if new.kind is POD and self._facts.heed(new.item):
-            self._changes.workloads.update(dict.fromkeys(self._places.workload_ids))
+            for workload_id in self._places.workload_ids:
+                self._agenda.compare(workload_id)
 
     def _remove(self, old: Known, *, seen: bool) -> None:
         uid = old.metadata.uid
@@ -133,16 +135,18 @@ class Mirror:
     def _touch(self, new: Known, old: Known) -> None:
         """Note a change that moves nothing."""
         place = self._places.place(new.metadata.uid)
-        if isinstance(place, UUID) and not self._facts.is_heartbeat(new, old):
-            self._changes.workloads[place] = None
-        elif place is Aside.APART:
+        if place is Aside.APART:
             self._nodes.count(new, apart=True)
+        elif isinstance(place, UUID) and new.kind is POD:
+            self._facts.renew(place, new.item, old.item)
+        elif isinstance(place, UUID):
+            self._agenda.compare(place)
 
     # ------------------------------------------------------------ what is asked
 
     def changes(self) -> Changes:
         """Return who is due since this was last asked."""
-        return self._changes.hand_over()
+        return self._agenda.hand_over()
 
     @property
     def workload_ids(self) -> Iterator[UUID]:
@@ -168,6 +172,18 @@ class Mirror:
     def place_of(self, uid: str) -> Place | None:
         """Return where an object belongs; None for one that is only a step on the way, or is not known."""
         return self._places.place(uid)
+
+    def retold(self, workload_id: UUID) -> list[PodFacts] | None:
+        """Return the pods that changed since a workload was told; None if it has to be compared as a whole."""
+        return self._agenda.retold(workload_id)
+
+    def tell(self, workload_id: UUID) -> None:
+        """Take all that is seen of a workload as told; whoever then fails to tell it has to `distrust` that."""
+        self._agenda.tell(workload_id)
+
+    def distrust(self, workload_id: UUID) -> None:
+        """Take nothing of a workload as told, so that it is compared as a whole."""
+        self._agenda.distrust(workload_id)
 
     def seen_workload(self, workload_id: UUID) -> SeenWorkload | None:
         """Return what is seen of a workload; None when neither its object nor a pod is there."""

@@ -13,8 +13,8 @@ from muster_contracts import names
 from muster_contracts.events import NodeObserved
 from muster_contracts.values import Taint
 
+from muster_integrations.recognition.agenda import Agenda
 from muster_integrations.recognition.amounts import to_resources, total
-from muster_integrations.recognition.changes import Changes
 from muster_integrations.recognition.index import Index
 from muster_integrations.recognition.inventory import Inventory
 from muster_integrations.recognition.kinds import Known
@@ -31,9 +31,9 @@ GPU_MEMORY: Final = "nvidia.com/gpu.memory"  # of one device, in mebibytes
 class Nodes:
     """The nodes that are there, and which pods on each are *apart*, in no workload."""
 
-    def __init__(self, inventory: Inventory, changes: Changes) -> None:
+    def __init__(self, inventory: Inventory, agenda: Agenda) -> None:
         self._inventory = inventory
-        self._changes = changes
+        self._agenda = agenda
         self._nodes: dict[str, Node] = {}
         self._apart: Index[str] = Index()
 
@@ -45,7 +45,7 @@ class Nodes:
             self._nodes.pop(old.metadata.name, None)
         for node in (old, new):
             if node is not None:
-                self._changes.nodes[node.metadata.name] = None
+                self._agenda.compare_node(node.metadata.name)
 
     @property
     def names(self) -> Iterator[str]:
@@ -60,7 +60,7 @@ class Nodes:
         if apart:
             self._apart.add(node, known.metadata.uid)
         if apart or self._apart.discard(node, known.metadata.uid):
-            self._changes.nodes[node] = None
+            self._agenda.compare_node(node)
 
     def seen(self, name: str) -> NodeObserved | None:
         """Return what is seen of a node; None when it is not there."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from muster_integrations.recognition.changes import Changes
+from muster_integrations.recognition.agenda import Agenda
 from muster_integrations.recognition.identities import Identities
 from muster_integrations.recognition.index import Index
 from muster_integrations.recognition.inventory import Inventory
@@ -53,13 +53,13 @@ class Places:
     """The place of every object, and the members of every workload."""
 
     def __init__(
-        self, knowledge: Knowledge, inventory: Inventory, identities: Identities, nodes: Nodes, changes: Changes
+        self, knowledge: Knowledge, inventory: Inventory, identities: Identities, nodes: Nodes, agenda: Agenda
     ) -> None:
         self._knowledge = knowledge
         self._inventory = inventory
         self._identities = identities
         self._nodes = nodes
-        self._changes = changes
+        self._agenda = agenda
         self._resolved: dict[str, Resolution] = {}
         self._names_asked: dict[str, tuple[Name, ...]] = {}
         self._askers: Index[Name] = Index()
@@ -134,7 +134,7 @@ class Places:
     def _leave(self, uid: str, place: Place | None) -> None:
         if not isinstance(place, UUID):
             return
-        self._changes.workloads[place] = None
+        self._agenda.compare(place)
         members = self._members[place]
         members.pods.pop(uid, None)
         members.parts.pop(uid, None)
@@ -147,10 +147,10 @@ class Places:
         uid = known.metadata.uid
         self._nodes.count(known, apart=place is Aside.APART)
         if place is Aside.WAITING:
-            self._changes.orphans[uid] = None
+            self._agenda.wait(uid)
         if not isinstance(place, UUID):
             return
-        self._changes.workloads[place] = None
+        self._agenda.compare(place)
         members = self._members.setdefault(place, Members())
         if known.kind is POD:
             members.pods[uid] = None
@@ -186,8 +186,7 @@ class Places:
             self._askers.add(name, uid)
         if found is not None:
             self._resolved[uid] = found
-            unread = (kind for kind in found.kinds if self._inventory.reading_of(kind) is None)
-            self._changes.kinds.update(dict.fromkeys(unread))
+            self._agenda.meet(kind for kind in found.kinds if self._inventory.reading_of(kind) is None)
         return found
 
     def _look_up(self, known: Known) -> tuple[tuple[Name, ...], Resolution | None]:
