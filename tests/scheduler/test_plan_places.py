@@ -149,6 +149,15 @@ def test_a_group_whose_pods_name_no_part_counts_as_one() -> None:
     assert len(where(planned(node("a"), *group("g", pods, min_members=2, sub_groups=parts)))) == 2
 
 
+def test_a_pod_that_names_no_part_of_its_gang_comes_last() -> None:
+    parts = (SubGroup(name="worker", min_members=1),)
+    pods = [pod("stray", "g", order_priority=9), pod("w0", "g", sub_group="worker"), pod("w1", "g", sub_group="worker")]
+    made = planned(node("a", gpus=2), *group("g", pods, min_members=1, sub_groups=parts))
+    assert sorted(where(made)) == ["w0", "w1"]
+    assert [blocked.code for blocked in made.blocked] == ["NoFittingNode"]
+    assert len(where(planned(node("a"), *group("g", pods, min_members=1, sub_groups=parts)))) == 3
+
+
 @pytest.mark.parametrize(
     ("rule", "node_name"),
     [

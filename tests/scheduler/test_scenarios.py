@@ -234,6 +234,12 @@ def test_a_deleted_job_goes_on_leaving() -> None:
     assert play(case_with(jobs=[job], expect=expectation, rounds_after_match=3), following()).passed
 
 
+def test_a_job_deleted_while_it_was_planned_for_gets_no_place() -> None:
+    job = {"name": "job", "queue": "team", "gpus_per_task": 1, "tasks": [{}], "deleted_in_test": True}
+    case = case_with(jobs=[job], expect={"nodes": {"node0": {"idle_gpus": 2}}, "at_most": {"binds": 0}})
+    assert play(case, following(plan_of(placed("job")))).passed
+
+
 def test_tasks_of_one_label_run_on_one_device() -> None:
     jobs = [
         {"name": name, "queue": "team", "gpus_per_task": 0.5, "tasks": [{"state": "Running", "node": "node0", **label}]}
@@ -255,12 +261,18 @@ def test_tasks_of_one_label_run_on_one_device() -> None:
         ({"nodes": [{"gpus": 1}]}, "field nodes[0].name: It is missing."),
         ({"nodes": [{"name": "node0", "gpus": "two"}]}, 'nodes[0].gpus: It should be a number, not "two".'),
         ({"nodes": [{"name": "node0", "gpus": -1}]}, "nodes[0].gpus: It should be from 0"),
+        ({"nodes": [{"name": "node0", "gpus": 100_000_000}]}, "nodes[0].gpus: It should be from 0 to 1000"),
+        ({"nodes": [{"name": "node", "count": 10_000_000}]}, "nodes[0].count: It should be from 1 to 100000"),
         ({"nodes": [{"name": "n"}, {"name": "n"}]}, "field nodes: Two nodes have the name n."),
         ({"queues": [{"name": "team", "parent": "nobody"}]}, "The parent of team, nobody, is no queue"),
         ({"queues": [{"name": "team", "parent": "b"}, {"name": "b", "parent": "team"}]}, "is below itself."),
         ({"jobs": [{"name": "job", "queue": "other", "tasks": []}]}, "field jobs[0].queue: There is no queue other."),
         ({"jobs": [{**running("job"), "gpus_per_task": 1.5}]}, "jobs[0].gpus_per_task: It should be a fraction"),
         ({"jobs": [{**running("job"), "gpus_per_task": 3}]}, "runs on node0, which has no device left for it."),
+        (
+            {"jobs": [{**running("job"), "priority_class": "royal"}]},
+            "jobs[0].priority_class: It should be one of train",
+        ),
         ({"jobs": [running("job", node="mars")]}, "A task of job runs on mars, which is no node."),
         ({"jobs": [running("job", state="Asleep")]}, "jobs[0].tasks[0].state: It should be one of Pending"),
         ({"expect": {"jobs": {"nobody": {}}}}, "field expect.jobs: There is no job nobody."),

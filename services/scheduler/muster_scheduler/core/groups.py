@@ -113,15 +113,19 @@ class GroupView:
 
     @property
     def extras(self) -> list[tuple[Waiting, ...]]:
-        """The pods beyond the core: first what makes another part whole, then one by one."""
+        """The pods beyond the core: first what makes another part whole, then one by one; last those of no part."""
         chosen = {pod.facts.pod_id for pod in self.core or ()}
         held = Counter(self.held) + Counter(self.leaf_of(pod.facts) for pod in self.core or ())
+        by_leaf: dict[str, list[Waiting]] = {}
+        for pod in self.waiting:
+            if pod.facts.pod_id not in chosen:
+                by_leaf.setdefault(self.leaf_of(pod.facts), []).append(pod)
         batches: list[tuple[Waiting, ...]] = []
         for leaf in self.tree.leaves():
-            pods = [p for p in self.waiting if p.facts.pod_id not in chosen and self.leaf_of(p.facts) == leaf.name]
+            pods = by_leaf.pop(leaf.name, [])
             missing = max(0, leaf.minimum - held[leaf.name]) if self.tree.parts else 0
             if missing > len(pods):
                 continue
             batches += [tuple(pods[:missing])] if missing else []
             batches += [(pod,) for pod in pods[missing:]]
-        return batches
+        return batches + [(pod,) for pods in by_leaf.values() for pod in pods]

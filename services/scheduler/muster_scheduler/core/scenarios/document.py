@@ -104,9 +104,9 @@ class Part:
             self.refuse(name, f"It should be true or false, not {_shown(value)}.")
         return value
 
-    def whole(self, name: str, default: int | None = None, *, least: int = 0) -> int:
+    def whole(self, name: str, default: int | None = None, *, least: int = 0, most: int = MOST) -> int:
         """Read a whole number."""
-        return self._scaled(name, self._take(name, default), 1, least)
+        return self._scaled(name, self._take(name, default), 1, least, most)
 
     def amount(self, name: str, default: int | None = None, *, unit: int = 1) -> int:
         """Read an amount that may have decimals, in whole `unit`-th parts of one, as `default` is."""
@@ -187,11 +187,11 @@ class Part:
             self.refuse(name, f"It should be a list, not {_shown(value)}.")
         return value
 
-    def _scaled(self, name: str, value: Any, unit: int, least: int) -> int:
+    def _scaled(self, name: str, value: Any, unit: int, least: int, most: int = MOST) -> int:
         if not isinstance(value, int | Decimal) or isinstance(value, bool):
             self.refuse(name, f"It should be a number, not {_shown(value)}.")
-        if not least <= value <= MOST:
-            self.refuse(name, f"It should be from {least} to {MOST}, not {_shown(value)}.")
+        if not least <= value <= most:
+            self.refuse(name, f"It should be from {least} to {most}, not {_shown(value)}.")
         if unit == 1 and value != int(value):
             self.refuse(name, f"It should be a whole number, not {_shown(value)}.")
         return int(value * unit)

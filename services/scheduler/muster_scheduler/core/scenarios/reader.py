@@ -44,8 +44,9 @@ NODE_GPU_MEMORY_MIB = 100
 NODE_MAX_PODS = 110
 PREEMPTIBLE_BELOW = 100
 PRIORITIES = {"train": 50, "interactive-preemptible": 75, "build": 100, "inference": 125}
-PRIORITY = PRIORITIES["train"]
+USUAL_CLASS = "train"
 DEPARTMENT = "default"
+MOST_COPIES, MOST_GPUS = 100_000, 1000
 MILLION = 1_000_000
 PER_SUB_GROUP = "per sub_group"
 FOR_PEOPLE = ("source", "tags", "portable", "name", "description", "read_as", "title")
@@ -76,13 +77,17 @@ def _case(part: Part, number: int) -> Case:
     part.place = Place(part.place.file, case_id)
     part.skip(*FOR_PEOPLE)
     queues = _queues(part)
-    families = {one.text("name"): one.whole("count", least=1) for one in part.parts("nodes") if one.has("count")}
+    families = {
+        one.text("name"): one.whole("count", least=1, most=MOST_COPIES)
+        for one in part.parts("nodes")
+        if one.has("count")
+    }
     case = Case(
         id=case_id,
         mode=Mode(part.one_of("mode", [mode.value for mode in Mode], Mode.SETTLED)),
         action=part.text("action", ""),
         seconds_between_rounds=part.amount("delay_between_rounds_s", MILLION, unit=MILLION) / MILLION,
-        nodes=tuple(node for one in part.parts("nodes") for node in node_copies(_node(one), _count(one, "count"))),
+        nodes=tuple(node for one in part.parts("nodes") for node in node_copies(_node(one), _copies(one))),
         queues=queues,
         topologies=tuple(_topology(one) for one in part.parts("topologies")),
         steps=tuple(_steps(part, {queue.name for queue in queues}, families)),
@@ -116,13 +121,17 @@ def _check_places(case: Case, part: Part) -> None:
 def _node(part: Part) -> NodeCase:
     return NodeCase(
         name=part.text("name"),
-        gpus=part.whole("gpus", 0),
+        gpus=part.whole("gpus", 0, most=MOST_GPUS),
         cpu_milli=part.amount("cpu_milli", NODE_CPU_MILLI, unit=CPU_SCALE),
         memory_bytes=part.whole("memory", NODE_MEMORY_BYTES),
         max_pods=part.whole("max_pods", NODE_MAX_PODS),
         gpu_memory_bytes=part.whole("gpu_memory_mib", NODE_GPU_MEMORY_MIB) * MEBIBYTE,
         labels=part.labels("labels"),
     )
+
+
+def _copies(part: Part) -> int | None:
+    return part.whole("count", least=1, most=MOST_COPIES) if part.has("count") else None
 
 
 def _topology(part: Part) -> TopologyCase:
@@ -226,13 +235,16 @@ def _jobs(step: Part, queues: set[str], families: Mapping[str, int]) -> tuple[Jo
     return tuple(
         copy
         for part, age_seconds in zip(parts, ages, strict=True)
-        for copy in job_copies(_job(part, queues, age_seconds), _count(part, "count"), families)
+        for copy in job_copies(_job(part, queues, age_seconds), _copies(part), families)
     )
 
 
 def _priority(part: Part) -> int:
-    named = part.text("priority_class", "")
-    return part.whole("priority", PRIORITIES.get(named, PRIORITY), least=-MOST)
+    """Read the number; without one the class says it, which else may be any."""
+    if part.has("priority"):
+        part.skip("priority_class")
+        return part.whole("priority", least=-MOST)
+    return PRIORITIES[part.one_of("priority_class", list(PRIORITIES), USUAL_CLASS)]
 
 
 def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
@@ -312,7 +324,7 @@ def _tasks(part: Part) -> list[TaskCase]:
         sub_group=part.text("sub_group", ""),
         order=part.whole("order_priority", 0),
     )
-    return [task] * part.whole("count", 1)
+    return [task] * part.whole("count", 1, most=MOST_COPIES)
 
 
 # ---------------------------------------------------------------- expectations

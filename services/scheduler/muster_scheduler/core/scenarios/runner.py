@@ -104,6 +104,7 @@ class _Game:
             return [f"The plan of round {self.rounds} is wrong: {fault}" for fault in wrong]
         if self.rounds == 1:
             self.world.delete_jobs()
+            made = self.world.without_the_gone(made)
         self.world.carry_out(made)
         if self.case.mode is Mode.SETTLED:
             self.world.settle()

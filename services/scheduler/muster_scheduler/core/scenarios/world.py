@@ -7,7 +7,7 @@ was promised. What leaves in the file itself leaves for ever when its job was de
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID, uuid5
 
@@ -102,6 +102,14 @@ class World:
             self._forget(task)
         for name in dict.fromkeys(task.job.name for task in leaving):
             self._tell(e.WorkloadGone(workload_id=facts.id_of("workload", name), end_seen=True))
+
+    def without_the_gone(self, plan: Plan) -> Plan:
+        """Return a plan without the places of pods that are gone since its snapshot."""
+        return replace(
+            plan,
+            placements=tuple(place for place in plan.placements if place.pod_id in self.tasks),
+            nominations=tuple(place for place in plan.nominations if place.pod_id in self.tasks),
+        )
 
     def delete_jobs(self) -> None:
         """Delete the jobs of which the case says so: what is bound leaves, and never ends; the rest is gone."""
