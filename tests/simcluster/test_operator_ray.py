@@ -222,6 +222,28 @@ async def test_a_service_has_two_clusters_during_an_upgrade(world):
     assert len(world.client.list(CLUSTER, "demo")) == 1
 
 
+async def test_a_service_gives_the_reasons_that_kuberay_gives(world):
+    create(world, SERVICE, "s", {"rayClusterConfig": cluster_spec(1)})
+    await world.advance(0.1)
+    assert reasons(world) == {"Ready": "Initializing", "UpgradeInProgress": "Initializing"}
+    await world.advance(20)
+    assert reasons(world) == {"Ready": "NonZeroServeEndpoints", "UpgradeInProgress": "NoPendingCluster"}
+    world.change_spec(SERVICE, "s", lambda spec: spec.update(rayClusterConfig=cluster_spec(1, image="ray:3")))
+    await world.advance(1)
+    assert reasons(world)["UpgradeInProgress"] == "BothActivePendingClustersExist"
+    world.change_spec(SERVICE, "s", lambda spec: spec.update(suspend=True))
+    await world.advance(60)
+    assert set(reasons(world).values()) == {"SuspendComplete"}
+    world.change_spec(SERVICE, "s", lambda spec: spec.update(suspend=False))
+    await world.advance(20)
+    assert reasons(world)["Ready"] == "NonZeroServeEndpoints"
+    assert world.conditions(SERVICE, "s")["Suspended"] == "False"
+
+
+def reasons(world):
+    return {each["type"]: each["reason"] for each in world.found(SERVICE, "s")["status"]["conditions"]}
+
+
 async def test_a_service_that_grows_keeps_its_cluster(world):
     create(world, SERVICE, "s", {"rayClusterConfig": cluster_spec(1)})
     await world.advance(20)

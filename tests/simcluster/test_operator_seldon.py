@@ -57,6 +57,17 @@ async def test_the_most_specific_replicas_count(world):
     assert sizes == {"d-a-0-one": 3, "d-a-1-two": 2, "d-b-0-classifier": 0}
 
 
+@pytest.mark.parametrize(
+    ("explainer", "predictors", "size"), [({}, 3, 1), ({"replicas": 2}, 3, 2), ({"replicas": 2}, 0, 0)]
+)
+async def test_an_explainer_has_its_own_size_and_none_without_its_predictor(world, explainer, predictors, size):
+    explained = predictor(replicas=predictors, explainer={"type": "AnchorTabular", **explainer})
+    create(world, SDEP, "d", {"predictors": [explained]})
+    await world.advance(20)
+    [made] = [each for each in world.client.list(DEPLOYMENTS, "demo") if each["metadata"]["name"].endswith("explainer")]
+    assert made["spec"]["replicas"] == size
+
+
 async def test_an_engine_of_its_own_and_names_that_are_too_long(world):
     annotations = {"seldon.io/engine-separate-pod": "true"}
     create(world, SDEP, "d" * 50, {"annotations": annotations, "predictors": [predictor("p" * 20)]})

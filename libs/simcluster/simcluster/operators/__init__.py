@@ -1,8 +1,8 @@
 """Operators: what brings custom resources to life in a real cluster, played with the same pods, owners and statuses.
 
-One file (for Ray a folder) per system; each ends in a `SYSTEM`, the kinds it brings and what looks after them, and has a line in
-`SYSTEMS` here. `operator.Operator` is what they share. How a container fares is written on its pod, as everywhere
-here (`sim.run-seconds`, `sim.exit-code`, …), so a template steers success and failure.
+One file per system (a folder for Ray); each ends in a `SYSTEM`, the kinds it brings and what looks after them, and has
+a line in `SYSTEMS` here. `operator.Operator` is what they share. How a container fares is written on its pod, as
+everywhere here (`sim.run-seconds`, `sim.exit-code`, …), so a template steers success and failure.
 """
 
 from collections.abc import Iterable, Sequence

@@ -146,12 +146,16 @@ def _deployments(owner: Object, predictor: Mapping[str, Any]) -> list[Object]:
     if separate:
         name = _shortened(f"{name_of(owner)}-{predictor['name']}-svc-orch")
         labels = {"seldon-app": _shortened(f"{name_of(owner)}-{predictor['name']}")}
-        made.append(_deployment(owner, predictor, name, labels, {"containers": [_engine()]}, {}, with_engine=True))
-    if (predictor.get("explainer") or {}).get("type"):
+        sized = {"replicas": (predictor.get("svcOrchSpec") or {}).get("replicas")}
+        made.append(_deployment(owner, predictor, name, labels, {"containers": [_engine()]}, sized, with_engine=True))
+    explainer = predictor.get("explainer") or {}
+    if explainer.get("type"):
         name = _shortened(f"{name_of(owner)}-{predictor['name']}-explainer")
         labels = {"seldon-app": name, "seldon.io/explainer": "true"}
         container = {"name": f"{predictor['name']}-explainer", "image": "seldonio/alibiexplainer"}
-        made.append(_deployment(owner, predictor, name, labels, {"containers": [container]}, {}, with_engine=False))
+        # Not sized by what it explains, but gone with it.
+        sized = {"replicas": explainer.get("replicas", 1) if _replicas(predictor, owner["spec"]) else 0}
+        made.append(_deployment(owner, predictor, name, labels, {"containers": [container]}, sized, with_engine=False))
     return made
 
 
@@ -197,20 +201,22 @@ def _deployment(
         **(metadata.get("annotations") or {}),
         "prometheus.io/scrape": "true",
     }
-    replicas = next(
-        (each["replicas"] for each in (written, predictor, owner["spec"]) if each.get("replicas") is not None), 1
-    )
     mark = {"seldon-deployment-contains-svcorch": "true"} if with_engine else {}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": name, "labels": own | mark},
         "spec": {
-            "replicas": replicas,
+            "replicas": _replicas(written, predictor, owner["spec"]),
             "selector": {"matchLabels": {name: pod_labels[name] for name in ("app", "seldon-deployment-id")}},
             "template": {"metadata": {"labels": pod_labels, "annotations": annotations}, "spec": dict(spec)},
         },
     }
+
+
+def _replicas(*levels: Mapping[str, Any]) -> int:
+    """Return the number that the most specific level gives."""
+    return next((int(each["replicas"]) for each in levels if each.get("replicas") is not None), 1)
 
 
 def _role_labels(predictor: Mapping[str, Any], containers: Iterable[str]) -> dict[str, str]:

@@ -43,8 +43,9 @@ class RayServiceOperator(Operator):
         gone = not self.owned(service, CLUSTER.key)
         if gone:
             status |= {"activeServiceStatus": {}, "pendingServiceStatus": {}, "numServeEndpoints": 0}
-        facts = {"Suspending": not gone, "Suspended": gone, "Ready": False, "UpgradeInProgress": False}
-        self._state(status, facts)
+        over = ("False", "SuspendComplete" if gone else "SuspendInProgress")
+        going, there = (truth(not gone), over[1]), (truth(gone), over[1])
+        self._state(status, {"Suspending": going, "Suspended": there, "Ready": over, "UpgradeInProgress": over})
 
     def _serve(self, service: Object, status: dict[str, Any]) -> None:
         wanted = self._wanted_cluster(service)
@@ -56,13 +57,9 @@ class RayServiceOperator(Operator):
             self._keep_services(service)
         elif name_of(wanted) != active:
             status["pendingServiceStatus"] = {"rayClusterName": name_of(wanted)}
-        moving = not ready and bool(active) and name_of(wanted) != active
         status["numServeEndpoints"] = len(self._living(service)) if ready or active else 0
         status["serviceStatus"] = "Running" if ready or active else ""
-        facts = {"Ready": bool(ready or active), "UpgradeInProgress": moving}
-        if any(each["type"] == "Suspended" for each in status.get("conditions", [])):
-            facts |= {"Suspending": False, "Suspended": False}
-        self._state(status, facts)
+        self._state(status, {"Ready": _readiness(status), "UpgradeInProgress": _upgrade(status)} | _resumption(status))
 
     def _wanted_cluster(self, service: Object) -> Object:
         """Return the cluster of the current configuration, made or brought to its sizes."""
@@ -90,7 +87,7 @@ class RayServiceOperator(Operator):
 
     def _forget(self, service: Object, status: Mapping[str, Any]) -> datetime | None:
         """Delete clusters that no longer count, a while after the service left them."""
-        kept = {_active_name(status), (status.get("pendingServiceStatus") or {}).get("rayClusterName")}
+        kept = {_active_name(status), _pending_name(status)}
         left = [each for each in self._living(service) if name_of(each) not in kept]
         if not left:
             return None
@@ -103,11 +100,41 @@ class RayServiceOperator(Operator):
             self.delete(service, CLUSTER.key, cluster)
         return None
 
-    def _state(self, status: dict[str, Any], facts: Mapping[str, bool]) -> None:
+    def _state(self, status: dict[str, Any], said: Mapping[str, tuple[str, str]]) -> None:
+        """Write conditions, each with its status and reason."""
         conditions = status.get("conditions", [])
-        for kind, holds in facts.items():
-            conditions = with_condition(conditions, kind, truth(holds), self.clock.now(), kind)
+        for kind, (holds, reason) in said.items():
+            conditions = with_condition(conditions, kind, holds, self.clock.now(), reason)
         status["conditions"] = conditions
+
+
+def _readiness(status: Mapping[str, Any]) -> tuple[str, str]:
+    """Say whether anything serves; a service that once did is told from one that starts."""
+    if status["numServeEndpoints"]:
+        return "True", "NonZeroServeEndpoints"
+    served = any(each["reason"].endswith("ZeroServeEndpoints") for each in _conditions(status, "Ready"))
+    return "False", "ZeroServeEndpoints" if served else "Initializing"
+
+
+def _upgrade(status: Mapping[str, Any]) -> tuple[str, str]:
+    if not _active_name(status):
+        return "False", "Initializing"
+    if _pending_name(status):
+        return "True", "BothActivePendingClustersExist"
+    return "False", "NoPendingCluster"
+
+
+def _resumption(status: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return what a service that runs says of its suspension: nothing if it never was suspended.
+
+    `Resumed` is a word of ours: the reason that KubeRay gives is not known to us.
+    """
+    suspended = any(_conditions(status, "Suspended"))
+    return dict.fromkeys(("Suspending", "Suspended"), ("False", "Resumed")) if suspended else {}
+
+
+def _conditions(status: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    return [each for each in status.get("conditions", []) if each["type"] == kind]
 
 
 def _digest(spec: Object) -> str:
@@ -122,3 +149,7 @@ def _digest(spec: Object) -> str:
 
 def _active_name(status: Mapping[str, Any]) -> str:
     return str((status.get("activeServiceStatus") or {}).get("rayClusterName") or "")
+
+
+def _pending_name(status: Mapping[str, Any]) -> str:
+    return str((status.get("pendingServiceStatus") or {}).get("rayClusterName") or "")
