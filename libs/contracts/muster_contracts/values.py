@@ -216,12 +216,19 @@ class PodTerm(Value):
 
 
 class SpreadRule(Value):
-    """By how much the domains of a label may differ in pods that match; `required` or merely better."""
+    """By how much the domains of a label may differ in pods that match; `required` or merely better.
+
+    Domains count by their nodes: those that the pod's selector and affinity admit (`honours_affinity`), whether or not
+    it tolerates their taints (`honours_taints`). While they are fewer than `min_domains`, the emptiest counts as empty.
+    """
 
     topology_key: str
     max_skew: int = 1
     rules: tuple[LabelRule, ...] = ()
     required: bool = True
+    min_domains: int = 1
+    honours_affinity: bool = True
+    honours_taints: bool = False
 
 
 class PlacementRules(Value):

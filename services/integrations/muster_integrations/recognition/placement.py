@@ -133,6 +133,9 @@ def _spread(pod: Pod) -> Iterator[SpreadRule]:
                 max_skew=number(rule, "maxSkew") or 1,
                 rules=_selected(pod, rule),
                 required=text(rule, "whenUnsatisfiable") != "ScheduleAnyway",
+                min_domains=number(rule, "minDomains") or 1,
+                honours_affinity=text(rule, "nodeAffinityPolicy") != "Ignore",
+                honours_taints=text(rule, "nodeTaintsPolicy") == "Honor",
             )
 
 

@@ -7,6 +7,7 @@ only at nodes, groups and queues that the plan touches, so it is cheap beside th
 from muster_scheduler.core.check_claims import passed_bounds, wrong_reasons, wrong_victims
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.check_places import wrong_places
+from muster_scheduler.core.check_spread import uneven
 from muster_scheduler.core.plan import Plan
 from muster_scheduler.core.snapshot import Snapshot
 
@@ -14,4 +15,4 @@ from muster_scheduler.core.snapshot import Snapshot
 def faults(snapshot: Snapshot, plan: Plan) -> list[str]:
     """Return one sentence for each fault."""
     facts = Facts(snapshot, plan)
-    return [*wrong_places(facts), *passed_bounds(facts), *wrong_victims(facts), *wrong_reasons(facts)]
+    return [*wrong_places(facts), *uneven(facts), *passed_bounds(facts), *wrong_victims(facts), *wrong_reasons(facts)]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from uuid import UUID
 
+from muster_contracts.events import NodeObserved
 from muster_contracts.values import WHOLE_GPU, Placement, PodFacts, PoolQuota
 
 from muster_scheduler.core.amounts import Amounts
@@ -66,6 +67,10 @@ class Facts:
         if place.pod_id in self.waiting:
             return self.waiting[place.pod_id][1]
         return self.bound[place.pod_id][1].facts if place.pod_id in self.bound else None
+
+    def node(self, name: str) -> NodeObserved:
+        """Return a node that is there."""
+        return self.snapshot.terrain.nodes[self.rows[name]]
 
     def pool(self, node: str) -> str:
         """Return the pool of a node."""

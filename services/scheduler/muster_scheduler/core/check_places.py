@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from muster_contracts.events import NodeObserved
-from muster_contracts.values import WHOLE_GPU, LabelRule, NodeTerm, Placement, PodFacts, PodTerm, Toleration
+from muster_contracts.values import WHOLE_GPU, LabelRule, NodeTerm, Placement, PodFacts, PodTerm, Taint, Toleration
 
 from muster_scheduler.core.amounts import Amounts
 from muster_scheduler.core.check_facts import Facts
@@ -112,14 +112,17 @@ def _unsuitable(node: NodeObserved, pod: PodFacts) -> Iterator[str]:
         if node.labels.get(key) != value:
             yield f"Pod {pod.pod_id} wants a node labelled {key}={value}, which {node.name} is not."
     for taint in node.taints:
-        if taint.effect != "PreferNoSchedule" and not any(
-            _suits(t, taint.key, taint.value, taint.effect) for t in pod.tolerations
-        ):
+        if taint.effect != "PreferNoSchedule" and not tolerates(pod, taint):
             yield f"Pod {pod.pod_id} does not tolerate the taint {taint.key} of {node.name}."
     rules = pod.rules
     for terms in (rules.nodes, *rules.volumes) if rules else ():
-        if terms and not any(_holds(term, node) for term in terms):
+        if terms and not any(holds(term, node) for term in terms):
             yield f"Pod {pod.pod_id} wants another node than {node.name}, or its volume does."
+
+
+def tolerates(pod: PodFacts, taint: Taint) -> bool:
+    """Say whether a pod can live with a taint."""
+    return any(_suits(one, taint.key, taint.value, taint.effect) for one in pod.tolerations)
 
 
 def _suits(toleration: Toleration, key: str, value: str, effect: str) -> bool:
@@ -128,13 +131,15 @@ def _suits(toleration: Toleration, key: str, value: str, effect: str) -> bool:
     return toleration.operator == "Exists" or (toleration.key == key and toleration.value == value)
 
 
-def _holds(term: NodeTerm, node: NodeObserved) -> bool:
+def holds(term: NodeTerm, node: NodeObserved) -> bool:
+    """Say whether a term holds of a node."""
     if term.names and node.name not in term.names:
         return False
-    return bool(term.names or term.rules) and all(_label_suits(rule, node.labels.get(rule.key)) for rule in term.rules)
+    return bool(term.names or term.rules) and all(label_suits(rule, node.labels.get(rule.key)) for rule in term.rules)
 
 
-def _label_suits(rule: LabelRule, value: str | None) -> bool:
+def label_suits(rule: LabelRule, value: str | None) -> bool:
+    """Say whether the value of a label, None where there is none, is what a rule demands."""
     if rule.operator in ("Gt", "Lt"):
         try:
             difference = int(value or "") - int(rule.values[0])
@@ -284,7 +289,7 @@ class _Company:
 def _speaks_of(namespace: str, term: PodTerm, other: PodFacts) -> bool:
     """Say whether a term of somebody in a namespace speaks of a pod."""
     within = other.namespace in (term.namespaces or (namespace,))
-    return within and all(_label_suits(rule, other.labels.get(rule.key)) for rule in term.rules)
+    return within and all(label_suits(rule, other.labels.get(rule.key)) for rule in term.rules)
 
 
 def _ports(pod: PodFacts) -> set[str]:

@@ -2,7 +2,7 @@
 
 Only pods with labels, rules or ports matter here, and only for needs that ask; everybody else costs nothing. Anti-
 affinity binds both sides: a pod that wants to be apart keeps others away too. Pods that leave during a plan still count
-until the next one, which errs on the safe side.
+until the next one, which errs on the safe side; for spreading, those that have begun to end do not, as in Kubernetes.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,10 @@ from muster_contracts.values import LabelRule, PodFacts, PodTerm, SpreadRule
 
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.snapshot import Snapshot
-from muster_scheduler.core.terrain import Mask, labels_match
+from muster_scheduler.core.terrain import Integers, Mask, labels_match
+
+NOWHERE = 10**6
+"""The excess of a node that is in no domain: more than any skew."""
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Neighbours:
         self._terrain = snapshot.terrain
         self._pods: list[tuple[int, PodFacts]] = []
         self._keepers: dict[tuple[str, PodTerm], _Matches] = {}  # who keeps whom away, by namespace and term
-        self._matches: dict[tuple[tuple[str, ...], tuple[LabelRule, ...]], _Matches] = {}
+        self._matches: dict[tuple[tuple[str, ...], tuple[LabelRule, ...], bool], _Matches] = {}
         self.matter = any(pod.need.rules or pod.need.labels for view in snapshot.groups for pod in view.waiting)
         if self.matter:
             for view in snapshot.views.values():
@@ -80,12 +83,25 @@ class Neighbours:
                 allowed &= ~self._domains_of(term.topology_key, self._matching(need.namespace, term))
             for spread in need.rules.spread:
                 if spread.required:
-                    allowed &= self._spread(need, spread)
+                    allowed &= self._excess(need, spread) <= 0
             self._keep_ports_free(need.rules.host_ports, allowed)
         for (namespace, term), keepers in self._keepers.items():
             if _is_meant(need, namespace, term):
                 allowed &= ~self._domains_of(term.topology_key, keepers.rows)
         return allowed
+
+    def dislikes(self, need: Need) -> Integers | None:
+        """Return by how much a pod on each node would pass what spreading merely prefers; None if it prefers nothing.
+
+        That is better than to pack, and worse than not to be placed.
+        """
+        wishes = [spread for spread in need.rules.spread if not spread.required] if need.rules else []
+        if not wishes:
+            return None
+        total = np.zeros(len(self._terrain), dtype=np.int64)
+        for wish in wishes:
+            total += np.maximum(0, self._excess(need, wish))
+        return total
 
     def _near(self, need: Need, term: PodTerm) -> Mask:
         rows = self._matching(need.namespace, term)
@@ -96,11 +112,15 @@ class Neighbours:
     def _matching(self, namespace: str, term: PodTerm) -> list[int]:
         return self._obeying(term.namespaces or (namespace,), term.rules)
 
-    def _obeying(self, namespaces: tuple[str, ...], rules: tuple[LabelRule, ...]) -> list[int]:
+    def _obeying(
+        self, namespaces: tuple[str, ...], rules: tuple[LabelRule, ...], *, but_ending: bool = False
+    ) -> list[int]:
         """Return the rows of pods that obey rules, one for each."""
-        matches = self._matches.setdefault((namespaces, rules), _Matches())
+        matches = self._matches.setdefault((namespaces, rules, but_ending), _Matches())
         for number in range(matches.seen, len(self._pods)):
             row, pod = self._pods[number]
+            if but_ending and pod.terminating:
+                continue
             if pod.namespace in namespaces and labels_match(pod.labels, rules):
                 matches.found.append((number, row))
         matches.seen = len(self._pods)
@@ -113,18 +133,24 @@ class Neighbours:
         mask: Mask = np.isin(domains, taken[taken >= 0])
         return mask
 
-    def _spread(self, need: Need, rule: SpreadRule) -> Mask:
+    def _excess(self, need: Need, rule: SpreadRule) -> Integers:
+        """Return by how much a pod on each node would pass the skew that a rule allows; 0 or less where it would not.
+
+        As in Kubernetes, only nodes count that are in a domain of every required rule of the pod.
+        """
         domains = self._terrain.domains((rule.topology_key,))
-        counts = np.zeros(int(domains.max(initial=-1)) + 1, dtype=np.int64)
-        taken = domains[np.array(self._obeying((need.namespace,), rule.rules), dtype=np.int64)]
-        np.add.at(counts, taken[taken >= 0], 1)
-        eligible = np.unique(domains[self._terrain.admits(need) & (domains >= 0)])
-        if eligible.size == 0:
-            return np.zeros(len(domains), dtype=np.bool_)
-        counts_itself = int(_obeys(need, rule.rules))
-        fine = counts + counts_itself - counts[eligible].min() <= rule.max_skew
-        mask: Mask = (domains >= 0) & fine[np.maximum(domains, 0)]
-        return mask
+        countable = (domains >= 0) & self._terrain.countable(
+            need, by_affinity=rule.honours_affinity, by_taints=rule.honours_taints
+        )
+        for other in need.rules.spread if need.rules and rule.required else ():
+            if other.required:
+                countable &= self._terrain.domains((other.topology_key,)) >= 0
+        rows = np.array(self._obeying((need.namespace,), rule.rules, but_ending=True), dtype=np.int64)
+        counts = np.bincount(domains[rows[countable[rows]]], minlength=int(domains.max(initial=-1)) + 1)
+        known = np.unique(domains[countable])
+        least = counts[known].min() if known.size >= max(1, rule.min_domains) else 0
+        excess = counts + int(_obeys(need, rule.rules)) - least - rule.max_skew
+        return np.where(domains >= 0, excess[np.maximum(domains, 0)] if excess.size else 0, NOWHERE)
 
     def _keep_ports_free(self, ports: tuple[str, ...], allowed: Mask) -> None:
         for row, pod in self._pods:

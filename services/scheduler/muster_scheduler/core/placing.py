@@ -83,6 +83,8 @@ class Placing:
             within = allowed if within is None else within & allowed
         if within is not None:
             scores = np.where(within, scores, UNFIT)
+        if (dislikes := self._draft.neighbours.dislikes(pod.need)) is not None and (scores < UNFIT).any():
+            scores = np.where(dislikes == dislikes[scores < UNFIT].min(), scores, UNFIT)
         row = int(scores.argmin()) if len(scores) else 0
         if len(scores) == 0 or scores[row] >= UNFIT:
             return None

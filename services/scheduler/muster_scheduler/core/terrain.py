@@ -93,6 +93,17 @@ class Terrain:
             self._admitted[key] = mask
         return self._admitted[key]
 
+    def countable(self, need: Need, *, by_affinity: bool, by_taints: bool) -> Mask:
+        """Return which nodes count when such a pod is spread, whether or not they take pods now."""
+        mask = np.ones(len(self), dtype=np.bool_)
+        if by_affinity:
+            mask &= self._selected(need)
+            if need.rules is not None and need.rules.nodes:
+                mask &= self._any(need.rules.nodes)
+        if by_taints:
+            mask &= self._tolerated(need.tolerations, {"NoSchedule", "NoExecute"})
+        return mask
+
     def reluctance(self, need: Need) -> Integers | None:
         """Return how little a pod likes each node, 0 to 1000: soft taints, preferred terms; None if all are alike."""
         preferred = need.rules.preferred_nodes if need.rules else ()
