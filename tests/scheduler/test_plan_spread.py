@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.values import LabelRule, NodeTerm, PlacementRules, SpreadRule, Taint
+from muster_contracts.values import LabelRule, NodeTerm, PlacementRules, PodTerm, SpreadRule, Taint
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
-from scheduler.worlds import group, node, pod, running, state_of
+from scheduler.worlds import gone, group, node, plan_made, pod, recorded, running, state_of
 
 WEB = (LabelRule(key="app", values=("web",)),)
 CORDON = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
@@ -109,3 +109,24 @@ def test_the_checker_names_who_is_placed_unevenly_where_that_is_forbidden(requir
     named = {fault for fault in wrong if "differ by more than 1" in fault}
     assert len(named) == (4 if required else 0)
     assert set(wrong) == named
+
+
+def test_a_nominated_place_is_no_place_any_more_once_company_is_there_that_a_rule_forbids() -> None:
+    apart = PlacementRules(apart=(PodTerm(topology_key="host", rules=WEB),))
+    web_pod: dict[str, Any] = {"rules": apart, "labels": {"app": "web"}}
+    urgent = group("urgent", [pod("urgent", "urgent", **web_pod)], priority="build")
+    nodes = [node(name, gpus=1, labels={"host": name}) for name in ("a", "b")]
+    old = [one for name, on in (("u", "a"), ("v", "b")) for one in group(name, [running(name, name, on, "0")])]
+    state = state_of(*nodes, *old, *urgent)
+    made = plan(take_snapshot(state))
+    (place,) = made.nominations
+    (victim,) = made.victims
+    stranger = running("stranger", "stranger", place.node, gpus=0, labels={"app": "web"})
+    late = group("late", [pod("late", "late", gpus=0, **web_pod)])
+    news = [plan_made(made), gone(victim.name, victim.name), *group("stranger", [stranger]), *late]
+    for one in recorded(news, first=state.position + 1):
+        state.apply(one)
+    snapshot = take_snapshot(state)
+    made = plan(snapshot)
+    assert faults(snapshot, made) == []
+    assert [(one.name, one.node) for one in made.placements] == [("late", {"a": "b", "b": "a"}[place.node])]

@@ -107,9 +107,12 @@ def _match(view: GroupView, places: tuple[Placement, ...]) -> list[tuple[Waiting
 def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
     use = (seat.pod.need, seat.devices)
     admitted = bool(draft.terrain.admits(seat.pod.need)[seat.row])
-    if not admitted or not draft.room.later.has(seat.row, use) or (at_once and not draft.room.is_idle(seat.row, use)):
+    if not admitted or not draft.room.later.has(seat.row, use):
+        return False
+    if at_once and not (draft.room.is_idle(seat.row, use) and draft.neighbours.permits(seat.pod.need, seat.row)):
         return False
     draft.room.reserve(seat.row, use, at_once=at_once)
+    draft.neighbours.arrive(seat.row, seat.pod.facts)
     return True
 
 

@@ -90,6 +90,11 @@ class Neighbours:
                 allowed &= ~self._domains_of(term.topology_key, keepers.rows)
         return allowed
 
+    def permits(self, need: Need, row: int) -> bool:
+        """Say whether the rules allow one node."""
+        allowed = self.allows(need)
+        return allowed is None or bool(allowed[row])
+
     def dislikes(self, need: Need) -> Integers | None:
         """Return by how much a pod on each node would pass what spreading merely prefers; None if it prefers nothing.
 
