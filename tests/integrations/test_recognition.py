@@ -427,6 +427,28 @@ def test_init_containers_and_sidecars_are_told_apart() -> None:
     ]
 
 
+def test_a_bare_pod_that_asks_for_a_part_of_a_gpu_is_counted_so() -> None:
+    found = seen(pod("alone", annotations={"gpu-fraction": "0.5"}))
+    assert found.requests.gpu_millionths == 500_000
+
+
+def test_a_variable_that_asks_for_a_part_of_a_gpu_is_read_in_a_template_that_was_never_admitted() -> None:
+    asking = template()
+    asking["spec"]["containers"][0]["env"] = [{"name": "RUNAI_GPU_FRACTION", "value": "0.25"}]
+    assert seen(job(spec={"parallelism": 2, "template": asking})).requests.gpu_millionths == 500_000
+
+
+@pytest.mark.parametrize("name", ["amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"])
+def test_gpus_of_other_makers_count_and_are_placed_under_their_names(name: str) -> None:
+    asking = template()
+    asking["spec"]["containers"][0]["resources"] = {"limits": {name: 2}}
+    owner = job(spec={"parallelism": 2, "template": asking})
+    found = seen(owner, pod("one", owner=owner, spec=asking["spec"]))
+    assert (found.requests.gpu_millionths, found.requests.extended) == (4_000_000, {name: 4})
+    (facts,) = found.pods.values()
+    assert (facts.requests.gpu_millionths, facts.requests.extended, facts.gpu.devices) == (2_000_000, {name: 2}, 0)
+
+
 @pytest.mark.parametrize(
     ("annotations", "devices", "millionths"),
     [

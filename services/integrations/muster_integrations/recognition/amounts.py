@@ -9,6 +9,7 @@ from muster_contracts.values import WHOLE_GPU, Resources
 
 NOTHING = Resources()
 _OWN_FIELDS = frozenset({"cpu", "memory", "pods", names.GPU_RESOURCE})
+_OTHER_MAKERS_GPUS = frozenset({"amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"})
 
 
 def to_resources(amounts: Mapping[str, int]) -> Resources:
@@ -41,9 +42,15 @@ def portion_limit(spec: PodSpec) -> str:
     return next((limit for limit in written if limit.startswith(("0.", "."))), "")
 
 
+def portion_variable(spec: PodSpec) -> str:
+    """Return the portion of a GPU that is written in the environment of a container, for admission; empty if none."""
+    variables = (variable for container in spec.containers for variable in container.env)
+    return next((one.value for one in variables if one.name == names.GPU_FRACTION_VARIABLE), "")
+
+
 def counting_gpus(resources: Resources, gpu_names: frozenset[str]) -> Resources:
-    """Count GPUs that go by other names as GPUs. They stay `extended` as well, for so they are placed."""
-    gpus = sum(resources.extended.get(name, 0) for name in gpu_names)
+    """Count as GPUs those of other makers, and those of these names. They stay `extended`, for so they are placed."""
+    gpus = sum(resources.extended.get(name, 0) for name in _OTHER_MAKERS_GPUS | gpu_names)
     if not gpus:
         return resources
     return resources.model_copy(update={"gpu_millionths": resources.gpu_millionths + gpus * WHOLE_GPU})

@@ -27,7 +27,13 @@ from muster_contracts.values import (
     Resources,
 )
 
-from muster_integrations.recognition.amounts import amounts_of, counting_gpus, portion_limit, to_resources
+from muster_integrations.recognition.amounts import (
+    amounts_of,
+    counting_gpus,
+    portion_limit,
+    portion_variable,
+    to_resources,
+)
 from muster_integrations.recognition.placement import NO_DEMANDS, Demands, rules_of
 
 UNKNOWN_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -126,7 +132,8 @@ def template_requests(spec: PodSpec, annotations: Mapping[str, str]) -> Resource
 def gpu_request(spec: PodSpec, annotations: Mapping[str, str], amounts: Amounts) -> GpuRequest:
     """Return how a pod asks for GPUs: whole devices (in its `amounts`), a portion of each, or memory on each."""
     devices = _count(_written(annotations, names.GPU_DEVICES_NAMES) or "1")
-    portion = _millionths(_written(annotations, names.GPU_FRACTION_NAMES) or portion_limit(spec))
+    written = _written(annotations, names.GPU_FRACTION_NAMES) or portion_limit(spec) or portion_variable(spec)
+    portion = _millionths(written)
     memory = _count(_written(annotations, names.GPU_MEMORY_NAMES))
     if devices and 0 < portion < WHOLE_GPU:
         return GpuRequest(devices=devices, portion_millionths=portion)

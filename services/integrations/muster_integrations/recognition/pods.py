@@ -34,7 +34,8 @@ def bare_owner(sight: Sight) -> OwnerFacts:
 
 def bare_members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the one pod there is."""
-    return (Members("pod", 1, 1, sight.item.spec),) if sight.item is not None else None
+    pod: Pod | None = sight.item
+    return (Members("pod", 1, 1, pod.spec, pod.metadata.annotations),) if pod is not None else None
 
 
 def unknown_owner(sight: Sight) -> OwnerFacts:
