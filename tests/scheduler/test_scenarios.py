@@ -184,6 +184,38 @@ def test_a_single_plan_is_judged_as_it_leaves_everybody() -> None:
     assert play(case, following(plan)) == Outcome("one", (), rounds=1, binds=1, evictions=1)
 
 
+@pytest.mark.parametrize(
+    ("action", "wanted"),
+    [
+        ("allocate", {"old": "Running", "urgent": "Pending", "small": "Binding"}),
+        ("preempt", {"old": "Releasing", "urgent": "Pipelined", "small": "Pending"}),
+        ("reclaim", {"old": "Running", "urgent": "Pending", "small": "Pending"}),
+        ("everything", {"old": "Releasing", "urgent": "Pipelined", "small": "Binding"}),
+    ],
+)
+def test_a_single_action_does_nothing_but_itself(action: str, wanted: dict[str, str]) -> None:
+    urgent = {"name": "urgent", "queue": "team", "gpus_per_task": 2, "priority_class": "build", "tasks": [{}]}
+    jobs = [urgent, running("old"), {"name": "small", "queue": "team", "tasks": [{}]}]
+    expectation = {"jobs": {name: {"status": status} for name, status in wanted.items()}}
+    case = case_with(
+        queues=[{"name": "team", "deserved_gpus": 2}],
+        jobs=jobs,
+        mode="single_action",
+        action=action,
+        expect=expectation,
+    )
+    assert runner.play(case).differences == ()
+
+
+def test_who_moves_both_leaves_and_has_a_place_promised() -> None:
+    nodes = [{"name": "node0", "gpus": 2}, {"name": "node1", "gpus": 1}]
+    jobs = [running("old"), {"name": "large", "queue": "team", "gpus_per_task": 2, "tasks": [{}]}]
+    for status, node in (("Releasing", "node0"), ("Pipelined", "node1")):
+        expectation = {"jobs": {"old": {"status": status, "node": node}, "large": {"status": "Pipelined"}}}
+        case = case_with(nodes=nodes, jobs=jobs, mode="single_action", action="consolidation", expect=expectation)
+        assert runner.play(case).differences == ()
+
+
 def test_steps_go_on_from_where_the_one_before_ended() -> None:
     later = {"name": "later", "queue": "team", "gpus_per_task": 1, "tasks": [{}]}
     step = {"delete": ["job"], "jobs": [later], "expect": {"jobs": {"later": {"status": "Running"}}}}

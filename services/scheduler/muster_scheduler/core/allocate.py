@@ -5,7 +5,7 @@ The core of a group is one transaction; what it would like beyond waits its turn
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from muster_contracts.values import Placement
@@ -118,9 +118,8 @@ def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
 
 def allocate(draft: Draft) -> Failed:
     """Place everybody who fits; return the rest, each with the pools it may still try."""
-    waiting = [view for view in draft.snapshot.groups if view.id not in draft.settled]
     failed: Failed = []
-    items = list(_first_items(draft, waiting))
+    items = list(_first_items(draft))
     turn = 0
     while items:
         pools = {item.key: draft.pools_of(item.view)[turn] for item in items}
@@ -134,8 +133,15 @@ def allocate(draft: Draft) -> Failed:
     return [(item, pool) for item, pool in failed if item.key not in draft.done]
 
 
-def _first_items(draft: Draft, waiting: Iterable[GroupView]) -> Iterator[Item]:
-    for view in waiting:
+def everybody(draft: Draft) -> Failed:
+    """Return all who wait, with every pool they may try, as if nobody had found a place."""
+    return [(item, pool) for item in _first_items(draft) for pool in draft.pools_of(item.view)]
+
+
+def _first_items(draft: Draft) -> Iterator[Item]:
+    for view in draft.snapshot.groups:
+        if view.id in draft.settled:
+            continue
         if view.core is None:
             draft.blocked[view.id] = Blocked.for_missing_pods(view)
         elif view.core:

@@ -8,10 +8,11 @@ that have been short for too long are evicted. Nothing here looks at a clock or 
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from muster_contracts.values import Placement, Victim
 
-from muster_scheduler.core.allocate import Failed, allocate, honour_nominations
+from muster_scheduler.core.allocate import Failed, allocate, everybody, honour_nominations
 from muster_scheduler.core.consolidate import consolidate
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item, Limits
@@ -25,6 +26,20 @@ from muster_scheduler.core.stale import evict_stale_gangs
 from muster_scheduler.core.victims import Victims
 
 __all__ = ["Limits", "Plan", "plan"]
+
+
+class Action(StrEnum):
+    """One of the steps of a plan. Plans that are carried out take all; a scenario may ask what one alone would do."""
+
+    ALLOCATE = "allocate"
+    CONSOLIDATE = "consolidate"
+    RECLAIM = "reclaim"
+    PREEMPT = "preempt"
+    EVICT_STALE = "evict stale gangs"
+
+
+Actions = frozenset[Action]
+EVERY_ACTION: Actions = frozenset(Action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +59,17 @@ class Plan:
         return bool(self.placements or self.victims or self.nominations)
 
 
-def plan(snapshot: Snapshot, limits: Limits | None = None) -> Plan:
+def plan(snapshot: Snapshot, limits: Limits | None = None, actions: Actions = EVERY_ACTION) -> Plan:
     """Decide who gets which place, and who has to go. The same snapshot and limits give the same plan."""
     if not snapshot.groups and not snapshot.short and not snapshot.nominations:
         return Plan(snapshot.position)
     draft = Draft(snapshot, limits or Limits())
     honour_nominations(draft)
     draft.room.settle()
-    failed = allocate(draft)
-    left = make_room(draft, failed)
-    evict_stale_gangs(draft)
+    failed = allocate(draft) if Action.ALLOCATE in actions else everybody(draft)
+    left = make_room(draft, failed, actions)
+    if Action.EVICT_STALE in actions:
+        evict_stale_gangs(draft)
     explain(draft, left)
     return Plan(
         based_on=snapshot.position,
@@ -65,14 +81,14 @@ def plan(snapshot: Snapshot, limits: Limits | None = None) -> Plan:
     )
 
 
-def make_room(draft: Draft, failed: Failed) -> Failed:
+def make_room(draft: Draft, failed: Failed, actions: Actions = EVERY_ACTION) -> Failed:
     """Try to make room for who found none, in their first pools before their second; return who is left, in order."""
     left: Failed = []
     by_turn: dict[tuple[int, str], list[Item]] = {}
     for item, pool in failed:
         by_turn.setdefault((draft.pools_of(item.view).index(pool), pool), []).append(item)
     for turn, pool in sorted(by_turn):
-        attempt = _Attempt(draft, pool)
+        attempt = _Attempt(draft, pool, actions)
         for item in QueueOrder(draft, pool, by_turn[turn, pool]):
             if not attempt.make_room(item):
                 left.append((item, pool))
@@ -82,8 +98,8 @@ def make_room(draft: Draft, failed: Failed) -> Failed:
 class _Attempt:
     """The ways of making room in one pool. Of equal items only the first is tried until something else succeeds."""
 
-    def __init__(self, draft: Draft, pool: str) -> None:
-        self._draft, self._pool = draft, pool
+    def __init__(self, draft: Draft, pool: str, actions: Actions) -> None:
+        self._draft, self._pool, self._actions = draft, pool, actions
         self._victims: Victims | None = None
         self._hopeless: set[tuple[object, ...]] = set()
         self._unmovable: set[tuple[object, ...]] = set()
@@ -101,16 +117,16 @@ class _Attempt:
         return True
 
     def _try(self, item: Item) -> bool:
-        draft, pool = self._draft, self._pool
+        draft, pool, actions = self._draft, self._pool, self._actions
         something_leaves = draft.snapshot.releasing is not None or draft.victims
-        if something_leaves and Disruption(draft, item, pool).wait_for_releases():
+        if Action.ALLOCATE in actions and something_leaves and Disruption(draft, item, pool).wait_for_releases():
             return True
         if self._victims is None:
             self._victims = Victims(draft, pool)
         return (
-            self._consolidate(item, self._victims)
-            or reclaim(draft, item, pool, self._victims)
-            or preempt(draft, item, pool, self._victims)
+            (Action.CONSOLIDATE in actions and self._consolidate(item, self._victims))
+            or (Action.RECLAIM in actions and reclaim(draft, item, pool, self._victims))
+            or (Action.PREEMPT in actions and preempt(draft, item, pool, self._victims))
         )
 
     def _consolidate(self, item: Item, victims: Victims) -> bool:

@@ -48,12 +48,13 @@ def _tasks_of(job: str, world: World) -> list[Task]:
 
 
 def _standing(task: Task, expected: Expected) -> Iterator[str]:
-    where = f" on {task.node}" if task.node else ""
-    wanted = f" on {expected.node}" if expected.node else ""
-    wrong_status = expected.status is not None and task.status is not expected.status
-    if wrong_status or (expected.node is not None and task.node != expected.node):
-        status = expected.status or task.status
-        yield f"{task.name} should be {status}{wanted}, and is {task.status}{where}."
+    """Yield how a task stands if it should stand otherwise; one that moves both leaves and has a place promised."""
+    statuses = {task.status, TaskState.PIPELINED} if task.promised else {task.status}
+    wrong_status = expected.status is not None and expected.status not in statuses
+    if wrong_status or (expected.node is not None and expected.node not in {task.node, task.promised}):
+        where = f" on {task.node or task.promised}" if task.node or task.promised else ""
+        wanted = f" on {expected.node}" if expected.node else ""
+        yield f"{task.name} should be {expected.status or task.status}{wanted}, and is {task.status}{where}."
 
 
 def _totals(name: str, tasks: Iterable[Task], expected: Expected) -> Iterator[str]:

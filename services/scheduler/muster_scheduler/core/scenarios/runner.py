@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from muster_scheduler.core.check import faults
-from muster_scheduler.core.plan import Limits, Plan, plan
+from muster_scheduler.core.plan import Action, Limits, Plan, plan
 from muster_scheduler.core.scenarios.cases import Case, Mode, Step
 from muster_scheduler.core.scenarios.expectations import differences
 from muster_scheduler.core.scenarios.world import World
@@ -46,9 +46,28 @@ def as_the_service(snapshot: Snapshot) -> Plan:
     return plan(snapshot, Limits())
 
 
-def play(case: Case, planner: Planner = without_grace, checker: Checker = faults) -> Outcome:
+ACTIONS = {
+    "allocate": {Action.ALLOCATE},
+    "consolidation": {Action.CONSOLIDATE},
+    "reclaim": {Action.RECLAIM},
+    "consolidation_and_reclaim": {Action.CONSOLIDATE, Action.RECLAIM},
+    "preempt": {Action.PREEMPT},
+    "stalegangeviction": {Action.EVICT_STALE},
+}
+"""What a single action may be called; any other name stands for all of them."""
+
+
+def planner_of(case: Case) -> Planner:
+    """Return what plans for a case: everything, or the one action that it names."""
+    if case.mode is Mode.SETTLED or case.action not in ACTIONS:
+        return without_grace
+    actions = frozenset(ACTIONS[case.action])
+    return lambda snapshot: plan(snapshot, Limits(stale_gang_seconds=0), actions)
+
+
+def play(case: Case, planner: Planner | None = None, checker: Checker = faults) -> Outcome:
     """Play all steps of a case, or as many as hold."""
-    game = _Game(case, planner, checker)
+    game = _Game(case, planner or planner_of(case), checker)
     for number, step in enumerate(case.steps):
         found = game.play(step)
         if found:

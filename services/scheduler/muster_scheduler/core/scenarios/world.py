@@ -24,13 +24,14 @@ from muster_scheduler.core.state import State
 
 @dataclass(slots=True)
 class Task:
-    """One task of a job, and the pod that stands for it now."""
+    """One task of a job, and the pod that stands for it now. `promised` is the node it has a nomination for."""
 
     job: JobCase
     index: int
     pod: PodFacts
     status: TaskState = TaskState.PENDING
     node: str = ""
+    promised: str = ""
     devices: tuple[DeviceShare, ...] = ()
     generation: int = 0
     leaves_for_ever: bool = False
@@ -142,6 +143,7 @@ class World:
             self._bind(placement, plan_id)
         for nomination in plan.nominations:
             task = self.tasks[nomination.pod_id]
+            task.promised = nomination.node
             if task.status is TaskState.PENDING:  # and not a pod that leaves first, to come again elsewhere
                 task.status = TaskState.PIPELINED
         self.deeds.pipelines += len(plan.nominations)
@@ -150,6 +152,7 @@ class World:
         """Let time pass: what was bound runs, what was evicted is gone, and another pod waits in its stead."""
         self._now += timedelta(seconds=self._case.seconds_between_rounds)
         for task in list(self.tasks.values()):
+            task.promised = ""
             if task.status is TaskState.BINDING:
                 self._start(task)
             elif task.status is TaskState.PIPELINED:
