@@ -40,6 +40,7 @@ from muster_journal.port import Batch, Conflict, Journal
 
 from muster_integrations.core.decide import decide_node, decide_pods, decide_workload
 from muster_integrations.core.fold import Fold, FoldedWorkload
+from muster_integrations.recognition import storage
 from muster_integrations.recognition.kinds import KindName, Known
 from muster_integrations.recognition.mirror import Mirror, kind_name
 from muster_integrations.recognition.resolution import Reading
@@ -156,6 +157,8 @@ class Recorder:
     def _take(self, resource: Resource[Any], delta: Delta[Any]) -> None:
         if resource is NODES:
             self.mirror.take_node(delta.old, delta.new)
+        elif resource in storage.KINDS:
+            self.mirror.take_storage(delta.old, delta.new)
         else:
             self.mirror.take(_known(resource, delta.old), _known(resource, delta.new), seen=delta.seen)
 

@@ -22,6 +22,7 @@ from muster_cluster.reflector import Batch, Delta, Reflector
 from muster_contracts.errors import Unavailable
 
 from muster_integrations.handlers import Recorder
+from muster_integrations.recognition import storage
 from muster_integrations.recognition.kinds import KindName
 from muster_integrations.recognition.resolution import Reading
 from muster_integrations.recognition.table import TABLE
@@ -80,7 +81,8 @@ class Watches:
         answer = await self._ask_what_is_served()
         self._patience_seconds = SILENCE_SECONDS if answer.silent else DISCOVERY_SECONDS
         served = {(kind.group, kind.kind): kind for kind in answer.kinds}
-        wanted = [NODES, *(resource for name in self._wanted() if (resource := _resource(name, served)) is not None)]
+        wanted = [NODES, *(kind for kind in storage.KINDS if (kind.group, kind.kind) in served)]
+        wanted += [resource for name in self._wanted() if (resource := _resource(name, served)) is not None]
         for resource in wanted:
             if (resource.group, resource.kind) not in self._running:
                 self._running[resource.group, resource.kind] = resource

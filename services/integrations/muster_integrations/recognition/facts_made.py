@@ -1,6 +1,7 @@
 """The facts that were made of pods, kept so that a pod's are made again only when what they come from changed.
 
-Labels are facts as far as the rules of some pod ask for them (`placement`), so they depend on what all pods ask for.
+Labels are facts as far as the rules of some pod ask for them (`placement`), so they depend on what all pods ask for;
+and what the volumes of a pod demand depends on its claims (`storage`).
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +13,9 @@ from muster_contracts.values import PodFacts
 from muster_integrations.core.decide import same_pod
 from muster_integrations.recognition.agenda import Agenda
 from muster_integrations.recognition.knowledge import Knowledge
-from muster_integrations.recognition.placement import asked_labels
+from muster_integrations.recognition.placement import Demands, asked_labels
 from muster_integrations.recognition.pod_facts import Membership, facts_of, has_ended
+from muster_integrations.recognition.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,16 @@ class _Made:
     pod: Pod
     membership: Membership
     asked: frozenset[str]
+    demands: Demands
     facts: PodFacts
 
 
 class FactsMade:
     """The facts of every pod that was ever described, by its UID."""
 
-    def __init__(self, knowledge: Knowledge, agenda: Agenda) -> None:
+    def __init__(self, knowledge: Knowledge, storage: Storage, agenda: Agenda) -> None:
         self._knowledge = knowledge
+        self._storage = storage
         self._agenda = agenda
         self._made: dict[str, _Made] = {}
         self._asked: frozenset[str] = frozenset()
@@ -45,14 +49,14 @@ class FactsMade:
 
     def facts(self, pod: Pod, membership: Membership) -> PodFacts:
         """Return the facts of a pod; the very object that is written already, while nothing that matters changed."""
-        made = self._made.get(pod.metadata.uid)
-        if made is not None and made.pod is pod and made.asked is self._asked and made.membership == membership:
+        made, demands = self._made.get(pod.metadata.uid), self._storage.demands_of(pod)
+        if made is not None and made.pod is pod and _alike(made, membership, self._asked, demands):
             return made.facts
-        facts = facts_of(pod, membership, self._asked)
+        facts = facts_of(pod, membership, self._asked, demands)
         known = self._written(facts)
         if known is not None and same_pod(known, facts):
             facts = known
-        self._made[pod.metadata.uid] = _Made(pod, membership, self._asked, facts)
+        self._made[pod.metadata.uid] = _Made(pod, membership, self._asked, demands, facts)
         return facts
 
     def renew(self, workload_id: UUID, new: Pod, old: Pod) -> None:
@@ -61,12 +65,13 @@ class FactsMade:
         if made is None or made.pod is not old or outline_of(new) != outline_of(old):
             self._agenda.compare(workload_id)
             return
-        facts = facts_of(new, made.membership, self._asked)
+        demands = self._storage.demands_of(new)
+        facts = facts_of(new, made.membership, self._asked, demands)
         if same_pod(made.facts, facts):
             facts = made.facts
         else:
             self._agenda.retell(workload_id, facts)
-        self._made[new.metadata.uid] = replace(made, pod=new, asked=self._asked, facts=facts)
+        self._made[new.metadata.uid] = replace(made, pod=new, asked=self._asked, demands=demands, facts=facts)
 
     def forget(self, uid: str) -> None:
         """Forget a pod that is gone."""
@@ -76,6 +81,10 @@ class FactsMade:
         home = self._knowledge.home_of(facts.pod_id)
         folded = self._knowledge.workload(home) if home is not None else None
         return folded.pods.get(facts.pod_id) if folded is not None else None
+
+
+def _alike(made: _Made, membership: Membership, asked: frozenset[str], demands: Demands) -> bool:
+    return made.asked is asked and made.demands == demands and made.membership == membership
 
 
 def outline_of(pod: Pod) -> tuple[object, ...]:

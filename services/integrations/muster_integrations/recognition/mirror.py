@@ -29,6 +29,7 @@ from muster_integrations.recognition.places import Aside, Members, Place, Places
 from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.resolution import Reading, Resolution, Root, Trail, resolve
 from muster_integrations.recognition.sighting import Subject, describe
+from muster_integrations.recognition.storage import Storage, StorageObject
 
 
 class Mirror:
@@ -45,7 +46,8 @@ class Mirror:
         self._nodes = Nodes(self._inventory, self._agenda)
         self._places = Places(knowledge, self._inventory, self._identities, self._nodes, self._agenda)
         self._endings = Endings()
-        self._facts = FactsMade(knowledge, self._agenda)
+        self._storage = Storage()
+        self._facts = FactsMade(knowledge, self._storage, self._agenda)
 
     # ------------------------------------------------------------ what comes in
 
@@ -65,6 +67,12 @@ class Mirror:
     def take_node(self, old: Node | None, new: Node | None) -> None:
         """Take one step of a node."""
         self._nodes.take(old, new)
+
+    def take_storage(self, old: StorageObject | None, new: StorageObject | None) -> None:
+        """Take one step of a claim, a volume or a storage class."""
+        for uid in self._storage.take(old, new):
+            if isinstance(place := self._places.place(uid), UUID):
+                self._agenda.compare(place)
 
     def reads(self, kind: KindName, reading: Reading) -> bool:
         """Note whether objects of a kind are seen; from now on nobody waits for those that are not.
@@ -106,7 +114,13 @@ class Mirror:
         if old is not None:
             self._nodes.count(old, apart=False)
         self._inventory.put(new)
-        if new.kind is POD and self._facts.heed(new.item):
+        if new.kind is POD:
+            self._heed(new.item)
+
+    def _heed(self, pod: Pod) -> None:
+        """Note what the facts of others will depend on, now that a pod is there."""
+        self._storage.uses(pod)
+        if self._facts.heed(pod):
             for workload_id in self._places.workload_ids:
                 self._agenda.compare(workload_id)
 
@@ -116,6 +130,8 @@ class Mirror:
             return
         self._nodes.count(old, apart=False)
         self._inventory.remove(uid)
+        if old.kind is POD:
+            self._storage.forget(old.item)
         self._places.forget(uid)
         self._facts.forget(uid)
         self._identities.forget(old)
