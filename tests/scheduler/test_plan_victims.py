@@ -151,6 +151,18 @@ def test_pods_move_together_so_that_a_larger_one_fits() -> None:
     assert {place.name: place.node for place in made.nominations} == {"new-0": "b", "y": "a"}
 
 
+def test_a_node_that_others_have_just_moved_to_is_not_emptied_next() -> None:
+    events: list[e.AnyEvent] = [node(name, gpus=2) for name in "abcd"]
+    ages = {"a": 10, "b": 30, "c": 20, "d": 0}  # the pod on d moves first, and to a, whose own is the next youngest
+    for name, age in ages.items():
+        events += group(f"on-{name}", [running(f"on-{name}", f"on-{name}", name, "0", age=age)])
+    events += [*gang("one", 1, gpus=2), *gang("two", 1, gpus=2)]
+    made = next_plan(state_of(*events), Limits(consolidation_pods=1))
+    assert victims(made) == {"on-d": "consolidate", "on-c": "consolidate"}
+    places = {place.name: place.node for place in made.nominations}
+    assert (places["on-d"], places["on-c"], {places["one-0"], places["two-0"]}) == ("a", "b", {"c", "d"})
+
+
 def test_nobody_moves_when_it_does_not_help() -> None:
     events: list[e.AnyEvent] = [node("a", gpus=2), node("b", gpus=2)]
     events += [*group("x", [running("x", "x", "a", "0")]), *group("y", [running("y", "y", "b", "0,1", gpus=2)])]

@@ -1,10 +1,13 @@
 """Moving pods together so that a waiting group fits: nobody loses a place, some only change it.
 
-Nodes are emptied in turn, those with the least to move first and among these the one with the youngest pods. There is
-nothing to try when the free amounts together would not be enough.
+Nodes are emptied in turn, those that hold the least first and among these the one with the youngest pods. What this
+plan has put on a node already counts: emptying it of the others would not help. There is nothing to try when the free
+amounts together would not be enough.
 """
 
 from collections.abc import Iterator
+
+from muster_contracts.values import WHOLE_GPU
 
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.disrupt import Disruption
@@ -36,13 +39,20 @@ def _movable(draft: Draft, item: Item, victims: Victims) -> Iterator[Unit]:
             if unit.view is item.view or victims.is_protected(unit, reclaim=False):
                 continue
             for pod in unit.pods:
-                if pod.need.devices or not asks_for_gpus:
+                if pod.node in draft.terrain.rows and (pod.need.devices or not asks_for_gpus):
                     single = Unit(unit.view, (pod,), total_of((pod.need,), draft.device_bytes))
                     by_node.setdefault(pod.node, []).append(single)
     for units in by_node.values():
         units.sort(key=lambda unit: (unit.view.order, unit.pods[0].facts.pod_id), reverse=True)
-    resource = 0 if asks_for_gpus else 1
     ordered = sorted(by_node, key=lambda node: by_node[node][0].view.order, reverse=True)
-    ordered.sort(key=lambda node: sum(unit.amounts[resource] for unit in by_node[node]))
+    ordered.sort(key=lambda node: _held(draft, node, gpus=asks_for_gpus))
     for node in ordered:
         yield from by_node[node]
+
+
+def _held(draft: Draft, node: str, *, gpus: bool) -> int:
+    """Return how much of its GPUs, or of its processors, a node has given away."""
+    terrain, free, row = draft.terrain, draft.room.later.free, draft.terrain.rows[node]
+    if gpus:
+        return int(terrain.devices[row]) * WHOLE_GPU - int(free.devices[row].sum())
+    return terrain.nodes[row].allocatable.cpu_milli - int(free.cpu[row])
