@@ -11,6 +11,7 @@ import uvloop
 from muster_contracts.errors import Unavailable
 
 from benchmarks import (
+    anchors,
     arrivals,
     binding,
     cold_start,
@@ -46,7 +47,7 @@ USUAL = (
     steady_cycle,
     binding,
 )
-HEAVY = (recognition.LARGE, binding.WHOLE, arrivals.BENCHMARK, quality.BENCHMARK)
+HEAVY = (recognition.LARGE, binding.WHOLE, arrivals.BENCHMARK, quality.BENCHMARK, anchors.BENCHMARK)
 """What takes so long, or so much memory, that it is run only when it is named."""
 
 BENCHMARKS: dict[str, Benchmark] = {

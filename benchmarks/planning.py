@@ -134,15 +134,20 @@ SHAPES: Sequence[Shape] = (
 )
 
 
-@asynccontextmanager
-async def _open(scale: float) -> AsyncIterator[Contest]:
-    async def ours() -> Sample:
-        return {shape.name: _plan(shape, scale) for shape in SHAPES}
+def benchmark(name: str, shapes: Sequence[Shape]) -> Benchmark:
+    """Return the benchmark of these shapes."""
 
-    async def bare() -> Sample:
-        return {shape.name: _best_fit(shape, scale) for shape in SHAPES}
+    @asynccontextmanager
+    async def start(scale: float) -> AsyncIterator[Contest]:
+        async def ours() -> Sample:
+            return {shape.name: _plan(shape, scale) for shape in shapes}
 
-    yield Contest(ours, bare)
+        async def bare() -> Sample:
+            return {shape.name: _best_fit(shape, scale) for shape in shapes}
+
+        yield Contest(ours, bare)
+
+    return Benchmark(name, [shape.figure for shape in shapes], start)
 
 
 def _plan(shape: Shape, scale: float) -> float:
@@ -176,4 +181,4 @@ def best_fit_seconds(cluster_size: int, amount: int) -> float:
     return process_time() - began
 
 
-BENCHMARK = Benchmark("planning", [shape.figure for shape in SHAPES], _open)
+BENCHMARK = benchmark("planning", SHAPES)

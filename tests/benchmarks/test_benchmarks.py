@@ -43,6 +43,7 @@ async def run(*arguments: str) -> str:
         ("pod-creates", 1),
         ("watch-fanout", 1),
         ("planning", 11),
+        ("planning-more", 8),
         ("recognition", 4),
         ("steady-cycle", 2),
         ("recognition-watch", 3),
