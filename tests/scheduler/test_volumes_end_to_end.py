@@ -1,0 +1,91 @@
+"""From a claim to a pod that runs beside its volume: simulated cluster over HTTP, real NATS, and two services."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from integrations.kube import project
+from integrations.test_integrations_end_to_end import Reader, process, training
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.objects import CLAIMS, JOBS, NAMESPACES, STORAGE_CLASSES, VOLUMES
+from muster_contracts import events as e
+from muster_contracts.subjects import Writer
+from muster_journal.jetstream import JetStreamJournal
+from servers import RunningNats
+
+NAMESPACE = "muster-demo"
+
+
+@pytest.fixture
+async def cluster(
+    tmp_path: Path,
+    nats_server: RunningNats,
+    open_journal: Callable[..., Awaitable[JetStreamJournal]],
+) -> AsyncIterator[KubernetesCluster]:
+    """A cluster with integrations and scheduler beside it, a project, and a storage class full on one node."""
+    await (await open_journal(Writer.SUBMITTER)).append(project())
+    kubeconfig = tmp_path / "kubeconfig"
+    with ExitStack() as running:
+        simulated = running.enter_context(process("simcluster", "--kubeconfig", str(kubeconfig), "--seed", "1"))
+        assert simulated.stdout is not None
+        assert simulated.stdout.readline().startswith("http://")
+        for service in ("integrations", "scheduler"):
+            environment = {
+                "MUSTER_NATS_URL": nats_server.url,
+                "MUSTER_NATS_PASSWORD": nats_server.password_of(service),
+                "MUSTER_KUBECONFIG": str(kubeconfig),
+            }
+            running.enter_context(process(f"muster_{service}", **environment))
+        connected = await KubernetesCluster.connect(kubeconfig)
+        await connected.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+        yield connected
+        await connected.close()
+
+
+async def with_claim(cluster: KubernetesCluster, **annotations: str) -> UUID:
+    """Create a Job whose pod has a claim that waits for it."""
+    storage = {"metadata": {"name": "local", "annotations": annotations}, "provisioner": "sim.csi"}
+    await cluster.create(STORAGE_CLASSES, {**storage, "volumeBindingMode": "WaitForFirstConsumer"})
+    claim = {"storageClassName": "local", "resources": {"requests": {"storage": "1Gi"}}}
+    await cluster.create(CLAIMS, {"metadata": {"name": "scratch", "namespace": NAMESPACE}, "spec": claim})
+    manifest: Any = training("train", 1)
+    volume = {"name": "scratch", "persistentVolumeClaim": {"claimName": "scratch"}}
+    manifest["spec"]["template"]["spec"]["volumes"] = [volume]
+    return UUID((await cluster.create(JOBS, manifest)).metadata.uid)
+
+
+def of(reader: Reader, workload_id: UUID, kind: type[e.AnyEvent]) -> list[Any]:
+    return [event for event in reader.of(workload_id) if isinstance(event, kind)]
+
+
+@pytest.fixture
+async def reader(open_journal: Callable[..., Awaitable[JetStreamJournal]]) -> Reader:
+    return Reader(await open_journal(Writer.STATUS))
+
+
+async def test_the_volume_is_there_before_the_pod_and_both_on_one_node(
+    cluster: KubernetesCluster, reader: Reader
+) -> None:
+    workload_id = await with_claim(cluster, **{"sim.provision-seconds": "0.5"})
+    (scheduled,) = await reader.until(lambda: of(reader, workload_id, e.PodScheduled))
+    told = [facts.rules for event in of(reader, workload_id, e.PodObserved) for facts in event.pods if not facts.node]
+    assert [bool(rules.claims_waiting) for rules in told] == [True, False]
+    claim = await cluster.get(CLAIMS, NAMESPACE, "scratch")
+    (term,) = (await cluster.get(VOLUMES, "", claim.spec.volume_name)).spec.node_affinity.required["nodeSelectorTerms"]
+    (bound,) = scheduled.pods
+    assert term["matchExpressions"][0]["values"] == [bound.node]
+    (made,) = [event for event in reader.events if isinstance(event, e.PlanMade)]
+    assert [place.node for place in made.placements] == [bound.node]
+
+
+async def test_a_node_without_room_for_the_volume_is_left_for_another(
+    cluster: KubernetesCluster, reader: Reader
+) -> None:
+    workload_id = await with_claim(cluster, **{"sim.full-on": "pool-a-0", "sim.provision-seconds": "0.1"})
+    (scheduled,) = await reader.until(lambda: of(reader, workload_id, e.PodScheduled))
+    (released,) = of(reader, workload_id, e.PlacementReleased)
+    assert "can be made on pool-a-0" in released.reason
+    assert scheduled.pods[0].node != "pool-a-0"
