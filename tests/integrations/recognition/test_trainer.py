@@ -6,12 +6,14 @@ from uuid import UUID
 import pytest
 from integrations.kube import World, container, gangs, manifest, pod, pod_spec, project, roles, see, template, uid
 from muster_cluster.objects import JOBS
+from muster_cluster.port import Resource
 from muster_contracts.values import Outcome
 from muster_integrations.recognition.resolution import Reading
 from muster_integrations.recognition.table import written_resources
 
 RESOURCES = {resource.kind: resource for resource in written_resources()}
 TRAIN_JOBS, JOB_SETS = RESOURCES["TrainJob"], RESOURCES["JobSet"]
+CLUSTER_RUNTIMES, RUNTIMES = RESOURCES["ClusterTrainingRuntime"], RESOURCES["TrainingRuntime"]
 LABELS = "jobset.sigs.k8s.io/"
 INITIALISERS = ("dataset-initializer", "model-initializer")
 
@@ -174,7 +176,85 @@ def test_the_trainers_container_decides() -> None:
     assert [c.role for facts in found.pods.values() for c in facts.containers] == ["sidecar", "main"]
 
 
+# ------------------------------------------------------------ what a runtime tells
+
+
+def runtime(*jobs: dict[str, Any], resource: Resource[Any] = CLUSTER_RUNTIMES, **policy: Any) -> dict[str, Any]:
+    written = {"replicatedJobs": list(jobs or (replicated("node", gpus=1),))}
+    return manifest(resource, "torch-distributed", spec={"mlPolicy": policy, "template": {"spec": written}})
+
+
+@pytest.mark.parametrize("resource", [CLUSTER_RUNTIMES, RUNTIMES])
+def test_a_train_job_without_a_job_set_will_be_what_its_runtime_says(resource: Resource[Any]) -> None:
+    owner = train_job({"runtimeRef": {"name": "torch-distributed", "kind": resource.kind}, "trainer": {}})
+    first = replicated("dataset-initializer"), replicated("node", gpus=4, dependsOn=after("dataset-initializer"))
+    found = see(owner, runtime(*first, resource=resource, numNodes=3))
+    assert (found.owner.desired_pods, found.requests.gpu_millionths) == (1 + 3, 12_000_000)
+    assert gangs(found) == {"train-dataset-initializer": (1, {}), "train-node": (3, {})}
+
+
+def test_what_a_train_job_asks_for_itself_counts_more_than_its_runtime() -> None:
+    asked = {"numNodes": 2, "resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}}
+    found = see(train_job({"trainer": asked}), runtime(numNodes=5))
+    assert (found.owner.desired_pods, found.requests.gpu_millionths) == (2, 16_000_000)
+
+
+def test_a_launcher_that_is_a_node_as_well_is_one_of_them() -> None:
+    jobs = replicated("launcher", gpus=1), replicated("node", gpus=1)
+    found = see(train_job(), runtime(*jobs, numNodes=5, mpi={"runLauncherAsNode": True}))
+    assert gangs(found) == {"train": (2, {"launcher": 1, "node": 1})}
+
+
+def test_a_runtime_that_comes_late_is_heeded_and_only_until_there_is_a_job_set() -> None:
+    world = World(project())
+    owner = train_job({"trainer": {}})
+    world.show(owner)
+    world.write()
+    world.show(runtime(numNodes=3))
+    world.write()
+    folded = world.fold.workloads[UUID(owner["metadata"]["uid"])].discovered
+    assert folded is not None
+    assert folded.owner.desired_pods == 3
+    world.show(job_set(owner=owner))
+    found = world.mirror.seen_workload(folded.workload_id)
+    assert found is not None
+    assert found.owner.desired_pods == 2
+
+
+def test_a_runtime_is_no_workload() -> None:
+    world = World(project())
+    world.show(runtime(), runtime(resource=RUNTIMES))
+    assert list(world.mirror.workload_ids) == []
+
+
 # ------------------------------------------------------------ how they fare, and how they are controlled
+
+
+def of_stages(**counts: int) -> list[dict[str, Any]]:
+    """A TrainJob whose nodes run, with so many initialisers that have succeeded."""
+    jobs = replicated("dataset-initializer"), replicated("node", 2, gpus=1, dependsOn=after("dataset-initializer"))
+    counted = [{"name": "dataset-initializer"} | counts, {"name": "node", "ready": 1}]
+    return [train_job(status={"jobsStatus": counted}), job_set(*jobs, owner=train_job())]
+
+
+def test_nobody_waits_for_an_initialiser_that_ended_before_it_was_seen() -> None:
+    owner, made = of_stages(succeeded=1)
+    found = see(owner, made, *pods_of(made, "node", 2))
+    assert (found.owner.desired_pods, found.owner.min_pods) == (3, 2)
+    assert gangs(found) == {"train-dataset-initializer": (1, {}), "train-node": (2, {})}
+
+
+def test_an_initialiser_that_ended_and_is_seen_still_counts() -> None:
+    owner, made = of_stages(succeeded=1)
+    found = see(owner, made, *pods_of(made, "dataset-initializer"), *pods_of(made, "node", 2))
+    assert (found.owner.desired_pods, found.owner.min_pods) == (3, 3)
+
+
+def test_a_train_job_whose_initialisers_work_does_not_run_yet() -> None:
+    jobs = replicated("prepare"), replicated("trainer", dependsOn=after("prepare"))
+    made = job_set(*jobs, owner=train_job())
+    assert see(train_job(status={"jobsStatus": [{"name": "prepare", "ready": 1}]}), made).owner.ready is None
+    assert see(train_job(status={"jobsStatus": [{"name": "trainer", "ready": 1}]}), made).owner.ready is True
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ class Sight:
     """All that is there of one workload: its object (None when it cannot be read), its pods, and its other parts.
 
     A part is an object that would be a workload if nobody had absorbed it: the RayCluster of a RayJob, the JobSet of a
-    TrainJob. Pods and parts come in the order of their names. `remembered` are the attributes as they were last
-    written, for what has to be known of pods that are gone.
+    TrainJob. Pods and parts come in the order of their names, and what the kind consults after the parts. `remembered`
+    are the attributes as they were last written, for what has to be known of pods that are gone.
     """
 
     item: Any | None
@@ -199,7 +199,8 @@ class Kind:
     (None: as many as there are); `groups` which pods start together; `role` what each does; `main_containers` which of
     its containers decide how it fares (None: all); `gpu_names` which resources are GPUs under other names than the
     usual; `attributes` what else is worth knowing; `controls` how it is stopped, activated and deleted, given what was
-    remembered. `refers` names an object of another kind that this one is shown with (a Model with its Server).
+    remembered. `refers` names an object of another kind that this one is shown with (a Model with its Server);
+    `consults` those that tell more of it and that many share (the runtime of a TrainJob).
     """
 
     group: str
@@ -213,6 +214,7 @@ class Kind:
     priority: PriorityClass = PriorityClass.TRAIN
     supports: Supports = Supports(stop=False, activate=False, delete=False)  # noqa: RUF009  # frozen
     refers: Callable[[Any], tuple[KindName, str] | None] = lambda _item: None
+    consults: Callable[[Any], tuple[Name, ...]] = lambda _item: ()
     owner: Callable[[Sight], OwnerFacts] = nothing_said
     members: Callable[[Sight], tuple[Members, ...] | None] = unsized
     groups: Callable[[Sight], Sequence[Grouping]] = each_alone

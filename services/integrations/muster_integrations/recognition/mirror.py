@@ -215,7 +215,7 @@ class Mirror:
             workload_id,
             root,
             pods=pods,
-            parts=sorted(self._live(members.parts), key=_kind_and_name),
+            parts=[*sorted(self._live(members.parts), key=_kind_and_name), *self._consulted(root)],
             project=self._project(workload_id, root),
             submission=self._identities.believed(workload_id, root),
             folded=self._knowledge.workload(workload_id),
@@ -227,6 +227,10 @@ class Mirror:
 
     def _live(self, uids: Iterable[str]) -> Iterator[Known]:
         return (known for known in map(self._inventory.by_uid, uids) if known is not None)
+
+    def _consulted(self, root: Root) -> Iterator[Known]:
+        names = root.kind.consults(root.item) if root.item is not None else ()
+        return (known for known in map(self._inventory.by_name, names) if known is not None)
 
     def _current(self, root: Root) -> Root:
         """Return the root with its object as it is now: what was resolved was an earlier state of it."""

@@ -194,7 +194,7 @@ class Places:
         refers = known.kind.refers(known.item)
         if refers is None:
             found = resolve(known, self._inventory)
-            return found.names, found
+            return (*found.names, *known.kind.consults(known.item)), found
         name = (refers[0], known.metadata.namespace, refers[1])
         shown_with = self._inventory.by_name(name)
         return (name,), resolve(shown_with, self._inventory) if shown_with is not None else None

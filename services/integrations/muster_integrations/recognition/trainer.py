@@ -1,9 +1,10 @@
 """Kubeflow Trainer's TrainJob, and the JobSet that it makes; a JobSet may also stand alone.
 
-A TrainJob says how many nodes it wants and points to a runtime; all the rest is in its JobSet, which has its name. So
-its sizes are the JobSet's as soon as that is there. Pods are a replicated job's: the initialisers of a TrainJob, which
-have ended before its `node` pods exist, or a launcher, which comes after them. Whoever puts these into one gang waits
-for ever, therefore what starts in order is one group per replicated job, and only what starts at once is one together.
+A TrainJob says how many nodes it wants and points to a runtime, the template of its JobSet, which has its name. So its
+sizes are the JobSet's as soon as that is there, and until then the runtime's with what the TrainJob asks for itself.
+Pods are a replicated job's: the initialisers of a TrainJob, which have ended before its `node` pods exist, or a
+launcher, which comes after them. Whoever puts these into one gang waits for ever, therefore what starts in order is one
+group per replicated job, and only what starts at once is one together.
 
 Pitfall: a TrainJob has no condition that says it runs; the counts of its jobs do. It alone may be suspended, its
 controller undoes whatever anybody else does to the JobSet.
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from muster_cluster.objects import Pod
+from muster_cluster.objects import AnyObject, Pod
 from muster_contracts.values import Outcome, OwnerFacts, SubGroup, Supports
 
 from muster_integrations.recognition.controls import by_switch
@@ -21,8 +22,10 @@ from muster_integrations.recognition.fields import (
     Raw,
     entries,
     field,
+    flag,
     holding,
     how_many,
+    mapping,
     moment,
     number,
     pod_spec,
@@ -31,13 +34,27 @@ from muster_integrations.recognition.fields import (
     texts,
 )
 from muster_integrations.recognition.jobs import JOB
-from muster_integrations.recognition.kinds import Claim, Grouping, Kind, Members, Sight, System, Watch, each_alone
+from muster_integrations.recognition.kinds import (
+    Claim,
+    Grouping,
+    Kind,
+    Members,
+    Name,
+    Sight,
+    Standing,
+    System,
+    Watch,
+    each_alone,
+)
 from muster_integrations.recognition.pods import as_many_as_live
 from muster_integrations.recognition.training import is_suspended, managed_by
+
+GROUP: Final = "trainer.kubeflow.org"
 
 _LABELS: Final = "jobset.sigs.k8s.io/"
 _JOB_SET: Final = f"{_LABELS}jobset-name"
 _REPLICATED_JOB: Final = f"{_LABELS}replicatedjob-name"
+_JOB_SET_KIND: Final = "JobSet"
 _NODE: Final = "node"
 _TOGETHER: Final = "all"
 _OUTCOMES: Final = {
@@ -58,18 +75,32 @@ def owner(sight: Sight) -> OwnerFacts:
         outcome=outcome,
         reason=sentence(holds) if outcome is Outcome.FAILED else "",
         finished_at=moment(holds, "lastTransitionTime") if outcome is not Outcome.NONE else None,
-        ready=True if _runs(sight.status) else None,
+        ready=True if _runs(sight) else None,
     )
 
 
 def job_set_members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the pods of each replicated job."""
-    return tuple(_replicated(written) for written in _replicated_jobs(sight)) or None
+    size = _left if owner(sight).outcome is Outcome.NONE else _replicated
+    return tuple(size(sight, written) for written in _replicated_jobs(sight)) or None
 
 
 def train_job_members(sight: Sight) -> tuple[Members, ...] | None:
-    """Return the pods of its JobSet; as long as there is none, the nodes it asks for."""
-    return job_set_members(sight) or (_nodes(sight.spec) if sight.item is not None else None)
+    """Return the pods of its JobSet; as long as there is none, those of its runtime, and the nodes it asks for."""
+    found = job_set_members(sight)
+    if sight.parts_of(_JOB_SET_KIND) or sight.item is None:
+        return found
+    return tuple(_asked(sight, one) if one.role == _NODE else one for one in found or (Members(_NODE, 1, 1),))
+
+
+def runtime_of(train_job: AnyObject) -> tuple[Name, ...]:
+    """Name the runtime of a TrainJob: one of the cluster, unless it says that it is one of its namespace."""
+    kind, name = text(train_job.spec, "runtimeRef", "kind"), text(train_job.spec, "runtimeRef", "name")
+    if not name:
+        return ()
+    if kind == RUNTIME.name:
+        return ((RUNTIME.key, train_job.metadata.namespace, name),)
+    return ((CLUSTER_RUNTIME.key, "", name),)
 
 
 def groups(sight: Sight, found: tuple[Members, ...] | None) -> Sequence[Grouping]:
@@ -101,15 +132,32 @@ def _replicated_job(pod: Pod) -> str:
 
 
 def _job_set_spec(sight: Sight) -> Any:
-    """Return what is wanted of the JobSet: the part that a TrainJob made, else the object itself."""
-    return next((part.spec for part in sight.parts_of("JobSet")), sight.spec)
+    """Return what is wanted of the JobSet: that which a TrainJob made, or will make; else the object itself."""
+    made = [part.spec for part in sight.parts_of(_JOB_SET_KIND)]
+    planned = [field(runtime, "template", "spec") for runtime in _runtimes(sight)]
+    return [*made, *planned, sight.spec][0]
+
+
+def _runtimes(sight: Sight) -> Sequence[Any]:
+    """Return what the runtime says that a TrainJob names, if it can be read."""
+    return [runtime.spec for kind in (RUNTIME, CLUSTER_RUNTIME) for runtime in sight.parts_of(kind.name)]
 
 
 def _replicated_jobs(sight: Sight) -> Sequence[Any]:
     return entries(_job_set_spec(sight), "replicatedJobs")
 
 
-def _replicated(written: Any) -> Members:
+def _left(sight: Sight, written: Any) -> Members:
+    """Return the pods of a replicated job; when it has ended and others go on, nobody waits for those not seen."""
+    size = _replicated(sight, written)
+    counted: Raw = next((one for one in _counts(sight) if text(one, "name") == size.role), {})
+    if (number(counted, "succeeded") or 0) < how_many(written, "replicas"):
+        return size
+    seen = sum(1 for pod in sight.pods if role(pod, sight) == size.role)
+    return replace(size, minimum=min(size.minimum, seen))
+
+
+def _replicated(_sight: Sight, written: Any) -> Members:
     """Return the pods of all copies of one replicated job, as many as run at once."""
     job = field(written, "template", "spec")
     parallelism, completions = how_many(job, "parallelism"), number(job, "completions")
@@ -119,12 +167,17 @@ def _replicated(written: Any) -> Members:
     return Members(text(written, "name") or "pod", count, count, pod_spec(job, "template", "spec"), annotations)
 
 
-def _nodes(spec: Any) -> tuple[Members, ...]:
-    trainer = field(spec, "trainer")
-    count, resources = how_many(trainer, "numNodes"), field(trainer, "resourcesPerNode")
-    container = {"name": _NODE, "resources": resources}
-    template = {"spec": {"containers": [container]}} if resources is not None else {}  # else the runtime says it
-    return (Members(_NODE, count, count, pod_spec(template, "spec")),)
+def _asked(sight: Sight, nodes: Members) -> Members:
+    """Return the nodes of a runtime as a TrainJob asks for them: how many, and what each takes."""
+    trainer = mapping(sight.spec, "trainer")
+    policies = [mapping(runtime, "mlPolicy") for runtime in _runtimes(sight)]
+    written = (number(one, "numNodes") for one in (trainer, *policies))
+    count = next((one for one in written if one is not None), nodes.count)
+    if any(flag(policy, "mpi", "runLauncherAsNode") for policy in policies):
+        count = max(1, count - 1)
+    asked = {"spec": {"containers": [{"name": _NODE, "resources": trainer.get("resourcesPerNode")}]}}
+    spec = pod_spec(asked, "spec") if "resourcesPerNode" in trainer else nodes.spec
+    return replace(nodes, count=count, minimum=count, spec=spec)
 
 
 def _is_ordered(sight: Sight) -> bool:
@@ -146,23 +199,29 @@ def _at_once(sight: Sight, found: Sequence[Members]) -> Grouping:
     return Grouping(_TOGETHER, sight.name, max(1, sum(one.minimum for one in found)), sight.pods, parts)
 
 
-def _runs(status: Any) -> bool:
+def _runs(sight: Sight) -> bool:
     """Say whether a job that trains has its pods at work, by the counts of a TrainJob or a JobSet.
 
-    `active` does not count: a Job is active as soon as its pods are made, long before they are scheduled.
+    `active` does not count: a Job is active as soon as its pods are made, long before they are scheduled. Nor do jobs
+    whose end the others wait for: they prepare.
     """
-    counted = [*entries(status, "jobsStatus"), *entries(status, "replicatedJobsStatus")]
-    return any((number(one, "ready") or 0) > 0 for one in _nodes_of(counted))
+    awaited = {
+        text(other, "name")
+        for written in _replicated_jobs(sight)
+        for other in entries(written, "dependsOn")
+        if text(other, "status") == "Complete"
+    }
+    return any((number(one, "ready") or 0) > 0 for one in _counts(sight) if text(one, "name") not in awaited)
 
 
-def _nodes_of(counted: Sequence[Any]) -> Sequence[Any]:
-    """Return the counts of the nodes where there are such, else all."""
-    return [one for one in counted if text(one, "name") == _NODE] or counted
+def _counts(sight: Sight) -> Sequence[Any]:
+    """Return how the pods of each replicated job fare, by a TrainJob or by a JobSet."""
+    return [*entries(sight.status, "jobsStatus"), *entries(sight.status, "replicatedJobsStatus")]
 
 
 JOB_SET = Kind(
     group="jobset.x-k8s.io",
-    name="JobSet",
+    name=_JOB_SET_KIND,
     watch=Watch("jobsets", versions=("v1alpha2",)),
     absorbs=frozenset({JOB.key}),
     supports=Supports(stop=True, activate=True, delete=True),
@@ -175,10 +234,11 @@ JOB_SET = Kind(
 )
 
 TRAIN_JOB = Kind(
-    group="trainer.kubeflow.org",
+    group=GROUP,
     name="TrainJob",
     watch=Watch("trainjobs", versions=("v1alpha1",)),
     absorbs=frozenset({JOB_SET.key}),
+    consults=runtime_of,
     supports=Supports(stop=True, activate=True, delete=True),
     owner=owner,
     members=train_job_members,
@@ -189,4 +249,17 @@ TRAIN_JOB = Kind(
     controls=by_switch("spec", "suspend"),
 )
 
-SYSTEM = System(kinds=(TRAIN_JOB, JOB_SET), by_label=(by_label,))
+RUNTIME = Kind(
+    group=GROUP,
+    name="TrainingRuntime",
+    standing=Standing.PARENT,
+    watch=Watch("trainingruntimes", versions=("v1alpha1",)),
+)
+CLUSTER_RUNTIME = Kind(
+    group=GROUP,
+    name="ClusterTrainingRuntime",
+    standing=Standing.PARENT,
+    watch=Watch("clustertrainingruntimes", versions=("v1alpha1",), namespaced=False),
+)
+
+SYSTEM = System(kinds=(TRAIN_JOB, JOB_SET, RUNTIME, CLUSTER_RUNTIME), by_label=(by_label,))
