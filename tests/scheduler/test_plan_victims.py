@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU
+from muster_contracts.values import WHOLE_GPU, PodFacts
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.deadlines import next_deadline
 from muster_scheduler.core.plan import Limits, Plan, plan
@@ -324,3 +324,34 @@ def test_who_leaves_is_waited_for_even_when_its_workload_is_forgotten() -> None:
     tell(state, e.WorkloadGone(workload_id=id_of("workload/t0"), end_seen=False), *gang("new", 1))
     made = next_plan(state)
     assert (nominated(made), victims(made)) == (["new-0"], {})
+
+
+def scheduled(*pods: PodFacts) -> e.PodScheduled:
+    """Return the event that the pods of one group were bound to node a, each to a device of its own."""
+    bound = [
+        {"pod_id": one.pod_id, "name": one.name, "node": "a", "devices": [{"index": index}]}
+        for index, one in enumerate(pods)
+    ]
+    group_id, plan_id = pods[0].pod_group_id, id_of("plan/0")
+    fields = {"workload_id": id_of("workload/g"), "pod_group_id": group_id, "plan_id": plan_id, "pods": bound}
+    return e.PodScheduled.model_validate(fields)
+
+
+def test_a_minimum_run_time_protects_a_gang_and_not_what_it_can_spare() -> None:
+    pods = [running(f"g{i}", "g", "a", str(i), order_priority=i) for i in range(3)]
+    lender = project("p", 0, reclaim_minimum_seconds=100)
+    events = [node("a", gpus=3), lender, project("q", 3), belongs("g", "p"), *group("g", pods, min_members=2)]
+    state = state_of(*events, scheduled(*pods), belongs("one", "q"), *gang("one", 1))
+    assert victims(next_plan(state)) == {"g0": "reclaim"}
+    tell(state, belongs("two", "q"), *gang("two", 2, age=60))
+    assert victims(next_plan(state)) == {"g0": "reclaim"}
+
+
+def test_beside_a_pod_that_has_to_stay_a_gang_gives_only_what_it_can_spare() -> None:
+    pods = [running(f"g{i}", "g", "a", str(i), order_priority=i) for i in range(3)]
+    pods[0] = pods[0].model_copy(update={"scheduler_name": "another"})
+    events = [node("a", gpus=3), project("p", 3), belongs("g", "p"), *group("g", pods, min_members=2)]
+    state = state_of(*events, belongs("new", "p"), *gang("new", 1, priority="build"))
+    assert victims(next_plan(state)) == {"g1": "preempt"}
+    tell(state, belongs("large", "p"), *gang("large", 2, priority="inference"))
+    assert victims(next_plan(state)) == {"g1": "preempt"}

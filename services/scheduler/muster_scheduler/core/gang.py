@@ -69,21 +69,21 @@ def pick_core(tree: Part, held: Mapping[str, int], waiting: Mapping[str, Sequenc
 
 def split_surplus(
     tree: Part, minimum: int, pods: Iterable[P], leaf_of: Callable[[P], str], standing: Mapping[str, int]
-) -> list[tuple[P, ...]]:
-    """Split the pods of a running gang into what can go alone, in the order given, and last what must go together.
+) -> tuple[list[P], list[P]]:
+    """Split the pods of a running gang into those that can go alone, in the order given, and its core.
 
     `standing` are pods that stay in any case, by leaf. A gang that is not whole goes all at once.
     """
-    staying = list(pods)
+    spare: list[P] = []
+    core = list(pods)
     held = dict(standing)
-    for pod in staying:
+    for pod in core:
         held[leaf_of(pod)] = held.get(leaf_of(pod), 0) + 1
-    units: list[tuple[P, ...]] = []
-    for pod in list(staying):
+    for pod in list(core):
         held[leaf_of(pod)] -= 1
         if sum(held.values()) >= max(1, minimum) and tree.is_whole(held):
-            units.append((pod,))
-            staying.remove(pod)
+            spare.append(pod)
+            core.remove(pod)
         else:
             held[leaf_of(pod)] += 1
-    return [*units, tuple(staying)] if staying else units
+    return spare, core

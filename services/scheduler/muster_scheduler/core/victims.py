@@ -1,7 +1,7 @@
 """Who could be told to go, in units: single pods that a gang can spare, and last the pods that only go together.
 
-The newest of the lowest priority comes first. Pods of other schedulers, pods already on their way and groups inside
-their minimum run time are left alone.
+The newest of the lowest priority comes first. Pods of other schedulers, pods already on their way, pods that were
+refused to us a moment ago and the cores of gangs inside their minimum run time are left alone.
 """
 
 from collections import Counter
@@ -53,8 +53,11 @@ class Victims:
         return [account for account in self._by_account if self._by_account[account]]
 
     def is_protected(self, unit: Unit, *, reclaim: bool) -> bool:
-        """Say whether a unit is still inside the minimum run time that its project, or a department, grants."""
-        if not self._protects:
+        """Say whether a unit is still inside the minimum run time that its project, or a department, grants.
+
+        What a gang can spare is not: it goes on running without.
+        """
+        if not (self._protects and unit.is_core):
             return False
         started, now = unit.view.started_at, self._draft.snapshot.now
         queues = [account.queue for account in self._draft.account(unit.view, self._pool).chain()]
@@ -93,15 +96,18 @@ class Victims:
         return all(pod.facts.pod_id not in self._draft.evicted for pod in unit.pods)
 
     def _units(self, view: GroupView) -> Iterator[Unit]:
-        if not all(pod.ours for pod in view.staying):
-            return
-        standing = Counter(view.finished) + self._draft.seated.get(view.id, Counter())
-        going = reversed(view.staying)
-        leaf_of = lambda pod: view.leaf_of(pod.facts)  # noqa: E731
-        units = split_surplus(view.tree, view.min_members, going, leaf_of, standing)
-        for pods in units:
-            amounts = total_of((pod.need for pod in pods), self._draft.device_bytes)
-            yield Unit(view, pods, amounts, is_core=pods is units[-1])
+        """Yield what can go of a group, its core last, if none of its pods has to stay."""
+        going = [pod for pod in reversed(view.staying) if pod.ours]
+        fixed = Counter(view.leaf_of(pod.facts) for pod in view.staying if not pod.ours)
+        standing = fixed + Counter(view.finished) + self._draft.seated.get(view.id, Counter())
+        spare, core = split_surplus(view.tree, view.min_members, going, lambda pod: view.leaf_of(pod.facts), standing)
+        for pod in spare:
+            yield self._unit(view, (pod,))
+        if core and not fixed:
+            yield self._unit(view, tuple(core), is_core=True)
+
+    def _unit(self, view: GroupView, pods: tuple[Bound, ...], *, is_core: bool = False) -> Unit:
+        return Unit(view, pods, total_of((pod.need for pod in pods), self._draft.device_bytes), is_core)
 
 
 def _most_over(heads: dict[Account, Unit], taken: dict[Account, Triple]) -> Account:
