@@ -64,7 +64,7 @@ async def test_nonsense_is_refused_with_a_sentence(shared: Running, tmp_path: Pa
         1,
         f'Error from server (Forbidden): error when creating "{tmp_path}/nonsense.json": admission webhook '
         "\"pods.admission.muster.dev\" denied the request: '1.5' is no portion of a GPU (the annotation gpu-fraction): "
-        "it must lie between 0 and 1, as 0.5 does.",
+        "write a number between 0 and 1 with at most six decimals, as 0.5.",
     )
 
 

@@ -84,5 +84,5 @@ def _admission(settings: IntegrationsSettings, ports: Ports, recorder: Recorder,
         policy=settings.admission_failure_policy,
         lifetime=timedelta(hours=settings.admission_certificate_hours),
     )
-    reviewer = Reviewer(recorder, ports.cluster, ports.random, settings.submitter_user)
+    reviewer = Reviewer(recorder, ports.journal, ports.cluster, ports.random, settings.submitter_user)
     return {LOOP: Webhook(reviewer, ports.cluster, ports.clock, health, serving).run}

@@ -3,6 +3,9 @@
 What is known comes from the fold (projects), from the namespaces as they are seen, and, only for an object on which
 somebody other than the submitter changes Muster's own labels, from its controller: as the mirror has it, else as the
 API server does, because pods are made before a watch tells of their owner.
+
+A project may be so young that the fold has not come to it, and its namespace is used at once. So of a namespace that
+belongs to nobody the journal is asked for its end, and is read up to there, before it is taken for nobody's.
 """
 
 import asyncio
@@ -11,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from muster_cluster.metadata import Metadata, OwnerReference
@@ -20,21 +23,32 @@ from muster_cluster.port import Cluster, ClusterError, Resource
 from muster_cluster.reflector import Reflector
 from muster_contracts.names import ENFORCE_SCHEDULER_NAMES
 
-from muster_integrations.admission.answers import Answer, Context, read
+from muster_integrations.admission.answers import NOTHING, Answer, Context, read
+from muster_integrations.admission.configurations import SECONDS
 from muster_integrations.admission.marks import changed_marks
 from muster_integrations.admission.review import review
 from muster_integrations.handlers import Recorder
+from muster_integrations.question import API_VERSION, KIND, Question
 from muster_integrations.recognition.kinds import group_of
 from muster_integrations.recognition.table import TABLE
 
-_REVIEW: Final = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
+_READING_SECONDS: Final = SECONDS * 0.8  # leaves time to answer before the API server gives up
+
+
+class Ending(Protocol):
+    """Whoever knows where the journal ends: the journal."""
+
+    async def end(self) -> int:
+        """Return the position of its last event."""
+        ...
 
 
 class Reviewer:
     """Answers reviews. Until `know_the_ground` returns it knows too little to be asked."""
 
-    def __init__(self, recorder: Recorder, cluster: Cluster, random: Random, submitter: str) -> None:
+    def __init__(self, recorder: Recorder, journal: Ending, cluster: Cluster, random: Random, submitter: str) -> None:
         self._recorder = recorder
+        self._journal = journal
         self._cluster = cluster
         self._submitter = submitter
         self._random = random
@@ -55,26 +69,31 @@ class Reviewer:
         await self._recorder.progress.catch_up()
         await self._listed.wait()
 
-    async def answer(self, question: Raw) -> dict[str, Any]:
-        """Return the AdmissionReview that answers one. Raises KeyError or TypeError for what is none."""
-        request = question["request"]
-        context = await self._context(request)
-        return {**_REVIEW, "response": _response(request["uid"], review(request["object"], context))}
+    async def answer(self, question: Question) -> dict[str, Any]:
+        """Return the AdmissionReview that answers one. Raises Unavailable when what it takes to know cannot be had."""
+        written = question.written
+        said = review(written, await self._context(question, written)) if written is not None else NOTHING
+        return {"apiVersion": API_VERSION, "kind": KIND, "response": _response(question.uid, said)}
 
-    async def _context(self, request: Raw) -> Context:
-        namespace = request.get("namespace") or ""
-        fold = self._recorder.fold
+    async def _context(self, question: Question, written: Raw) -> Context:
         context = Context(
-            user=request["userInfo"].get("username", ""),
+            user=question.user_info.username,
             submitter=self._submitter,
-            old=request.get("oldObject"),
-            project=fold.project_of(namespace) or "",
-            projects=frozenset(fold.projects.values()),
-            enforced=self._enforces(namespace),
+            old=question.old_object,
+            project=await self._project_of(question.namespace),
+            projects=frozenset(self._recorder.fold.projects.values()),
+            enforced=self._enforces(question.namespace),
         )
-        if changed_marks(request["object"], context):
-            return replace(context, owner_labels=await self._owner_labels(request["object"], namespace))
+        if changed_marks(written, context):
+            return replace(context, owner_labels=await self._owner_labels(written, question.namespace))
         return context
+
+    async def _project_of(self, namespace: str) -> str:
+        """Return the project of a namespace, empty if it is nobody's at this moment."""
+        if namespace and self._recorder.fold.project_of(namespace) is None:
+            end = await self._journal.end()
+            await self._recorder.progress.reach(end, timeout_seconds=_READING_SECONDS)
+        return self._recorder.fold.project_of(namespace) or ""
 
     def _enforces(self, namespace: str) -> bool:
         """Say whether a namespace wants all its pods scheduled by Muster; Run:ai has a label for that."""

@@ -103,6 +103,31 @@ def test_a_label_in_a_namespace_of_no_project_is_answered_by_a_warning() -> None
     )
 
 
+@pytest.mark.parametrize("scheduler", ["muster-scheduler", "runai-scheduler"])
+def test_a_pod_for_our_scheduler_in_a_namespace_of_no_project_would_wait_for_ever_and_is_refused(
+    scheduler: str,
+) -> None:
+    answer = review(pod({"project": "vision"}, scheduler=scheduler), context(project=""))
+    assert answer == Answer(
+        refusal="This namespace belongs to no project, so nobody would ever schedule the pod: make it in the namespace "
+        f"of the project vision, or name another scheduler than {scheduler}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "refused"),
+    [
+        pytest.param(pod({"project": "demo"}), True, id="that Muster would schedule"),
+        pytest.param(pod(scheduler="muster-scheduler"), True, id="that names our scheduler"),
+        pytest.param(pod(), False, id="that another scheduler takes"),
+    ],
+)
+def test_a_pod_with_resource_claims_is_refused(written: Any, refused: bool) -> None:
+    written["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    answer = review(written, context())
+    assert answer.refusal.startswith("Muster allocates no resource claims") is refused
+
+
 # ---------------------------------------------------------------- portions of GPUs
 
 
@@ -166,6 +191,11 @@ def test_what_was_changed_once_is_not_changed_again() -> None:
             pod(annotations={"gpu-fraction": "0.5", "gpu-fraction-num-devices": "many"}),
             "'many' is not a number of GPUs",
         ),
+        (
+            pod(annotations={"gpu-memory": "100", "muster.dev/gpu-memory": "200"}),
+            "200 (the annotation muster.dev/gpu-memory) and 100 (the annotation gpu-memory): leave one.",
+        ),
+        (pod(annotations={"gpu-fraction": "9" * 5000}), f"'{'9' * 40}…' is no portion of a GPU"),
         (pod(annotations={"gpu-fraction-num-devices": "2"}), "2 GPUs are asked for, but no portion of them"),
         (pod(annotations={"gpu-fraction": "0.5", "gpu-memory": "100"}), "not both at once"),
         (pod(annotations={"gpu-fraction": "0.5"}, resources=limited("0.25")), "0.25 (nvidia.com/gpu of the container"),

@@ -1,136 +1,22 @@
-"""The webhook between a simulated cluster, which asks it over HTTPS, and a journal on a real NATS server.
-
-The certificates are made by a clock that the test sets. It begins hours ago, so that what is made at any of its moments
-is good by the clock of the API server, too.
-"""
+"""The webhook at work: what becomes of objects that people and controllers make, while it is up, down, or changes."""
 
 import asyncio
 import base64
-import contextlib
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from random import Random
+from datetime import timedelta
 from typing import Any
 
-import aiohttp
 import pytest
 from cryptography import x509
+from integrations.admission.stage import ELSEWHERE, HOME, SECONDS, OpenJournal, Stage, job, pod
 from integrations.kube import project
-from integrations.test_integrations_end_to_end import process
-from muster_chassis.following import follow_into
-from muster_chassis.health import Condition, Health
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.objects import JOBS, NAMESPACES, PODS
-from muster_cluster.port import Cluster, Forbidden, NotFound, PatchType, Resource
+from muster_cluster.port import Forbidden, NotFound, PatchType, Resource
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
-from muster_integrations.admission.configurations import MUTATING, VALIDATING, Target
-from muster_integrations.entrypoints.webhook import LOOP, Serving, Webhook
-from muster_integrations.handlers import Recorder
-from muster_integrations.reviewing import Reviewer
-from muster_journal.jetstream import JetStreamJournal
-from servers import free_port
+from muster_integrations.admission.configurations import MUTATING, VALIDATING
 
-SECONDS = 60.0
-LIFE = timedelta(hours=60)
-HOME, ELSEWHERE = "muster-demo", "kubeflow-alice"
 PYTORCH_JOBS: Resource[Any] = Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", dict)
-OpenJournal = Callable[..., Awaitable[JetStreamJournal]]
-
-
-class SetClock:
-    """Tells the time it was set to."""
-
-    def __init__(self, moment: datetime) -> None:
-        self.moment = moment
-
-    def now(self) -> datetime:
-        return self.moment
-
-
-@dataclass
-class Stage:
-    """A cluster with two namespaces, of which one is the project's, and the webhook, which can be put up and down."""
-
-    cluster: KubernetesCluster
-    recorder: Recorder
-    port: int
-    clock: SetClock
-    health: Health = field(default_factory=lambda: Health("integrations"))
-    webhook: Webhook | None = None
-
-    @contextlib.asynccontextmanager
-    async def up(self, cluster: Cluster | None = None) -> AsyncIterator[Webhook]:
-        reached = cluster or self.cluster
-        target = Target(url=f"https://127.0.0.1:{self.port}")
-        serving = Serving("127.0.0.1", self.port, target, "Fail", LIFE)
-        reviewer = Reviewer(self.recorder, reached, Random(1), "the-submitter")
-        webhook = Webhook(reviewer, reached, self.clock, self.health, serving)
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(webhook.run())
-            await self.until(lambda: self.health.of(LOOP).condition is Condition.RUNNING)
-            yield webhook
-            running.cancel()
-        self.health.waits(LOOP, "It is down.")
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(SECONDS):
-            while not condition():  # noqa: ASYNC110  (health and lists of a test have no event)
-                await asyncio.sleep(0.01)
-
-    async def pods_of(self, prefix: str, namespace: str = HOME) -> list[Any]:
-        found = await self.cluster.list_page(PODS, namespace=namespace)
-        return [pod for pod in found.items if pod.metadata.name.startswith(prefix)]
-
-    async def until_pods(self, prefix: str, count: int, namespace: str = HOME) -> list[Any]:
-        async with asyncio.timeout(SECONDS):
-            while len(found := await self.pods_of(prefix, namespace)) < count:  # noqa: ASYNC110  (as above)
-                await asyncio.sleep(0.05)
-        return found
-
-    async def shown(self) -> x509.Certificate:
-        """The certificate that whoever connects now is shown."""
-        place = ("127.0.0.1", self.port)
-        text = await asyncio.to_thread(ssl.get_server_certificate, place, timeout=SECONDS)
-        return x509.load_pem_x509_certificate(text.encode())
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[KubernetesCluster]:
-    path = tmp_path / "kubeconfig"
-    with process("simcluster", "--kubeconfig", str(path), "--seed", "1") as running:
-        assert running.stdout is not None
-        assert running.stdout.readline().startswith("http://")
-        connected = await KubernetesCluster.connect(path)
-        yield connected
-        await connected.close()
-
-
-@pytest.fixture
-async def stage(cluster: KubernetesCluster, open_journal: OpenJournal) -> AsyncIterator[Stage]:
-    await (await open_journal(Writer.SUBMITTER)).append(project())
-    await cluster.create(NAMESPACES, {"metadata": {"name": HOME, "labels": {"muster.dev/project": "demo"}}})
-    await cluster.create(NAMESPACES, {"metadata": {"name": ELSEWHERE}})
-    journal = await open_journal(Writer.INTEGRATIONS)
-    recorder = Recorder(journal, random=Random(1), owner_wait_seconds=0, append_concurrency=1)
-    health = Health("integrations")
-    following = asyncio.create_task(follow_into(journal, recorder.follow, recorder.progress, health, "fold"))
-    yield Stage(cluster, recorder, free_port(), SetClock(datetime.now(UTC) - timedelta(hours=40)))
-    following.cancel()
-
-
-def pod(name: str, namespace: str = HOME, labels: Any = None, **metadata: Any) -> dict[str, Any]:
-    containers = [{"name": "main", "image": "train:1"}]
-    described = {"name": name, "namespace": namespace, "labels": {"project": "demo"} if labels is None else labels}
-    return {"metadata": described | metadata, "spec": {"restartPolicy": "Never", "containers": containers}}
-
-
-def job(name: str, **metadata: Any) -> dict[str, Any]:
-    template = {"metadata": {"labels": {"project": "demo"}}, "spec": pod(name)["spec"]}
-    return {"metadata": {"name": name, "namespace": HOME, **metadata}, "spec": {"template": template}}
 
 
 async def test_pods_of_a_kubeflow_job_that_sets_labels_alone_get_the_scheduler(stage: Stage) -> None:
@@ -181,7 +67,7 @@ async def test_nonsense_is_refused_with_one_sentence(stage: Stage) -> None:
             await stage.cluster.create(PODS, pod("nonsense", annotations={"gpu-fraction": "seven"}))
     assert refused.value.message == (
         "admission webhook \"pods.admission.muster.dev\" denied the request: 'seven' is no portion of a GPU "
-        "(the annotation gpu-fraction): it must lie between 0 and 1, as 0.5 does."
+        "(the annotation gpu-fraction): write a number between 0 and 1 with at most six decimals, as 0.5."
     )
 
 
@@ -279,9 +165,25 @@ async def test_a_configuration_that_somebody_spoils_is_mended(stage: Stage) -> N
         assert await bundle(stage.cluster) == right
 
 
-async def test_what_is_no_review_is_a_bad_request(stage: Stage) -> None:
-    bodies = (b"", b"{", b"[]", b"{}", b'{"request": 7}', b'{"request": {"uid": "1"}}', b"\xff")
-    async with stage.up(), aiohttp.ClientSession() as session:
-        for body in bodies:
-            async with session.post(f"https://127.0.0.1:{stage.port}/review", data=body, ssl=False) as answer:
-                assert (answer.status, await answer.text()) == (400, "This is no AdmissionReview.")
+async def test_what_a_pod_asks_of_a_gpu_is_settled_once_it_is_made(stage: Stage) -> None:
+    async with stage.up():
+        await stage.cluster.create(PODS, pod("settled", annotations={"gpu-fraction": "0.5"}))
+        await stage.cluster.patch(PODS, HOME, "settled", {"metadata": {"annotations": {"note": "mine"}}})
+        for name, value in (("muster.dev/gpu-fraction", "0.25"), ("gpu-fraction", None), ("muster.dev/gpus", "0:1")):
+            with pytest.raises(Forbidden, match=f"The annotation {name} is settled once a pod is made"):
+                await stage.cluster.patch(PODS, HOME, "settled", {"metadata": {"annotations": {name: value}}})
+
+
+async def test_a_project_that_was_made_this_moment_is_known(stage: Stage, open_journal: OpenJournal) -> None:
+    """The fold is held back, as by a long batch, until the webhook has begun to wait for it."""
+    submitter = await open_journal(Writer.SUBMITTER)
+    async with stage.up():
+        stage.reads_on.clear()
+        await submitter.append(project("young"))
+        await stage.cluster.create(
+            NAMESPACES, {"metadata": {"name": "muster-young", "labels": {"muster.dev/project": "young"}}}
+        )
+        making = asyncio.create_task(stage.cluster.create(PODS, pod("first", "muster-young", {"project": "young"})))
+        await stage.asked_for_the_end.wait()
+        stage.reads_on.set()
+        assert (await making).spec.scheduler_name == "muster-scheduler"

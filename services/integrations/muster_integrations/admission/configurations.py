@@ -102,7 +102,10 @@ def _mutating(client: Manifest, policy: FailurePolicy) -> Sequence[Manifest]:
 
 
 def _validating(client: Manifest) -> Sequence[Manifest]:
-    """Return who refuses: Muster's own labels on anything (one webhook for each), portions of GPUs for machines."""
+    """Return who refuses: Muster's own labels on anything (one webhook for each), portions of GPUs for machines.
+
+    `pods-changed` leaves out the pods of Muster's own workloads: the guard of their labels asks about these anyway.
+    """
     anything = _rule(("CREATE", "UPDATE"), "*", "*")
     machines = _rule(("CREATE", "UPDATE"), "kubevirt.io", "virtualmachines", "virtualmachineinstances")
     return [
@@ -111,6 +114,14 @@ def _validating(client: Manifest) -> Sequence[Manifest]:
             for label in sorted(OWN_LABELS)
         ),
         _webhook("machines", client, "Ignore", machines, namespaceSelector=_having(PROJECT)),
+        _webhook(
+            "pods-changed",
+            client,
+            "Ignore",
+            _rule(("UPDATE",), "", "pods"),
+            namespaceSelector=_having(PROJECT),
+            objectSelector=_lacking(WORKLOAD_ID),
+        ),
     ]
 
 

@@ -5,6 +5,8 @@ A quoted part of a GPU among the limits (`nvidia.com/gpu: "0.5"`), the annotatio
 away: Kubernetes counts GPUs in wholes and refuses the pod otherwise. It does so after the webhooks, also for templates
 of its own kinds; those of custom resources it does not look into, so their pods are soon enough.
 
+Once a pod is made, what it asks of a GPU is settled, as its other requests are: its place was chosen by it.
+
 Pitfall: the API server shows a limit of `0.5` in its own spelling, `500m`.
 """
 
@@ -24,13 +26,16 @@ from muster_contracts.names import (
     GPU_MEMORY,
     GPU_MEMORY_NAMES,
     GPU_RESOURCE,
+    GPUS,
 )
 from muster_contracts.values import WHOLE_GPU
 
 from muster_integrations.admission.answers import NOTHING, Answer, Context, Patch, add, is_kind, part, read, remove
 
 _WAYS: Final = (*GPU_FRACTION_NAMES, *GPU_MEMORY_NAMES, *GPU_DEVICES_NAMES)
+_SETTLED: Final = (*_WAYS, GPUS)
 _PORTION: Final = re.compile(r"0?\.(\d{1,6})0*", re.ASCII)
+_LONGEST_QUOTED: Final = 40
 _COUNT: Final = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 _TEMPLATED: Final = {"batch": ("Job",), "apps": ("Deployment", "ReplicaSet", "StatefulSet")}
 _LAUNCHER: Final = ("kubevirt.io", "virt-launcher")
@@ -90,11 +95,23 @@ def refuse_machines(written: Raw, context: Context) -> Answer:
     """Refuse a virtual machine that asks for a portion of a GPU, before there is a pod of it."""
     if not context.project or not is_kind(written, "kubevirt.io", "VirtualMachine", "VirtualMachineInstance"):
         return NOTHING
-    machine = read(written, AnyObject)
-    annotations = dict(machine.metadata.annotations) if machine is not None else {}
-    annotations |= _template_annotations(written)
+    annotations = {**_annotations(written), **_annotations(part(written, "spec", "template"))}
     asked = next((f"the annotation {name}" for name in _WAYS if name in annotations), "")
     return Answer(refusal=_NO_MACHINE.format(where=asked)) if asked else NOTHING
+
+
+def keep_portions(written: Raw, context: Context) -> Answer:
+    """Refuse that a pod which is made already asks for another portion, or is said to have other GPUs."""
+    if context.created or not context.project or not is_kind(written, "", "Pod"):
+        return NOTHING
+    before, now = _annotations(context.old or {}), _annotations(written)
+    changed = next((name for name in _SETTLED if before.get(name) != now.get(name)), "")
+    if not changed:
+        return NOTHING
+    return Answer(
+        refusal=f"The annotation {changed} is settled once a pod is made, for its place was chosen by it: leave it as "
+        "it is, or make another pod."
+    )
 
 
 def read_portion(template: Pod | PodTemplate) -> Portion | None:
@@ -168,20 +185,35 @@ def _read_share(where: str, text: str) -> _Asked:
     match = _PORTION.fullmatch(text.strip())
     millionths = int(match[1].ljust(6, "0")) if match else 0
     if not millionths:
-        raise Nonsense(f"{text!r} is no portion of a GPU ({where}): it must lie between 0 and 1, as 0.5 does.")
+        raise Nonsense(
+            f"{_shortened(text)!r} is no portion of a GPU ({where}): write a number between 0 and 1 with at most six "
+            "decimals, as 0.5."
+        )
     return _Asked(where, text, millionths)
 
 
 def _count_of(template: Pod | PodTemplate, known: Sequence[str]) -> int:
-    """Return what is written under the first of these annotations as a positive number; 0 when there is none."""
-    for name in known:
-        text = template.metadata.annotations.get(name)
-        if text is not None and not _COUNT.fullmatch(text.strip()):
-            unit = "a number of MiB" if name in GPU_MEMORY_NAMES else "a number of GPUs"
-            raise Nonsense(f"{text!r} is not {unit} (the annotation {name}): it must be a whole number from 1 on.")
-        if text is not None:
-            return int(text)
-    return 0
+    """Return what is written under these annotations as a positive number; 0 when none is there."""
+    written = {name: template.metadata.annotations[name] for name in known if name in template.metadata.annotations}
+    counts = {name: _read_count(name, text) for name, text in written.items()}
+    if len(set(counts.values())) > 1:
+        said = " and ".join(f"{count} (the annotation {name})" for name, count in counts.items())
+        raise Nonsense(f"Two numbers are given for one thing, {said}: leave one.")
+    return next(iter(counts.values()), 0)
+
+
+def _read_count(name: str, text: str) -> int:
+    if _COUNT.fullmatch(text.strip()):
+        return int(text)
+    unit = "a number of MiB" if name in GPU_MEMORY_NAMES else "a number of GPUs"
+    raise Nonsense(
+        f"{_shortened(text)!r} is not {unit} (the annotation {name}): write a whole number from 1 to 999999999."
+    )
+
+
+def _shortened(text: str) -> str:
+    """Return what somebody wrote, short enough for a sentence."""
+    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}…"
 
 
 def _check_fractions(asked: Sequence[_Asked]) -> None:
@@ -219,8 +251,8 @@ def _is_launcher(template: Pod | PodTemplate) -> bool:
     return template.metadata.labels.get(_LAUNCHER[0]) == _LAUNCHER[1]
 
 
-def _template_annotations(machine: Raw) -> Mapping[str, str]:
-    found = read(part(machine, "spec", "template"), AnyObject)
+def _annotations(written: Raw) -> Mapping[str, str]:
+    found = read(written, AnyObject)
     return found.metadata.annotations if found is not None else {}
 
 

@@ -27,6 +27,7 @@ from muster_contracts.errors import Unavailable
 
 from muster_integrations.admission.certificates import Certificate, Certificates, bundle, next_change, renewed, served
 from muster_integrations.admission.configurations import PATH, FailurePolicy, Target, configurations
+from muster_integrations.question import NotAReview, read_question
 from muster_integrations.reviewing import Reviewer
 
 log = structlog.get_logger()
@@ -125,11 +126,10 @@ class Webhook:
 
     async def _answer(self, request: web.Request) -> web.Response:
         try:
-            question = msgspec.json.decode(await request.read())
-            answer = await self._reviewer.answer(question)
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-            return web.Response(status=400, text="This is no AdmissionReview.")
-        except Unavailable as error:  # the owner could not be asked for: not to know is not to refuse
+            answer = await self._reviewer.answer(read_question(await request.read()))
+        except NotAReview as error:
+            return web.Response(status=400, text=str(error))
+        except Unavailable as error:  # whose it is cannot be found out now: not to know is not to refuse
             return web.Response(status=503, text=str(error))
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
