@@ -33,10 +33,10 @@ from muster_contracts.wire import Recorded
 from muster_scheduler.core.accounts import Account
 from muster_scheduler.core.decision import limits_of
 from muster_scheduler.core.draft import Draft, Limits
+from muster_scheduler.core.drawing import FIRST_FIRM_PRIORITY, PRIORITIES
 from muster_scheduler.core.gang import Part
 from muster_scheduler.core.groups import GroupView, Waiting
 from muster_scheduler.core.need import need_of
-from muster_scheduler.core.picture import FIRST_FIRM_PRIORITY, PRIORITIES
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.core.state import State

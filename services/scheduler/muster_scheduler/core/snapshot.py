@@ -14,8 +14,9 @@ from muster_contracts.values import Placement
 
 from muster_scheduler.core.accounts import Queue
 from muster_scheduler.core.amounts import Amounts
+from muster_scheduler.core.drawing import refresh
 from muster_scheduler.core.groups import GroupView
-from muster_scheduler.core.picture import Holding, refresh
+from muster_scheduler.core.picture import Holding
 from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import Terrain
 

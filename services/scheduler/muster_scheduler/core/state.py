@@ -8,7 +8,7 @@ by position: applying an event again changes nothing.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 from uuid import UUID
 
 from muster_contracts import events as e
@@ -18,9 +18,7 @@ from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.devices import parse_devices
 from muster_scheduler.core.essence import essence
-
-if TYPE_CHECKING:
-    from muster_scheduler.core.picture import Picture
+from muster_scheduler.core.picture import Picture
 
 FINISHED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 
@@ -140,9 +138,12 @@ class Changes:
         return bool(self.land or self.queues or self.nodes or self.groups)
 
 
-@dataclass(slots=True)
+@dataclass
 class State:
-    """The whole fold. `position` is the last event applied, `now` its time, `plan_version` the plan subject's end."""
+    """The whole fold. `position` is the last event applied, `now` its time, `plan_version` the plan subject's end.
+
+    The fields are all that a checkpoint keeps; the picture is drawn from them.
+    """
 
     position: int = 0
     now: datetime | None = None
@@ -166,8 +167,10 @@ class State:
     queue_ages: dict[str, int] = field(default_factory=dict)  # position of the first event of a project or department
     epoch: int = 0
     plan_version: int = 0
-    changes: Changes = field(default_factory=Changes, compare=False, repr=False)
-    picture: "Picture | None" = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.changes = Changes()
+        self.picture: Picture | None = None
 
     def workload(self, workload_id: UUID) -> WorkloadEntry:
         """Return the entry of a workload, made when it is first heard of."""
