@@ -102,7 +102,7 @@ def _shown_one(quota: dict[str, Any]) -> str:
     if quota["gpu_limit_millionths"] is not None:
         parts.append(f"at most {gpus(quota['gpu_limit_millionths'])} GPU")
     weight = quota["over_quota_weight"]
-    return ", ".join([*parts, f"weight {names.get(weight, weight)}"])
+    return ", ".join(parts if weight is None else [*parts, f"weight {names.get(weight, weight)}"])
 
 
 def _cpu_milli(text: str) -> int:

@@ -355,3 +355,26 @@ def test_beside_a_pod_that_has_to_stay_a_gang_gives_only_what_it_can_spare() -> 
     assert victims(next_plan(state)) == {"g1": "preempt"}
     tell(state, belongs("large", "p"), *gang("large", 2, priority="inference"))
     assert victims(next_plan(state)) == {"g1": "preempt"}
+
+
+def department(name: str, gpus: int, **more: object) -> e.DepartmentChanged:
+    quota = {"gpu_millionths": gpus * WHOLE_GPU, **more}
+    fields = {"department_id": id_of(name), "name": name, "quotas": [quota], "changed_by": {"name": "admin"}}
+    return e.DepartmentChanged.model_validate(fields)
+
+
+def test_departments_that_name_no_weight_divide_what_is_unused_as_their_quotas() -> None:
+    events: list[e.AnyEvent] = [node("a", gpus=8), department("small", 1), department("large", 3)]
+    events += [project("p", 0, department="small"), project("q", 0, department="large"), *singles("p", 8, "p")]
+    for number in range(8):
+        events += [belongs(f"q{number}", "q"), *gang(f"q{number}", 1, age=-number)]
+    assert len(victims(next_plan(state_of(*events)))) == 6  # one and three are due, and the other four go 1 to 3
+
+
+def test_a_department_may_be_given_another_weight_than_its_quota() -> None:
+    events: list[e.AnyEvent] = [node("a", gpus=8), department("small", 1, over_quota_weight=1)]
+    events += [department("large", 3, over_quota_weight=1)]
+    events += [project("p", 0, department="small"), project("q", 0, department="large"), *singles("p", 8, "p")]
+    for number in range(8):
+        events += [belongs(f"q{number}", "q"), *gang(f"q{number}", 1, age=-number)]
+    assert len(victims(next_plan(state_of(*events)))) == 5

@@ -81,7 +81,7 @@ class RequestedQuota(PoolQuota):
     gpu_limit_millionths: int | None = Field(default=None, ge=0)
     cpu_limit_milli: int | None = Field(default=None, ge=0)
     memory_limit_bytes: int | None = Field(default=None, ge=0)
-    over_quota_weight: int = Field(default=2, ge=0)
+    over_quota_weight: int | None = Field(default=None, ge=0)
     cpu_over_quota_weight: int = Field(default=1, ge=0)
     memory_over_quota_weight: int = Field(default=1, ge=0)
 

@@ -388,9 +388,10 @@ class BoundPod(Value):
 
 
 class PoolQuota(Value):
-    """What a project or department may use of one node pool. None means no limit; the default weight is Medium.
+    """What a project or department may use of one node pool. None means no limit.
 
-    `over_quota_weight` is that of GPUs; unused processors and memory are divided by weights of their own.
+    `over_quota_weight` is that of GPUs; unused processors and memory are divided by weights of their own. Without one a
+    project's is Medium (2), and a department weighs what its GPU quota is.
     """
 
     node_pool: str = "default"
@@ -400,7 +401,7 @@ class PoolQuota(Value):
     gpu_limit_millionths: int | None = None
     cpu_limit_milli: int | None = None
     memory_limit_bytes: int | None = None
-    over_quota_weight: int = 2
+    over_quota_weight: int | None = None
     priority: int = 0
     cpu_over_quota_weight: int = 1
     memory_over_quota_weight: int = 1

@@ -10,7 +10,7 @@ here, as much of the rest as it likes, and an equal part in what is left over.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from muster_contracts.values import PoolQuota
+from muster_contracts.values import WHOLE_GPU, PoolQuota
 
 from muster_scheduler.core.fair_share import Claim, QueueClaims, Resource, fair_shares
 
@@ -21,6 +21,8 @@ RESOURCES = (Resource.GPU, Resource.CPU, Resource.MEMORY)
 NO_BOUNDS: Bounds = (None, None, None)
 NOTHING: Triple = (0, 0, 0)
 MILLION = 1_000_000
+MEDIUM = 2
+"""The weight of a project that names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,18 @@ class Queue:
     preempt_minimum_seconds: int = 0
     reclaim_minimum_seconds: int = 0
 
+    @property
+    def is_department(self) -> bool:
+        """Whether it is there for other queues."""
+        return self.key.startswith("department/")
+
 
 @dataclass(eq=False, slots=True)
 class Account:
     """A queue in one pool.
 
-    `firm` is the part of `allocated` that may not be taken back, `fresh` what the plan in the making gives it: that
-    counts for the queue, but nobody can be told to go from it yet.
+    `weights` count for GPUs in millionths. `firm` is the part of `allocated` that may not be taken back, `fresh` what
+    the plan in the making gives it: that counts for the queue, but nobody can be told to go from it yet.
     """
 
     queue: Queue
@@ -49,7 +56,7 @@ class Account:
     children: list["Account"] = field(default_factory=list)
     deserved: Bounds = NO_BOUNDS
     limit: Bounds = NO_BOUNDS
-    weights: Triple = (2, 1, 1)
+    weights: Triple = (MEDIUM * WHOLE_GPU, 1, 1)
     priority: int = 0
     fair: list[int] = field(default_factory=lambda: [0, 0, 0])
     allocated: list[int] = field(default_factory=lambda: [0, 0, 0])
@@ -191,14 +198,24 @@ def _sum(first: Iterable[int], second: Triple) -> Triple:
 def _account(queue: Queue, pool: str) -> Account:
     if not queue.quotas:
         return Account(queue)
-    quota = next((quota for quota in queue.quotas if quota.node_pool == pool), PoolQuota(node_pool=pool))
+    unnamed = PoolQuota(node_pool=pool, over_quota_weight=MEDIUM)
+    quota = next((quota for quota in queue.quotas if quota.node_pool == pool), unnamed)
     return Account(
         queue,
         deserved=(quota.gpu_millionths, quota.cpu_milli, quota.memory_bytes),
         limit=(quota.gpu_limit_millionths, quota.cpu_limit_milli, quota.memory_limit_bytes),
-        weights=(quota.over_quota_weight, quota.cpu_over_quota_weight, quota.memory_over_quota_weight),
+        weights=(_gpu_weight(queue, quota), quota.cpu_over_quota_weight, quota.memory_over_quota_weight),
         priority=quota.priority,
     )
+
+
+def _gpu_weight(queue: Queue, quota: PoolQuota) -> int:
+    """Return the weight, in millionths; a department that names none weighs what it deserves."""
+    if quota.over_quota_weight is not None:
+        return quota.over_quota_weight * WHOLE_GPU
+    if queue.is_department and quota.gpu_millionths is not None:
+        return quota.gpu_millionths
+    return MEDIUM * WHOLE_GPU
 
 
 def _claims(account: Account, request: Triple) -> QueueClaims:

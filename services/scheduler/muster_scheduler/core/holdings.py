@@ -88,7 +88,7 @@ def _queue(account: Account, pending: Pending) -> QueueHolds:
         parent=account.queue.parent.partition("/")[2],
         quota=bounds_of(account.deserved),
         limit=bounds_of(account.limit),
-        over_quota_weight=account.weights[0],
+        over_quota_weight=account.weights[0] // WHOLE_GPU,
         priority=account.priority,
         fair_share=amounts_of(account.fair),
         allocated=amounts_of(account.allocated),
