@@ -47,10 +47,12 @@ class Stops:
 class Life:
     """One process: a fold, its checkpoints, and what it reads."""
 
-    def __init__(self, journal: Journal, checkpoints: Checkpoints) -> None:
+    def __init__(self, journal: Journal, checkpoints: Checkpoints, *, active: bool = True) -> None:
         self.journal = journal
         self.fold, self.progress, self.health = Stops(), Progress(), Health("test")
-        self.checkpointing = Checkpointing(checkpoints, "stops", self.fold, events_between=BETWEEN)
+        self.checkpointing = Checkpointing(
+            checkpoints, "stops", self.fold, events_between=BETWEEN, active=lambda: active
+        )
 
     async def _apply(self, batch: Batch) -> None:
         for recorded in batch.events:
@@ -136,9 +138,7 @@ async def test_the_next_one_is_made_when_enough_has_come_since(journal: MemoryJo
 
 async def test_who_is_not_active_saves_nothing(journal: MemoryJournal) -> None:
     checkpoints = Noticed()
-    life = Life(journal, checkpoints)
-    life.checkpointing.active = False
-    async with life.living():
+    async with Life(journal, checkpoints, active=False).living() as life:
         for number in range(EVENTS):
             await stop(journal, number)
             await life.progress.reach(number + 1)

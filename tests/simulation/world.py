@@ -27,6 +27,7 @@ from muster_integrations.app import Ports as IntegrationsPorts
 from muster_integrations.app import build as build_integrations
 from muster_integrations.settings import IntegrationsSettings
 from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.memory_leases import MemoryLeases
 from muster_scheduler.app import Ports as SchedulerPorts
 from muster_scheduler.app import build as build_scheduler
@@ -45,6 +46,8 @@ START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 CLUSTER_ID = UUID("00000000-0000-4000-8000-00000000c105")
 PROJECT = "demo"
 NAMESPACE = "muster-demo"
+CHECKPOINT_EVENTS = 25
+"""So few that every life of a service begins at a checkpoint of the one before."""
 SETTLING_SECONDS = 2 * 3600.0
 
 
@@ -58,6 +61,7 @@ class World:
     simulated: Cluster
     clock: LoopClock
     leases: MemoryLeases = field(default_factory=MemoryLeases)
+    checkpoints: MemoryCheckpoints = field(default_factory=MemoryCheckpoints)
     services: dict[str, Service] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     submitted: dict[UUID, str] = field(default_factory=dict)
@@ -141,8 +145,9 @@ def _build_scheduler(world: World, instance: str) -> Service:
         cluster=world.cluster(),
         cluster_id=CLUSTER_ID,
         random=world.random,
+        checkpoints=world.checkpoints,
     )
-    return build_scheduler(SchedulerSettings(instance=instance), ports)
+    return build_scheduler(SchedulerSettings(instance=instance, checkpoint_events=CHECKPOINT_EVENTS), ports)
 
 
 def _status(world: World) -> Service:

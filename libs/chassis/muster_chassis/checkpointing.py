@@ -13,6 +13,7 @@ during which the process does nothing else. Squeezing and storing it happen besi
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -25,9 +26,6 @@ from muster_journal.port import Batch, Journal
 from pydantic import TypeAdapter, ValidationError
 
 log = structlog.get_logger()
-
-EVENTS_BETWEEN = 50_000
-"""Two or three seconds of folding: what a start costs at most beside reading the checkpoint."""
 
 SQUEEZED_AT_ONCE = 256 * 1024
 """Bytes, squeezed in a few milliseconds."""
@@ -55,14 +53,22 @@ class _Made:
 
 
 class Checkpointing(Generic[F]):
-    """The checkpoints of one fold. `active` says whether it is on us to save any: one process does it at a time."""
+    """The checkpoints of one fold. `active` says whether it is on us to save any: one process does so at a time."""
 
-    def __init__(self, checkpoints: Checkpoints, name: str, fold: F, *, events_between: int = EVENTS_BETWEEN) -> None:
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        name: str,
+        fold: F,
+        *,
+        events_between: int,
+        active: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.fold = fold
-        self.active = True
         self._checkpoints = checkpoints
         self._name = name
         self._events_between = events_between
+        self._active = active
         self._adapter: TypeAdapter[F] = TypeAdapter(type(fold))
         self._saved = 0
         self._made: _Made | None = None
@@ -102,7 +108,7 @@ class Checkpointing(Generic[F]):
 
     def note(self, batch: Batch) -> None:
         """Write the fold down, at the end of a batch, when enough was folded since the last checkpoint."""
-        if self.active and batch.events and batch.events[-1].position - self._saved >= self._events_between:
+        if batch.events and self._active() and batch.events[-1].position - self._saved >= self._events_between:
             last = batch.events[-1]
             assert self.fold.position == last.position, "a checkpoint is made when the batch was folded"
             self._saved = last.position

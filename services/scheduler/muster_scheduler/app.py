@@ -1,23 +1,26 @@
 """Puts the scheduler together: the fold, the planning loop and the deeds, as loops of one service."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
 
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.clock import SystemClock
 from muster_chassis.deeds import Deeds
 from muster_chassis.following import follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
-from muster_chassis.journal import login_of, open_journal, open_leases
+from muster_chassis.journal import login_of, open_checkpoints, open_journal, open_leases
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.events import PlanMade, PodObserved
 from muster_contracts.subjects import Writer
+from muster_journal.checkpoints import Checkpoints
 from muster_journal.connection import Login
 from muster_journal.leases import Leases
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Batch, Journal
 
 from muster_scheduler.answering import Answering
@@ -48,15 +51,19 @@ class Ports:
     random: Random
     asking: Login | None = None
     """Where questions come in over NATS; None in a world without it."""
+    checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
+    """Where the fold begins when we start again; by default an earlier life left none."""
 
 
 async def build_from_settings(settings: SchedulerSettings) -> Service:
     """Connect to the real world and build the service on it."""
     journal = await open_journal(settings, Writer.SCHEDULER, SystemClock())
     leases = await open_leases(settings, Writer.SCHEDULER)
+    checkpoints = await open_checkpoints(settings, Writer.SCHEDULER)
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
     asking = login_of(settings, Writer.SCHEDULER, "muster-scheduler-asking")
-    return build(settings, Ports(journal, leases, cluster, UUID(await cluster.cluster_id()), Random(), asking))
+    cluster_id = UUID(await cluster.cluster_id())
+    return build(settings, Ports(journal, leases, cluster, cluster_id, Random(), asking, checkpoints))
 
 
 def build(settings: SchedulerSettings, ports: Ports) -> Service:
@@ -64,6 +71,13 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     health = Health(NAME)
     leadership = Leadership(ports.leases, settings.holder, settings.lease_renewal_seconds)
     planning = Planning(ports.journal, settings, ports.cluster_id, leadership)
+    checkpointing = Checkpointing(
+        ports.checkpoints,
+        NAME,
+        planning.state,
+        events_between=settings.checkpoint_events,
+        active=lambda: planning.leads,  # of several that fold along one saves
+    )
     reservations = Reservations(ports.cluster, planning.state, settings.reservation_image)
     binder, evictor = Binder(ports.cluster, reservations, settings.bind_patience), Evictor(ports.cluster)
     volumes = Volumes(ports.cluster, planning.state, settings.volume_patience_seconds)
@@ -80,7 +94,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
                 deeds.want(recorded.event.workload_id)
 
     async def fold() -> None:
-        await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold")
+        await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold", checkpointing)
 
     async def sweep() -> None:
         while True:
@@ -99,6 +113,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
 
     loops = {
         "fold": fold,
+        "checkpoints": checkpointing.run,
         "lease": leadership.run,
         "planning": planning.run,
         "telling": planning.telling.run,
@@ -112,7 +127,13 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         health=health,
         loops=loops,
         api=make_api("Muster scheduler", health),
-        closers=(leadership.let_go, ports.leases.close, ports.journal.close, ports.cluster.close),
+        closers=(
+            leadership.let_go,
+            ports.leases.close,
+            ports.checkpoints.close,
+            ports.journal.close,
+            ports.cluster.close,
+        ),
         random=ports.random,
     )
 
