@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import msgspec
 from muster_cluster.objects import NODES, PODS, Node
 from muster_cluster.port import Resource
-from muster_contracts.events import AnyEvent, ProjectChanged, WorkloadSubmitted
+from muster_contracts.events import AnyEvent, PodGone, ProjectChanged, WorkloadGone, WorkloadSubmitted
 from muster_contracts.phases import WorkloadKind
 from muster_contracts.subjects import derived_id
 from muster_contracts.values import Caller, WorkloadSpec
@@ -144,6 +144,10 @@ class World:
             self.mirror.namespace_changed(event.namespace)
         if isinstance(event, WorkloadSubmitted):
             self.mirror.submission_changed(event.workload_id)
+        if isinstance(event, PodGone):
+            self.mirror.written_gone(event.workload_id, [mark.pod_id for mark in event.pods])
+        if isinstance(event, WorkloadGone):
+            self.mirror.written_end(event.workload_id)
 
     def show(self, *manifests: dict[str, Any]) -> None:
         """See objects that are new."""

@@ -240,6 +240,37 @@ def test_a_failed_task_is_remembered_when_its_pod_is_gone_until_a_later_try() ->
     assert all_seen(world)[0].owner.quiet_outcome is Outcome.SUCCEEDED
 
 
+@pytest.mark.parametrize("others", [[], [task_pod("report")]])
+def test_a_task_that_failed_and_went_before_it_was_written_is_remembered(others: list[dict[str, Any]]) -> None:
+    world = World(project())
+    runs = task_pod("train")
+    world.show(runs, *others)
+    world.write()
+    (one,) = all_seen(world)
+    failed = task_pod("train", phase="Failed", version=2)
+    world.step(runs, failed)
+    world.step(failed, None)
+    world.write()
+    written = world.fold.workloads[one.workload_id].discovered
+    assert written is not None
+    assert (written.attributes["failed_tasks"], written.attributes["dag_id"]) == ("train#1", "nightly")
+    assert written.owner.quiet_outcome is Outcome.FAILED
+    assert world.write() == []
+
+
+def test_a_try_that_went_well_and_went_before_it_was_written_is_remembered() -> None:
+    world = World(project())
+    failed, again = task_pod(phase="Failed"), task_pod(number=2)
+    world.show(failed)
+    world.write()
+    world.show(again)
+    world.step(again, None)
+    world.write()
+    (found,) = all_seen(world)
+    assert found.attributes["retried_tasks"] == "train#2"
+    assert found.owner.quiet_outcome is Outcome.SUCCEEDED
+
+
 def test_of_very_many_failed_tasks_only_some_are_named() -> None:
     pods = [task_pod(f"t{number}", phase="Failed", name=f"p{number}") for number in range(60)]
     found = the_run(*pods)
@@ -257,7 +288,8 @@ def test_a_run_is_still_there_between_tasks_and_the_next_pod_goes_on_with_it() -
     world.show(first)
     (discovered,) = [event for event in world.write() if isinstance(event, WorkloadDiscovered)]
     world.step(first, None)
-    assert [type(event).__name__ for event in world.write()] == ["PodGone", "PodGroupChanged"]
+    assert [type(event).__name__ for event in world.write()] == ["PodGone", "PodGroupChanged", "OwnerObserved"]
+    assert world.write() == []
     world.show(task_pod("train"))
     events = world.write()
     assert not [event for event in events if isinstance(event, WorkloadDiscovered)]

@@ -54,7 +54,7 @@ from muster_contracts.events import (
     WorkloadSubmitted,
 )
 from muster_contracts.subjects import Writer, subject_of
-from muster_contracts.values import PodFacts
+from muster_contracts.values import Outcome, PodFacts
 
 Request = StopRequested | ActivateRequested | DeleteRequested | LimitReached | ObjectsRefused
 """What the submitter says about the object of a workload: what is to become of it, or that there will be none."""
@@ -93,6 +93,12 @@ class FoldedWorkload:
     def is_over_before_it_was(self) -> bool:
         """Whether it is to go away and never had, and never will have, an object that could be seen to go."""
         return self.discovered is None and self.refused and self.asked_to_delete
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it is one that no object ends, and nobody has ended it yet: it is there also without a pod."""
+        quiet = self.discovered is not None and self.discovered.owner.quiet_outcome is not Outcome.NONE
+        return quiet and not self.closed and not self.asked_to_delete
 
 
 @dataclass(frozen=True, slots=True)

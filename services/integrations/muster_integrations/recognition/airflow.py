@@ -106,7 +106,7 @@ def tries(sight: Sight) -> Mapping[str, str]:
 
 def run_facts(sight: Sight) -> Mapping[str, str]:
     """Return whose task made the pods of any workload, by their true names as far as a pod ever told them."""
-    pods = [pod for pod in sight.pods if _run_key(pod.metadata.labels)]
+    pods = [pod for pod in (*sight.pods, *sight.gone) if _run_key(pod.metadata.labels)]
     if not pods:
         return {}
     names = {name: _true_name(sight, [pod.metadata for pod in pods], name) for name in (DAG, RUN, *_DATES)}
@@ -171,12 +171,12 @@ def _retried(sight: Sight) -> list[Try]:
 
 
 def _seen_failures(sight: Sight) -> set[Try]:
-    return {_try_of(pod.metadata) for pod in sight.pods if _fate(pod) is Outcome.FAILED}
+    return {_try_of(pod.metadata) for pod in (*sight.pods, *sight.gone) if _fate(pod) is Outcome.FAILED}
 
 
 def _last_numbers(sight: Sight) -> Mapping[str, int]:
     """Return the number of the last try of each task that is seen; or remembered, while an earlier one is seen."""
-    last = {one.task: one.number for one in _last_tries([pod.metadata for pod in sight.pods])}
+    last = {one.task: one.number for one in _last_tries([pod.metadata for pod in (*sight.pods, *sight.gone)])}
     for one in _remembered(sight, RETRIED_TASKS):
         if one.task in last:
             last[one.task] = max(one.number, last[one.task])

@@ -76,7 +76,8 @@ class Sight:
 
     A part is an object that would be a workload if nobody had absorbed it: the RayCluster of a RayJob, the JobSet of a
     TrainJob. Pods and parts come in the order of their names, and what the kind consults after the parts. `remembered`
-    are the attributes as they were last written, for what has to be known of pods that are gone.
+    are the attributes as they were last written, for what has to be known of pods that are gone; `gone` the pods that
+    have just gone, of which nothing is written yet.
     """
 
     item: Any | None
@@ -85,6 +86,7 @@ class Sight:
     pods: Sequence[Pod] = ()
     parts: Sequence[Known] = ()
     remembered: Mapping[str, str] = field(default_factory=dict)
+    gone: Sequence[Pod] = ()
 
     @property
     def spec(self) -> Any:

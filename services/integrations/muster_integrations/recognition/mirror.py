@@ -30,6 +30,7 @@ from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.resolution import Reading, Resolution, Root, Trail, resolve
 from muster_integrations.recognition.sighting import Subject, describe
 from muster_integrations.recognition.storage import Storage, StorageObject
+from muster_integrations.recognition.table import kind_of
 
 
 class Mirror:
@@ -204,7 +205,28 @@ class Mirror:
     def seen_workload(self, workload_id: UUID) -> SeenWorkload | None:
         """Return what is seen of a workload; None when neither its object nor a pod is there."""
         members = self._places.members(workload_id)
-        return None if members is None else describe(self._subject(workload_id, members), self._facts.facts)
+        subject = self._remnant(workload_id) if members is None else self._subject(workload_id, members)
+        return None if subject is None else describe(subject, self._facts.facts)
+
+    def _remnant(self, workload_id: UUID) -> Subject | None:
+        """Return a workload that no object ends while the end of its last pods is not written: that tells of it."""
+        folded, gone = self._knowledge.workload(workload_id), self._endings.pods(workload_id)
+        if folded is None or not folded.may_go_on or not gone:
+            return None
+        assert folded.discovered is not None, "only what was discovered may go on"
+        root = _keyed(folded.discovered)
+        return Subject(
+            workload_id,
+            root,
+            pods=(),
+            parts=(),
+            project=folded.discovered.project,
+            submission=None,
+            folded=folded,
+            gone=gone,
+            attempt=self._identities.attempt(workload_id, root),
+            first_attempt_id=attempt_id(root, 1),
+        )
 
     def _subject(self, workload_id: UUID, members: Members) -> Subject:
         pods: list[Pod] = [known.item for known in self._live(members.pods)]
@@ -219,6 +241,7 @@ class Mirror:
             project=self._project(workload_id, root),
             submission=self._identities.believed(workload_id, root),
             folded=self._knowledge.workload(workload_id),
+            gone=self._endings.pods(workload_id),
             reads=self._inventory.may_come(root.kind.key),
             conflict=self._conflict([first, *(pod.metadata.uid for pod in pods)]),
             attempt=self._identities.attempt(workload_id, root),
@@ -265,6 +288,12 @@ class Mirror:
     def seen_node(self, name: str) -> NodeObserved | None:
         """Return what is seen of a node, with the sum of the pods on it that belong to no workload."""
         return self._nodes.seen(name)
+
+
+def _keyed(discovered: WorkloadDiscovered) -> Root:
+    """Return the root of a workload that has no object, by what the journal says of it."""
+    key, kind = discovered.identity.partition("/")[2], kind_of("", discovered.kind)
+    return Root(kind, "", discovered.namespace, discovered.name, key=key, source=discovered.identity_source)
 
 
 def _kind_and_name(known: Known) -> tuple[KindName, str]:

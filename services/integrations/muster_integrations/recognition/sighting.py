@@ -52,7 +52,7 @@ class Subject:
 
     `reads`: objects of the root's kind are read, so that one that is not there is late, or gone. `attempt` is 0 when
     the root is not this workload: its own object is gone, and what is left of it leads elsewhere. `first_attempt_id` is
-    the first attempt's.
+    the first attempt's. `gone` are pods that are not there any more, of which that is not written yet.
     """
 
     workload_id: UUID
@@ -62,6 +62,7 @@ class Subject:
     project: str
     submission: Submission | None
     folded: FoldedWorkload | None
+    gone: Sequence[Pod] = ()
     reads: bool = True
     conflict: str = ""
     attempt: int = 1
@@ -94,7 +95,7 @@ def group_id(workload_id: UUID, key: str) -> UUID:
 def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorkload:
     root, submission, folded = subject.root, subject.submission, subject.folded
     remembered = folded.discovered.attributes if folded and folded.discovered else {}
-    sight = Sight(root.item, root.name, root.namespace, subject.pods, subject.parts, remembered)
+    sight = Sight(root.item, root.name, root.namespace, subject.pods, subject.parts, remembered, subject.gone)
     varied = next((found for rule in VARIANTS if (found := rule(kind, sight)) is not None), None)
     kind = varied or kind
     members = kind.members(sight)
