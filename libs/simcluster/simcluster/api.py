@@ -1,21 +1,24 @@
 """The API server without its sockets: `ApiServer.handle` turns a request into a response.
 
-It finds out what a path means and hands over: `reading`, `writing`, `discovery`, `openapi`, `log_route`. Every refusal
-below is an `ApiError` and becomes a `Status` here; a write is answered once it is on disk and watches have been told.
+It finds out what a path means and hands over: `reading`, `writing`, `discovery`, `openapi`, `log_route`, `exec_route`.
+Every refusal below is an `ApiError` and becomes a `Status` here; a write is answered once it is on disk and watches
+have been told.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import unquote
 
-from simcluster import discovery, log_route, openapi
+from simcluster import discovery, exec_route, log_route, openapi
 from simcluster.admission import Caller, Unreviewed
+from simcluster.authorization import Authorizer, verdict
 from simcluster.errors import ApiError, method_not_allowed, no_such_path
-from simcluster.identity import User, user_of
+from simcluster.identity import user_of
 from simcluster.log_route import LogSource
 from simcluster.reading import Reader
 from simcluster.registry import Registry
 from simcluster.resources import Object, Resource
+from simcluster.routes import Route, parse_route
 from simcluster.wire import Request, Response, to_failure, to_response, with_warnings
 from simcluster.writing import Writer
 
@@ -23,49 +26,14 @@ _HEALTH = ("healthz", "readyz", "livez")
 _REVIEWS = {(group, version, plural): kind for group, version, plural, kind, _ in discovery.REVIEWS}
 
 
-@dataclass(frozen=True)
-class Route:
-    """What a path under `/api` or `/apis` means."""
-
-    group: str
-    version: str
-    plural: str
-    namespace: str | None = None
-    name: str | None = None
-    subresource: str | None = None
-
-
-def parse_route(parts: list[str]) -> Route | None:
-    """Return what a path, given as its parts, means; None when it means nothing."""
-    match parts:
-        case ["api", version, *rest] if rest:
-            return _parse_rest("", version, rest)
-        case ["apis", group, version, *rest] if rest:
-            return _parse_rest(group, version, rest)
-    return None
-
-
-def _parse_rest(group: str, version: str, rest: list[str]) -> Route | None:
-    match rest:
-        case ["namespaces"]:
-            return Route(group, version, "namespaces")
-        case ["namespaces", name]:
-            return Route(group, version, "namespaces", name=name)
-        case ["namespaces", name, "status" | "finalize" as subresource]:
-            return Route(group, version, "namespaces", name=name, subresource=subresource)
-        case ["namespaces", namespace, plural, *more] if len(more) <= 2:
-            return Route(group, version, plural, namespace, *more)
-        case [plural, *more] if len(more) <= 2:
-            return Route(group, version, plural, None, *more)
-    return None
-
-
 class ApiServer:
     """Answers requests from a registry."""
 
-    def __init__(self, registry: Registry, logs: LogSource) -> None:
+    def __init__(self, registry: Registry, logs: LogSource, authorizer: Authorizer | None = None) -> None:
+        """Take whoever says who may do what; without one everybody may do everything."""
         self.registry = registry
         self._logs = logs
+        self._authorizer = authorizer
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; whatever is wrong with it becomes a `Status`."""
@@ -88,6 +56,8 @@ class ApiServer:
     async def _answer(self, request: Request) -> Response:
         parts = [unquote(part) for part in request.path.split("/") if part]
         route = parse_route(parts)
+        if self._authorizer is not None:
+            self._authorizer.check(request, route)
         if route is not None:
             return await self._serve(route, request)
         if parts and parts[0] in _HEALTH:
@@ -166,28 +136,26 @@ class ApiServer:
             ("PATCH", "scale"): lambda request: writer.patch_scale(namespace, name, request),
             ("POST", "binding"): lambda request: writer.bind(namespace, name, request),
             ("POST", "eviction"): lambda request: writer.evict(namespace, name, request),
+            ("GET", "exec"): lambda request: exec_route.answer(self.registry, namespace, name, request),
+            ("POST", "exec"): lambda request: exec_route.answer(self.registry, namespace, name, request),
             ("GET", "log"): lambda request: log_route.answer(self._logs, self.registry, namespace, name, request),
         }
 
     def _review(self, route: Route, request: Request) -> Response:
-        """Answer a question nobody stores: everybody may do everything here."""
+        """Answer a question nobody stores."""
         if route.plural == "bindings":
             pods = self.registry.resource("pods")
             return Writer(self.registry, pods, "v1").bind(route.namespace, None, request)
         body = request.parse_object()
         body["kind"] = _REVIEWS[route.group, route.version, route.plural]
-        return to_response(body | {"status": _verdict(route.plural, user_of(request.headers))}, 201)
+        user = user_of(request.headers)
+        if route.plural == "selfsubjectreviews":
+            status: Object = {"userInfo": user.to_user_info()}
+        else:
+            status = verdict(self._authorizer, route, user, body.get("spec") or {})
+        return to_response(body | {"status": status}, 201)
 
 
 def _check_scope(resource: Resource, route: Route) -> None:
     if resource.namespaced and route.namespace is None:
         raise no_such_path()
-
-
-def _verdict(plural: str, user: User) -> Object:
-    if plural == "selfsubjectreviews":
-        return {"userInfo": user.to_user_info()}
-    if plural == "selfsubjectrulesreviews":
-        every = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-        return {"resourceRules": [every], "nonResourceRules": [], "incomplete": False}
-    return {"allowed": True, "reason": "the simulated cluster lets everybody do everything"}

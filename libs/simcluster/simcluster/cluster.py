@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from simcluster.api import ApiServer
+from simcluster.authorization import Authorizer, create_default_roles
 from simcluster.client import Client
 from simcluster.clock import Clock, LoopClock
 from simcluster.controllers import build_machinery
@@ -45,7 +46,7 @@ class Cluster:
         register_nodes(self.client, groups, clock)
         install_kinds(self.client, settings.operators)
         plane = build_machinery(self.client, clock, self.registry.resources, operators_of(settings.operators))
-        self.api = ApiServer(self.registry, plane.kubelet)
+        self.api = ApiServer(self.registry, plane.kubelet, self._authorizer())
         self._running = asyncio.create_task(plane.machinery.run(), name="controllers and kubelets")
         return self
 
@@ -58,6 +59,12 @@ class Cluster:
             await self._running
         await self.registry.admission.close()
         self.store.close()
+
+    def _authorizer(self) -> Authorizer | None:
+        if not self._settings.rbac:
+            return None
+        create_default_roles(self.client)
+        return Authorizer(self.registry)
 
     async def run(self) -> None:
         """Wait for the controllers, which end only by a fault of ours: it is raised here."""

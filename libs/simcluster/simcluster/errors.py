@@ -70,6 +70,12 @@ def forbidden(kind: str, name: str, why: str) -> ApiError:
     return ApiError(403, "Forbidden", f'{kind} "{name}" is forbidden: {why}', _details(kind, name))
 
 
+def unauthorized(kind: str, name: str, why: str) -> ApiError:
+    """The caller has no right to do it; `kind` is empty for what concerns no object."""
+    about = f'{kind} "{name}" is forbidden' if name else f"{kind} is forbidden" if kind else "forbidden"
+    return ApiError(403, "Forbidden", f"{about}: {why}", _details(kind, name) if kind else {})
+
+
 def bad_request(why: str) -> ApiError:
     """The request itself cannot be read."""
     return ApiError(400, "BadRequest", why)

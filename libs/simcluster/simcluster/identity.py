@@ -4,7 +4,8 @@ There is no sign-in, so a caller is believed. Who says nothing is the cluster's 
 impersonation (`kubectl --as`, or `as:` under a user of a kubeconfig, which clients send over plain HTTP too) name
 somebody else, and so does a bearer token: a service account's by its `sub`, any other by being the name.
 
-Nobody is refused anything for who they are; the name is for admission webhooks and for `kubectl auth whoami`.
+The name is for admission webhooks, for `kubectl auth whoami` and, where the cluster goes by roles, for `authorization`;
+otherwise nobody is refused anything for who they are.
 """
 
 import base64

@@ -20,6 +20,7 @@ class Settings:
     seed: int | None = None  # of uids, generated names and whatever else is left to chance; None: another each time
     history_changes: int = 10_000  # kept per kind; a watch from further back is told 410
     operators: tuple[str, ...] = USUAL  # systems whose custom kinds are served and brought to life
+    rbac: bool = False  # whether Roles and their bindings say who may do what; otherwise everybody may do everything
 
 
 def read_settings(arguments: Sequence[str] | None = None) -> Settings:
@@ -33,6 +34,12 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--history", type=int, default=10_000, metavar="CHANGES", help="changes kept per kind")
     parser.add_argument(
         "--operators", default="all", metavar="SYSTEMS", help=f"all, none, or some of {','.join(SYSTEMS)}"
+    )
+    parser.add_argument(
+        "--authorization-mode",
+        default="AlwaysAllow",
+        choices=("AlwaysAllow", "RBAC"),
+        help="whether Roles and their bindings say who may do what",
     )
     given = parser.parse_args(arguments)
     host, separator, port = given.listen.rpartition(":")
@@ -54,6 +61,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         seed=given.seed,
         history_changes=given.history,
         operators=operators,
+        rbac=given.authorization_mode == "RBAC",
     )
 
 
