@@ -121,8 +121,9 @@ class World:
 
 def _submitter(world: World) -> Service:
     bus = MemoryBus(world.clock)
-    ports = SubmitterPorts(world.journal(Writer.SUBMITTER), world.cluster(), world.clock, world.random, bus)
-    return build_submitter(SubmitterSettings(), ports)
+    journal, checkpoints = world.journal(Writer.SUBMITTER), world.checkpoints
+    ports = SubmitterPorts(journal, world.cluster(), world.clock, world.random, bus, checkpoints=checkpoints)
+    return build_submitter(SubmitterSettings(checkpoint_events=CHECKPOINT_EVENTS), ports)
 
 
 def _integrations(world: World) -> Service:

@@ -21,7 +21,8 @@ from muster_contracts.events import (
 )
 from muster_contracts.values import Outcome, OwnerFacts, PodFacts, PodMark, PodPhase
 from muster_submitter.core.deadlines import Limits, next_deadline
-from muster_submitter.core.state import State, Workload
+from muster_submitter.core.state import State
+from muster_submitter.core.workload import Workload
 from submitter.story import ANNA, OBJECT_ID, START, Story, asked, discovered, owner, pod_waits
 
 LIMIT_SECONDS = 600

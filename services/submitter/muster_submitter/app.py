@@ -1,21 +1,24 @@
 """Puts the submitter together: the fold, the deeds, the timers and the doors, as loops of one service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
 
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.clock import Clock, SystemClock
 from muster_chassis.deeds import Deeds
 from muster_chassis.following import Progress, follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
-from muster_chassis.journal import login_of, open_journal
+from muster_chassis.journal import login_of, open_checkpoints, open_journal
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.events import ProjectChanged
 from muster_contracts.subjects import Writer
+from muster_journal.checkpoints import Checkpoints
 from muster_journal.connection import Connection, Login
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Batch, Journal
 
 from muster_submitter.adapters.jetstream_bus import JetStreamBus
@@ -47,6 +50,8 @@ class Ports:
     bus: Bus
     intake: Login | None = None
     """Where commands come in over NATS; None in a world without it."""
+    checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
+    """Where the fold begins when we start again; by default an earlier life left none."""
 
 
 async def build_from_settings(settings: SubmitterSettings) -> Service:
@@ -57,13 +62,15 @@ async def build_from_settings(settings: SubmitterSettings) -> Service:
     bus = JetStreamBus(await Connection.open(bus_login, CONNECT_SECONDS), clock)
     intake = login_of(settings, Writer.SUBMITTER, "muster-submitter-intake")
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
-    return build(settings, Ports(journal, cluster, clock, Random(), bus, intake))
+    checkpoints = await open_checkpoints(settings, Writer.SUBMITTER)
+    return build(settings, Ports(journal, cluster, clock, Random(), bus, intake, checkpoints))
 
 
 def build(settings: SubmitterSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
     state, progress = State(), Progress()
+    checkpointing = Checkpointing(ports.checkpoints, NAME, state, events_between=settings.checkpoint_events)
     desk = Desk(ports.journal, state, progress, ports.random)
     workloads = WorkloadDeeds(ports.journal, ports.cluster, state, progress)
     projects = ProjectDeeds(ports.cluster, state)
@@ -84,7 +91,7 @@ def build(settings: SubmitterSettings, ports: Ports) -> Service:
                 _want(workload_deeds, state, workload_id)
 
     async def fold() -> None:
-        await follow_into(ports.journal, fold_and_wake, progress, health, "fold")
+        await follow_into(ports.journal, fold_and_wake, progress, health, "fold", checkpointing)
 
     async def do_for_workloads() -> None:
         await progress.catch_up()
@@ -98,7 +105,13 @@ def build(settings: SubmitterSettings, ports: Ports) -> Service:
             project_deeds.want(name)
         await project_deeds.run()
 
-    loops = {"fold": fold, "workloads": do_for_workloads, "projects": do_for_projects, "deadlines": timers.run}
+    loops = {
+        "fold": fold,
+        "checkpoints": checkpointing.run,
+        "workloads": do_for_workloads,
+        "projects": do_for_projects,
+        "deadlines": timers.run,
+    }
     if ports.intake is not None:
         judge = Judge(desk, ports.bus)
         loops["intake"] = Intake(ports.intake, judge, health, deliveries=settings.intake_deliveries).run
@@ -110,7 +123,7 @@ def build(settings: SubmitterSettings, ports: Ports) -> Service:
         health=health,
         loops=loops,
         api=api,
-        closers=(ports.journal.close, ports.bus.close, ports.cluster.close),
+        closers=(ports.checkpoints.close, ports.journal.close, ports.bus.close, ports.cluster.close),
         random=ports.random,
     )
 

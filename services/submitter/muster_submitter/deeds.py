@@ -28,7 +28,8 @@ from muster_contracts.values import ObjectRef, Patch
 from muster_journal.port import Conflict, Journal
 
 from muster_submitter.core.manifest import manifest_of, namespace_of
-from muster_submitter.core.state import State, Wish, Workload
+from muster_submitter.core.state import State
+from muster_submitter.core.workload import Wish, Workload
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from muster_contracts.events import LimitReached
 from muster_contracts.values import Outcome
 
-from muster_submitter.core.state import Workload
+from muster_submitter.core.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

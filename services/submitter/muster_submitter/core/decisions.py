@@ -36,7 +36,8 @@ from muster_contracts.phases import PriorityClass, WorkloadKind
 from muster_contracts.subjects import derived_id, workload_id_of
 from muster_contracts.values import Caller, EnvironmentVariable, Outcome, PoolQuota, WorkloadSpec
 
-from muster_submitter.core.state import State, Wish, Workload
+from muster_submitter.core.state import State
+from muster_submitter.core.workload import Wish, Workload
 
 OUR_ANNOTATIONS = frozenset({GPUS, MIN_MEMBERS, GPU_FRACTION, GPU_MEMORY, GPU_DEVICES})
 """What we write on objects ourselves; a user's value would lie about whose they are."""
