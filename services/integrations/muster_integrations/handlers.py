@@ -263,8 +263,6 @@ def missing_events(fold: Fold, mirror: Mirror, workload_id: UUID) -> Sequence[An
         mirror.tell(workload_id)
         return decide_pods(folded, retold)
     seen = mirror.seen_workload(workload_id)
-    if seen is None and folded.discovered is not None and mirror.is_hidden(folded.discovered):
-        return []
     if seen is not None:
         mirror.tell(workload_id)
     return decide_workload(folded, seen, mirror.departures_of(workload_id))

@@ -183,7 +183,10 @@ def _unversioned(controls: Controls) -> tuple[object, ...]:
 
 
 def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
-    """End what was there, or what was asked to go and never came to be; anything else may still appear."""
+    """End what was there, or what was asked to go and never came to be; anything else may still appear.
+
+    What cannot be seen is not over when its pods are gone, unless they turned out to be another's.
+    """
     if folded.is_over_before_it_was:
         yield WorkloadGone(workload_id=folded.workload_id, end_seen=True, reason=_NEVER_THERE)
     if folded.discovered is None:
@@ -191,8 +194,9 @@ def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
     yield from _pods_left(folded, (), departures)
     owner = folded.discovered.owner
     over = folded.closed or folded.asked_to_delete
-    if owner.quiet_outcome is not Outcome.NONE and not over:
-        yield from _groups_left(folded, ())  # the next pod may come; somebody waits how long it stays quiet
+    is_quiet = owner.quiet_outcome is not Outcome.NONE and not over  # somebody waits how long it stays so
+    if is_quiet or (departures.hidden and not departures.moved):
+        yield from _groups_left(folded, ())  # the next pod may come
         return
     seen = departures.end_seen or folded.closed or owner.deleting or owner.outcome is not Outcome.NONE
     yield WorkloadGone(workload_id=folded.workload_id, end_seen=seen, reason="" if seen else _UNSEEN)

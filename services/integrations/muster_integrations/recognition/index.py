@@ -15,19 +15,21 @@ class Index(Generic[Key]):
     def __init__(self) -> None:
         self._uids: dict[Key, dict[str, None]] = {}
 
-    def add(self, key: Key, uid: str) -> None:
-        """Put an object under a key."""
-        self._uids.setdefault(key, {})[uid] = None
+    def add(self, key: Key, uid: str) -> bool:
+        """Put an object under a key; return whether it is the first there."""
+        uids = self._uids.setdefault(key, {})
+        uids[uid] = None
+        return len(uids) == 1
 
     def discard(self, key: Key, uid: str) -> bool:
-        """Take an object from a key; return whether it stood there."""
+        """Take an object from a key; return whether it was the last there."""
         uids = self._uids.get(key)
         if uids is None or uid not in uids:
             return False
         del uids[uid]
         if not uids:
             del self._uids[key]
-        return True
+        return not uids
 
     def under(self, key: Key) -> Collection[str]:
         """Return who stands under a key."""

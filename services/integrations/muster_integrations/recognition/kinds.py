@@ -201,8 +201,10 @@ class Kind:
     (None: as many as there are); `groups` which pods start together; `role` what each does; `main_containers` which of
     its containers decide how it fares (None: all); `gpu_names` which resources are GPUs under other names than the
     usual; `attributes` what else is worth knowing; `controls` how it is stopped, activated and deleted, given what was
-    remembered. `refers` names an object of another kind that this one is shown with (a Model with its Server);
-    `consults` those that tell more of it and that many share (the runtime of a TrainJob).
+    remembered. `refers` names an object of another kind that this one is shown with (a Model with its Server); `holds`
+    names objects that are this one's, so that what belongs to them is known even if they cannot be read, and `held_as`
+    says by what name an object of this kind is held, given its own and what is below it; `consults` names those that
+    tell more of it and that many share (the runtime of a TrainJob).
     """
 
     group: str
@@ -216,6 +218,8 @@ class Kind:
     priority: PriorityClass = PriorityClass.TRAIN
     supports: Supports = Supports(stop=False, activate=False, delete=False)  # noqa: RUF009  # frozen
     refers: Callable[[Any], tuple[KindName, str] | None] = lambda _item: None
+    holds: Callable[[Any], Sequence[tuple[KindName, str]]] = lambda _item: ()
+    held_as: Callable[[str, Metadata], str] = lambda name, _below: name
     consults: Callable[[Any], tuple[Name, ...]] = lambda _item: ()
     owner: Callable[[Sight], OwnerFacts] = nothing_said
     members: Callable[[Sight], tuple[Members, ...] | None] = unsized

@@ -265,6 +265,7 @@ MACHINE = Kind(
     name="VirtualMachine",
     watch=Watch("virtualmachines", versions=("v1", "v1alpha3")),
     absorbs=frozenset({(GROUP, "VirtualMachineInstance")}),
+    holds=lambda machine: [((GROUP, "VirtualMachineInstance"), machine.metadata.name)],
     supports=Supports(stop=True, activate=True, delete=True),
     owner=machine_owner,
     members=machine_members,

@@ -22,7 +22,7 @@ from muster_integrations.recognition.endings import Endings
 from muster_integrations.recognition.facts_made import FactsMade
 from muster_integrations.recognition.identities import Identities, attempt_id
 from muster_integrations.recognition.inventory import Inventory
-from muster_integrations.recognition.kinds import KindName, Known, group_of
+from muster_integrations.recognition.kinds import KindName, Known, Name, group_of
 from muster_integrations.recognition.knowledge import Knowledge
 from muster_integrations.recognition.nodes import Nodes
 from muster_integrations.recognition.places import Aside, Members, Place, Places
@@ -54,14 +54,11 @@ class Mirror:
 
     def take(self, old: Known | None, new: Known | None, *, seen: bool = True) -> None:
         """Take one step of one object: added, changed, or gone (`seen`: we were told, and did not find out later)."""
-        if new is not None:
-            self._put(new)
-        elif old is not None:
-            self._remove(old, seen=seen)
-        if old is None or new is None or _moves(old, new):
-            either = new or old
-            assert either is not None, "a step has an object"
-            self._places.settle(either)
+        either = new or old
+        assert either is not None, "a step has an object"
+        news = self._remove(either, seen=seen) if new is None else self._put(new)
+        if old is None or new is None or news or _moves(old, new):
+            self._places.settle(either.metadata.uid, news)
         else:
             self._touch(new, old)
 
@@ -110,13 +107,15 @@ class Mirror:
         """Forget how a workload ended: it is written."""
         self._endings.written(workload_id)
 
-    def _put(self, new: Known) -> None:
+    def _put(self, new: Known) -> list[Name]:
+        """Take an object in; return the names of which something else is known now."""
         old = self._inventory.by_uid(new.metadata.uid)
         if old is not None:
             self._nodes.count(old, apart=False)
-        self._inventory.put(new)
+        news = self._inventory.put(new)
         if new.kind is POD:
             self._heed(new.item)
+        return news
 
     def _heed(self, pod: Pod) -> None:
         """Note what the facts of others will depend on, now that a pod is there."""
@@ -125,12 +124,13 @@ class Mirror:
             for workload_id in self._places.workload_ids:
                 self._agenda.compare(workload_id)
 
-    def _remove(self, old: Known, *, seen: bool) -> None:
+    def _remove(self, old: Known, *, seen: bool) -> list[Name]:
+        """Forget an object; return the names of which something else is known now."""
         uid = old.metadata.uid
         if self._inventory.by_uid(uid) is None:
-            return
+            return []
         self._nodes.count(old, apart=False)
-        self._inventory.remove(uid)
+        news = self._inventory.remove(uid)
         if old.kind is POD:
             self._storage.forget(old.item)
         self._places.forget(uid)
@@ -139,6 +139,7 @@ class Mirror:
         place = self._places.place(uid)
         if isinstance(place, UUID):
             self._end(old, place, seen=seen)
+        return news
 
     def _end(self, old: Known, workload_id: UUID, *, seen: bool) -> None:
         """Remember how an object of a workload ended."""
@@ -271,10 +272,6 @@ class Mirror:
         """Return the controllers of the first of these objects that has several, or is below one that has."""
         return next((conflict for uid in uids if (conflict := self._places.resolution(uid).conflict)), "")
 
-    def is_hidden(self, discovered: WorkloadDiscovered) -> bool:
-        """Say whether we may not look at objects of its kind, so that not to see it means nothing."""
-        return self._inventory.reading_of(kind_name(discovered)) is Reading.FORBIDDEN
-
     def departures_of(self, workload_id: UUID) -> Departures:
         """Return what is known of the pods that left a workload, and of its end."""
         folded = self._knowledge.workload(workload_id)
@@ -283,7 +280,11 @@ class Mirror:
             moved={pod_id: home for pod_id, home in homes if isinstance(home, UUID) and home != workload_id},
             last_words=self._endings.last_words(workload_id),
             end_seen=self._endings.was_seen(workload_id),
+            hidden=folded is not None and folded.discovered is not None and self._is_hidden(folded.discovered),
         )
+
+    def _is_hidden(self, discovered: WorkloadDiscovered) -> bool:
+        return self._inventory.reading_of(kind_name(discovered)) is Reading.FORBIDDEN
 
     def seen_node(self, name: str) -> NodeObserved | None:
         """Return what is seen of a node, with the sum of the pods on it that belong to no workload."""

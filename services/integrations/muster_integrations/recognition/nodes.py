@@ -55,12 +55,11 @@ class Nodes:
     def count(self, known: Known, *, apart: bool) -> None:
         """Count a pod among the others on its node, or no longer."""
         node = known.item.spec.node_name if known.kind is POD else ""
-        if not node:
+        if not node or (not apart and known.metadata.uid not in self._apart.under(node)):
             return
-        if apart:
-            self._apart.add(node, known.metadata.uid)
-        if apart or self._apart.discard(node, known.metadata.uid):
-            self._agenda.compare_node(node)
+        change = self._apart.add if apart else self._apart.discard
+        change(node, known.metadata.uid)
+        self._agenda.compare_node(node)
 
     def seen(self, name: str) -> NodeObserved | None:
         """Return what is seen of a node; None when it is not there."""

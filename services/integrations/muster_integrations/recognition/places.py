@@ -1,12 +1,12 @@
 """Where every object belongs: in a workload, or aside, and then what it waits for.
 
-Objects are *settled* one by one, each with all that belong to it; whoever was asked for by name is settled again when
-an object of that name comes. An object whose owner is not there stays where it was, or where the journal has it, for
-owners are deleted before their pods. If it was nowhere yet it waits until somebody gives the owner up; then what its
-reference or its labels say has to do.
+Objects are *settled* one by one, each with all that belong to it; who asked for another by name is settled again when
+something else is known of that name. An object whose owner is not there stays where it was, or where the journal has
+it, for owners are deleted before their pods. If it was nowhere yet it waits until somebody gives the owner up; then
+what its reference or its labels say has to do.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -21,6 +21,7 @@ from muster_integrations.recognition.nodes import Nodes
 from muster_integrations.recognition.pod_facts import to_uuid
 from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.resolution import Resolution, Root, resolve
+from muster_integrations.recognition.sighting import OBJECT
 from muster_integrations.recognition.table import TABLE
 
 
@@ -92,12 +93,12 @@ class Places:
 
     # ------------------------------------------------------------ what changes them
 
-    def settle(self, known: Known) -> None:
-        """Settle an object that came, moved or went, with all that belong to it or ask for it by name."""
-        self.settle_all([known.metadata.uid, *self._askers.under(known.full_name)])
+    def settle(self, uid: str, news: Iterable[Name]) -> None:
+        """Settle an object that came, moved or went, and whoever asks for a name of which something else is known."""
+        self.settle_all([uid, *(asker for name in news for asker in self._askers.under(name))])
 
     def settle_all(self, uids: Iterable[str]) -> None:
-        """Settle objects and all that belong to them, each once."""
+        """Settle objects and all that belong to them or ask for them by name, each once."""
         open_uids = list(uids)
         passed: set[str] = set()
         while open_uids:
@@ -106,6 +107,11 @@ class Places:
                 passed.add(uid)
                 self._settle(uid)
                 open_uids.extend(self._inventory.owned_by(uid))
+                open_uids.extend(self._askers_of(uid))
+
+    def _askers_of(self, uid: str) -> Collection[str]:
+        known = self._inventory.by_uid(uid)
+        return () if known is None else self._askers.under(known.full_name)
 
     def give_up_owner(self, uid: str) -> None:
         """Wait no longer for the owner of an object."""
@@ -170,11 +176,17 @@ class Places:
         home = self._home(known, before)
         if found.apart or (self._knowledge.project_of(known.metadata.namespace) is None and home is None):
             return Aside.APART
-        if found.missing and home is not None:
+        if home is not None and (found.missing or (found.root.item is None and self._was_read(home))):
             return home
         if found.missing and known.metadata.uid not in self._given_up:
             return Aside.WAITING
         return self._identities.identity(known, found.root, home) or Aside.DOUBTFUL
+
+    def _was_read(self, workload_id: UUID) -> bool:
+        """Say whether the object of a workload was read when it was told of, which is more than can be known now."""
+        folded = self._knowledge.workload(workload_id)
+        said = folded.discovered if folded is not None else None
+        return said is not None and said.object_id is not None and OBJECT not in said.attributes
 
     def _resolve(self, known: Known) -> Resolution | None:
         """Resolve an object, and remember for whose coming it has to be done again; None: it is shown with nobody."""

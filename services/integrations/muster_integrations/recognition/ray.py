@@ -39,6 +39,7 @@ from muster_integrations.recognition.kinds import (
     Grouping,
     Handle,
     Kind,
+    KindName,
     Members,
     Sight,
     Standing,
@@ -274,6 +275,16 @@ def _job_controls(sight: Sight, handle: Handle | None, remembered: Controls) -> 
     return make(sight, handle, remembered)
 
 
+def _held(*names: str) -> Sequence[tuple[KindName, str]]:
+    return [(RAY_CLUSTER.key, name) for name in names if name]
+
+
+def _job_holds(job: Any) -> Sequence[tuple[KindName, str]]:
+    """Return its current cluster; one that it shares is somebody else's."""
+    shared = bool(mapping(job.spec, "clusterSelector"))
+    return () if shared else _held(text(job.status, "rayClusterName"))
+
+
 # ------------------------------------------------------------ RayService
 
 
@@ -335,6 +346,10 @@ def _service_attributes(sight: Sight) -> Mapping[str, str]:
     return {name: value for name, value in said.items() if value}
 
 
+def _service_holds(service: Any) -> Sequence[tuple[KindName, str]]:
+    return _held(*_service_clusters(service.status))
+
+
 # ------------------------------------------------------------ the kinds, and what labels tell
 
 RAY_CLUSTER: Final = Kind(
@@ -356,6 +371,7 @@ RAY_JOB: Final = Kind(
     watch=Watch("rayjobs", versions=("v1", "v1alpha1")),
     absorbs=frozenset({RAY_CLUSTER.key, JOB.key}),
     supports=_ALL,
+    holds=_job_holds,
     owner=_job_owner,
     members=_job_members,
     groups=_job_groups,
@@ -371,6 +387,7 @@ RAY_SERVICE: Final = Kind(
     absorbs=frozenset({RAY_CLUSTER.key}),
     priority=PriorityClass.INFERENCE,
     supports=_ALL,
+    holds=_service_holds,
     owner=_service_owner,
     members=_service_members,
     groups=_service_groups,

@@ -4,8 +4,10 @@ They serve and never complete. Zero replicas is how they are stopped. A ReplicaS
 owns it, and a workload of its own when nobody does. A DaemonSet belongs to the nodes, not to anybody's workloads.
 """
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
+from muster_cluster.metadata import Metadata
 from muster_cluster.objects import DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, Deployment, Pod, ReplicaSet, StatefulSet
 from muster_cluster.port import Resource
 from muster_contracts.phases import PriorityClass, WorkloadClass
@@ -14,6 +16,7 @@ from muster_contracts.values import OwnerFacts, Supports
 from muster_integrations.recognition.controls import by_replicas
 from muster_integrations.recognition.kinds import Kind, KindName, Members, Sight, Standing, System, Watch
 
+_HASH: Final = "pod-template-hash"
 Replicated = Deployment | ReplicaSet | StatefulSet
 
 
@@ -38,6 +41,12 @@ def members(sight: Sight) -> tuple[Members, ...] | None:
 def role(_pod: Pod, _sight: Sight) -> str:
     """Call a pod a replica."""
     return "replica"
+
+
+def _held_by_deployment(name: str, below: Metadata) -> str:
+    """Return the name of the Deployment that made a ReplicaSet: what is before the hash that pods show; else none."""
+    end = f"-{below.labels.get(_HASH, '')}"
+    return name.removesuffix(end) if len(end) > 1 and name.endswith(end) else ""
 
 
 def _replicas(item: Replicated) -> int:
@@ -68,8 +77,11 @@ def _replicated(
     )
 
 
-REPLICA_SET = _replicated(REPLICA_SETS, standing=Standing.STEP)
-DEPLOYMENT = _replicated(DEPLOYMENTS, absorbs=frozenset({REPLICA_SET.key}), priority=PriorityClass.INFERENCE)
+REPLICA_SET = replace(_replicated(REPLICA_SETS, standing=Standing.STEP), held_as=_held_by_deployment)
+DEPLOYMENT = replace(
+    _replicated(DEPLOYMENTS, absorbs=frozenset({REPLICA_SET.key}), priority=PriorityClass.INFERENCE),
+    holds=lambda deployment: [(REPLICA_SET.key, deployment.metadata.name)],
+)
 STATEFUL_SET = _replicated(STATEFUL_SETS)
 DAEMON_SET = Kind(group="apps", name="DaemonSet", standing=Standing.APART)
 

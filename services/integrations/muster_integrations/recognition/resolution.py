@@ -10,8 +10,12 @@
    a pod that a pod owns, that one's labels count.
 4. What is left is the topmost object that could be read, or what the last reference says.
 
+Whoever *holds* an object stands for its owner when it is not there (a RayJob says which RayCluster is its own), and who
+is claimed by name has the UID by which others name it as theirs: so that no workload is two because something between
+it and some of its pods cannot be read.
+
 An owner that is not there but may still come makes the result `missing`: it holds if nobody comes. Everything that was
-looked up by name is in `names`, for whoever has to ask again when such an object appears.
+looked up by name is in `names`, for whoever has to ask again when something else is known of it.
 """
 
 from collections.abc import Sequence
@@ -48,6 +52,14 @@ class World(Protocol):
 
     def by_name(self, name: Name) -> Known | None:
         """Return a live object."""
+        ...
+
+    def uid_of(self, name: Name) -> str:
+        """Return the UID by which others name an object as their owner; empty when none does."""
+        ...
+
+    def holder_of(self, name: Name) -> Known | None:
+        """Return the live object that says of another, which need not be there, that it is its own."""
         ...
 
     def finer(self, namespace: str) -> bool:
@@ -141,7 +153,8 @@ def _by_owners(start: Known, world: World, trail: Trail) -> Resolution:
     speaker = _speaker(start, found)
     if speaker is not None and (claim := _first_claim(speaker, BY_LABEL, trail)) is not None:
         claimed = _claimed(start, claim, world, trail)
-        return replace(claimed, missing=claimed.missing or found.missing, kinds=found.kinds)
+        names = (*claimed.names, *found.names)
+        return replace(claimed, missing=claimed.missing or found.missing, kinds=found.kinds, names=names)
     trail.rule = trail.rule or f"owner: {found.root.kind.name}"
     return found
 
@@ -187,17 +200,19 @@ def _claimed(start: Known, claim: Claim, world: World, trail: Trail) -> Resoluti
     if not claim.object_name:
         return Resolution(_keyed(claim, namespace))
     name = (claim.kind.key, namespace, claim.object_name)
-    live = world.by_name(name)
+    live = world.by_name(name) or world.holder_of(name)
     if live is None:
-        trail.note(f"{claim.kind.name} {claim.object_name} is not there; its name is the key.")
-        return Resolution(_keyed(claim, namespace), missing=world.may_come(claim.kind.key), names=(name,))
+        root = _keyed(claim, namespace, world.uid_of(name))
+        known_by = f"is known by its UID {root.uid}" if root.uid else "its name is the key"
+        trail.note(f"{claim.kind.name} {claim.object_name} is not there; {known_by}.")
+        return Resolution(root, missing=world.may_come(claim.kind.key), names=(name,))
     found = _Walk(live, world, trail).go()
-    return replace(found, root=replace(found.root, source=claim.source), names=(name,))
+    return replace(found, root=replace(found.root, source=claim.source), names=(name, *found.names))
 
 
-def _keyed(claim: Claim, namespace: str) -> Root:
-    name = claim.name or claim.object_name or claim.key
-    return Root(claim.kind, claim.api_version, namespace, name, key=claim.key, source=claim.source)
+def _keyed(claim: Claim, namespace: str, uid: str = "") -> Root:
+    name, key = claim.name or claim.object_name or claim.key, "" if uid else claim.key
+    return Root(claim.kind, claim.api_version, namespace, name, uid, key, source=claim.source)
 
 
 @dataclass(slots=True)
@@ -210,6 +225,7 @@ class _Walk:
     namespace: str = ""
     conflict: str = ""
     kinds: list[KindName] = field(default_factory=list)
+    names: list[Name] = field(default_factory=list)
 
     def go(self) -> Resolution:
         """Walk until the workload is found, or nothing leads further."""
@@ -226,7 +242,7 @@ class _Walk:
             ended = self._step(reference)
             if ended is not None:
                 return ended
-            passed[reference.uid] = self.current
+            passed[self.current.metadata.uid] = self.current
         self.trail.note(f"The walk stopped after {MAXIMUM_DEPTH} owners.")
         return self._end(_root(self.current))
 
@@ -246,11 +262,21 @@ class _Walk:
             late = owner is None and _takes(kind, self.current.kind, live=True)
             parent = self._parent(reference)
             return self._end(_root(self.current, parent), missing=late and self.world.may_come(kind.key))
-        if owner is None:
+        above = owner or self._holder(reference, kind)
+        if above is None:
             self.trail.note(f"{_words(reference)} is not there, or may not be read.")
             return self._end(_named(reference, kind, self.current), missing=self.world.may_come(kind.key))
-        self.current = owner
+        self.current = above
         return None
+
+    def _holder(self, reference: OwnerReference, kind: Kind) -> Known | None:
+        """Return who says that an owner is its own which is not there."""
+        name = (kind.key, self.namespace, kind.held_as(reference.name, self.current.metadata))
+        self.names.append(name)
+        holder = self.world.holder_of(name)
+        if holder is not None:
+            self.trail.note(f"{_words(reference)} is not there; {holder.kind.name} {holder.metadata.name} has it.")
+        return holder
 
     def _live(self, reference: OwnerReference) -> Known | None:
         owner = self.world.by_uid(reference.uid)
@@ -271,7 +297,7 @@ class _Walk:
     def _end(self, root: Root, *, missing: bool = False, apart: str = "") -> Resolution:
         """Return the result. An owner that lies in no namespace is a workload where what it owns lies."""
         root = root if root.namespace else replace(root, namespace=self.namespace)
-        return Resolution(root, missing, apart, self.conflict, tuple(self.kinds))
+        return Resolution(root, missing, apart, self.conflict, tuple(self.kinds), tuple(self.names))
 
 
 def _is_parent(reference: OwnerReference) -> bool:

@@ -238,6 +238,7 @@ TRAIN_JOB = Kind(
     name="TrainJob",
     watch=Watch("trainjobs", versions=("v1alpha1",)),
     absorbs=frozenset({JOB_SET.key}),
+    holds=lambda job: [(JOB_SET.key, job.metadata.name)],
     consults=runtime_of,
     supports=Supports(stop=True, activate=True, delete=True),
     owner=owner,

@@ -1,0 +1,142 @@
+"""Between a workload and its pods there may be objects that we may not read: it is one workload all the same."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from integrations.golden_files import files_of_a_cluster
+from integrations.kube import World, manifest, pod, project, recorded
+from muster_integrations.recognition.kinds import KindName, group_of
+from muster_integrations.recognition.resolution import Reading
+from muster_integrations.recognition.table import TABLE, written_resources
+
+Manifest = dict[str, Any]
+RESOURCES = {resource.kind: resource for resource in written_resources()}
+UNTOLD = {frozenset({"RayCluster", "RayJob"}), frozenset({"RayCluster", "RayJob", "Job"})}
+"""When neither a RayJob nor its RayCluster can be read, nothing tells that the submitter and the nodes are one's."""
+
+
+def kind_of(one: Manifest) -> KindName:
+    return group_of(one["apiVersion"]), one["kind"]
+
+
+def watched(path: Path) -> list[Manifest]:
+    found = [one for one in recorded(path) if kind_of(one) in TABLE]
+    return [hashed(one) for one in found if TABLE[kind_of(one)].watch is not None]
+
+
+def hashed(one: Manifest) -> Manifest:
+    """The object; a pod of a ReplicaSet with the label that Kubernetes gives all of these, and a record may lack."""
+    for owner in one["metadata"].get("ownerReferences", ()):
+        if owner["kind"] == "ReplicaSet":
+            labels = one["metadata"].setdefault("labels", {})
+            labels.setdefault("pod-template-hash", owner["name"].rpartition("-")[2])
+    return one
+
+
+def told(items: list[Manifest], forbidden: tuple[KindName, ...]) -> World:
+    world = World(project())
+    for kind in forbidden:
+        world.mirror.reads(kind, Reading.FORBIDDEN)
+    world.show(*(one for one in items if kind_of(one) not in forbidden))
+    world.give_up_owners()
+    return world
+
+
+def pods_by_workload(world: World) -> set[frozenset[str]]:
+    found = (frozenset(facts.name for facts in one.pods.values()) for one in world.fold.workloads.values())
+    return {pods for pods in found if pods}
+
+
+def empty(world: World) -> set[tuple[str, str]]:
+    """Kind and name of the workloads without pods."""
+    found = [one.discovered for one in world.fold.workloads.values() if not one.pods]
+    return {(one.kind, one.name) for one in found if one is not None}
+
+
+def cases() -> list[tuple[Path, tuple[KindName, ...]]]:
+    """Every recorded file of a cluster, with every set of its kinds but for pods."""
+    found: list[tuple[Path, tuple[KindName, ...]]] = []
+    for path in files_of_a_cluster():
+        kinds = sorted({kind_of(one) for one in watched(path)} - {("", "Pod")})
+        found += [(path, some) for size in range(1, len(kinds) + 1) for some in combinations(kinds, size)]
+    return [(path, some) for path, some in found if frozenset(name for _, name in some) not in UNTOLD]
+
+
+def named(case: object) -> str:
+    return case.stem if isinstance(case, Path) else "-".join(name for _, name in case)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("path", "forbidden"), cases(), ids=named)
+def test_a_workload_is_one_whatever_kinds_may_not_be_read(path: Path, forbidden: tuple[KindName, ...]) -> None:
+    items = watched(path)
+    everything, some = told(items, ()), told(items, forbidden)
+    assert pods_by_workload(some) == pods_by_workload(everything)
+    assert empty(some) <= empty(everything)
+
+
+# ---------------------------------------------------------------- a launcher that only a label leads to its job
+
+
+def mpi_job() -> tuple[Manifest, list[Manifest]]:
+    """A job with two workers that it owns itself, and a launcher that a Job stands between."""
+    job = manifest(RESOURCES["MPIJob"], "pi")
+    between = manifest(RESOURCES["Job"], "pi-launcher", owner=job)
+    labels = {"training.kubeflow.org/job-name": "pi", "training.kubeflow.org/operator-name": "mpi-operator"}
+    pods = [pod(f"pi-worker-{number}", owner=job, labels=labels) for number in range(2)]
+    return job, [*pods, pod("pi-launcher-x", owner=between, labels=labels)]
+
+
+FORBIDDEN: tuple[KindName, ...] = (("kubeflow.org", "MPIJob"), ("batch", "Job"))
+
+
+@given(order=st.permutations(range(3)), pauses=st.sets(st.integers(0, 2)))
+def test_a_claim_by_name_takes_the_uid_that_another_member_knows_in_any_order(
+    order: list[int], pauses: set[int]
+) -> None:
+    job, pods = mpi_job()
+    world = told([], FORBIDDEN)
+    for number, index in enumerate(order):
+        world.show(pods[index])
+        if number in pauses:
+            world.write()
+    world.write()
+    [only] = (one for one in world.fold.workloads.values() if one.pods)
+    assert (str(only.workload_id), len(only.pods)) == (job["metadata"]["uid"], 3)
+
+
+def test_a_claim_by_name_is_its_own_key_again_when_nobody_knows_the_uid_any_more() -> None:
+    _, pods = mpi_job()
+    world = told(pods, FORBIDDEN)
+    for worker in pods[:2]:
+        world.step(worker, None)
+    world.write()
+    [only] = world.fold.workloads.values()
+    assert only.discovered is not None
+    assert (only.discovered.name, len(only.pods)) == ("pi", 1)
+
+
+def test_a_job_without_cluster_of_its_own_does_not_hold_the_shared_one() -> None:
+    status = {"rayClusterName": "shared"}
+    selector = {"ray.io/cluster": "shared"}
+    job = manifest(RESOURCES["RayJob"], "guest", spec={"clusterSelector": selector}, status=status)
+    cluster = manifest(RESOURCES["RayCluster"], "shared")
+    head = pod("shared-head", owner=cluster, labels={"ray.io/cluster": "shared", "ray.io/node-type": "head"})
+    world = told([job, head], (("ray.io", "RayCluster"),))
+    assert pods_by_workload(world) == {frozenset({"shared-head"})}
+    assert empty(world) == {("RayJob", "guest")}
+
+
+def test_a_cluster_is_its_jobs_as_soon_as_the_job_says_so() -> None:
+    job = manifest(RESOURCES["RayJob"], "sweep", spec={})
+    cluster = manifest(RESOURCES["RayCluster"], "sweep-x", owner=job)
+    head = pod("sweep-x-head", owner=cluster, labels={"ray.io/cluster": "sweep-x", "ray.io/node-type": "head"})
+    world = told([job, head], (("ray.io", "RayCluster"),))
+    world.step(job, job | {"status": {"rayClusterName": "sweep-x"}})
+    world.write()
+    [only] = world.fold.workloads.values()
+    assert only.discovered is not None
+    assert (only.discovered.kind, len(only.pods)) == ("RayJob", 1)
