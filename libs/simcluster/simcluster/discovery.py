@@ -28,6 +28,7 @@ _SUBRESOURCES: dict[str, tuple[list[str], tuple[str, str, str] | None]] = {
     "scale": (["get", "patch", "update"], ("autoscaling", "v1", "Scale")),
     "binding": (["create"], ("", "v1", "Binding")),
     "eviction": (["create"], ("policy", "v1", "Eviction")),
+    "exec": (["create", "get"], ("", "v1", "PodExecOptions")),
     "log": (["get"], None),
 }
 

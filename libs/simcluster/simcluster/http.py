@@ -10,7 +10,8 @@ from aiohttp import web
 
 from simcluster.api import ApiServer
 from simcluster.errors import ApiError
-from simcluster.wire import JSON, Request, Response, to_failure
+from simcluster.exec_route import PROTOCOLS
+from simcluster.wire import JSON, Request, Response, Talk, to_failure
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class HttpServer:
                 body=response.body,
                 headers={"Content-Type": response.content_type, **response.headers},
             )
+        if callable(response.body):
+            return await _converse(request, response.body)
         if _wants_messages(request, response):
             return await _send_messages(request, response.body)
         return await _stream(request, response, response.body)
@@ -78,6 +81,7 @@ def _asked(request: web.BaseRequest, body: bytes) -> Request:
         query=dict(request.query),
         headers={name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers},
         body=body,
+        command=request.query.getall("command", ()),
     )
 
 
@@ -102,6 +106,22 @@ def _wants_messages(request: web.BaseRequest, response: Response) -> bool:
     """Whether a watch is asked for over a WebSocket, as the clients for Java ask first."""
     upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
     return upgrade and response.status == 200 and response.content_type == JSON
+
+
+async def _converse(request: web.BaseRequest, talk: Talk) -> web.WebSocketResponse:
+    """Talk over a WebSocket until all is said or the client has gone."""
+    socket = web.WebSocketResponse(protocols=PROTOCOLS, compress=False)
+    await socket.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        async for message in talk(_heard(socket)):
+            await socket.send_bytes(message)
+    await socket.close()
+    return socket
+
+
+async def _heard(socket: web.WebSocketResponse) -> AsyncIterator[bytes]:
+    async for message in socket:
+        yield message.data.encode() if isinstance(message.data, str) else message.data
 
 
 async def _send_messages(request: web.BaseRequest, lines: AsyncIterator[bytes]) -> web.WebSocketResponse:

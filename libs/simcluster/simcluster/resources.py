@@ -99,7 +99,7 @@ BUILT_IN: tuple[Resource, ...] = (
         "Pod",
         short_names=("po",),
         categories=_ALL,
-        subresources=("status", "binding", "eviction", "log"),
+        subresources=("status", "binding", "eviction", "exec", "log"),
         counts_generation=True,
     ),
     _core("services", "Service", short_names=("svc",), categories=_ALL, subresources=_STATUS),

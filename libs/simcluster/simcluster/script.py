@@ -3,7 +3,8 @@
 The simulated kubelet runs no processes. How long an image takes to pull, how long a container runs and how it exits
 is written on the pod: `sim.run-seconds: "20"` for all its containers, `sim.run-seconds.sidecar: "5"` for the one of
 that name. Without annotations a few commands are understood (`sleep 10`, `true`, `false`, `echo`, `exit 3`, also
-behind `sh -c` and joined by `;` or `&&`), so that everyday manifests do what their author expects.
+behind `sh -c` and joined by `;` or `&&`, and loops `while true`), so that everyday manifests do what their author
+expects.
 An annotation that cannot be read counts as absent: a pod must not break the cluster.
 """
 
@@ -17,7 +18,7 @@ from simcluster.pods import is_sidecar
 from simcluster.resources import Object
 
 FOR_EVER = math.inf
-_SHELLS = frozenset({"sh", "bash", "ash", "/bin/sh", "/bin/bash", "/bin/ash"})
+SHELLS = frozenset({"sh", "bash", "ash", "/bin/sh", "/bin/bash", "/bin/ash"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,24 @@ class Script:
 def read_script(pod: Object, container: Mapping[str, Any]) -> Script:
     """Return what the pod's annotations, or else the container's command, make the container do."""
     script = _from_command(_default_script(pod, container), container)
-    annotations = pod["metadata"].get("annotations") or {}
     for field, read in _READERS.items():
-        key = "sim." + field.replace("_", "-")
-        text = annotations.get(f"{key}.{container['name']}", annotations.get(key))
+        text = text_for(pod, "sim." + field.replace("_", "-"), container["name"])
         value = None if text is None else read(text)
         if value is not None:
             script = replace(script, **{field: value})
     return script
+
+
+def text_for(pod: Object, annotation: str, container: str) -> str | None:
+    """Return what an annotation says of a container: the one that names it, else the one for all."""
+    annotations = pod["metadata"].get("annotations") or {}
+    text: str | None = annotations.get(f"{annotation}.{container}", annotations.get(annotation))
+    return text
+
+
+def read_command(words: Sequence[str]) -> Script:
+    """Return what a command would do by itself; one that is not understood succeeds and says nothing."""
+    return _from_command(Script(run_seconds=0.0), {"command": words})
 
 
 def _default_script(pod: Object, container: Mapping[str, Any]) -> Script:
@@ -91,7 +102,7 @@ _READERS: dict[str, Any] = {
 def _from_command(script: Script, container: Mapping[str, Any]) -> Script:
     words = [str(word) for word in (*container.get("command", []), *container.get("args", []))]
     course = [step for step in _steps(words) if step]
-    if not course or not all(step[0] in _COMMANDS for step in course):
+    if not course or not all(step[0] in _COMMANDS for step in course) or any(map(_has_another_end, course)):
         return script
     script = replace(script, run_seconds=0.0)
     for step in course:
@@ -102,13 +113,18 @@ def _from_command(script: Script, container: Mapping[str, Any]) -> Script:
 
 
 def _steps(words: Sequence[str]) -> list[list[str]]:
-    if len(words) < 3 or words[0] not in _SHELLS or words[1] not in {"-c", "-ec", "-xc"}:
+    if len(words) < 3 or words[0] not in SHELLS or words[1] not in {"-c", "-ec", "-xc"}:
         return [list(words)]
     lines = words[2].replace("&&", ";").replace("\n", ";").split(";")
     try:
         return [shlex.split(line) for line in lines]
     except ValueError:
         return []
+
+
+def _has_another_end(step: Sequence[str]) -> bool:
+    """Say whether a step is a loop that ends when something else is so."""
+    return step[0] == "while" and list(step[1:]) not in (["true"], [":"])
 
 
 def _sleep(script: Script, words: Sequence[str]) -> Script:
@@ -137,4 +153,8 @@ _COMMANDS: dict[str, Any] = {
     "false": lambda script, _: replace(script, exit_code=1),
     "echo": _echo,
     "exit": _exit,
+    "trap": lambda script, _: script,
+    "while": lambda script, _: replace(script, run_seconds=FOR_EVER),
+    "do": lambda script, _: script,
+    "done": lambda script, _: script,
 }

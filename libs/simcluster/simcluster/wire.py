@@ -1,6 +1,6 @@
 """Requests and responses as `ApiServer` sees them: no sockets, so that a whole world can be driven in-process."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from simcluster.errors import ApiError, bad_request, unsupported_media_type
 from simcluster.resources import Object
 
 JSON = "application/json"
+Talk = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+"""What is said to what the other side says, message by message."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    command: Sequence[str] = ()  # of `exec`: its words are the one parameter that is given many times
     caller: Caller | None = None
 
     @property
@@ -93,10 +96,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP answer: bytes, or a stream of them that ends when the server or the client ends it."""
+    """One HTTP answer: bytes, a stream of them that ends when the server or the client ends it, or a conversation."""
 
     status: int
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncIterator[bytes] | Talk
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
 
