@@ -203,11 +203,16 @@ def test_a_job_without_a_cluster_says_what_it_will_need() -> None:
     assert gangs(found) == {"tune": (5, {"head": 1, "worker:gpu": 4})}
 
 
-@pytest.mark.parametrize(
-    ("spec", "status"), [({"suspend": True}, {}), ({}, {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"})]
-)
-def test_nothing_is_planned_for_a_job_that_rests_or_has_ended(spec: dict[str, Any], status: dict[str, Any]) -> None:
-    assert gangs(see(ray_job(spec=spec, status=status))) == {}
+def test_nothing_is_planned_for_a_job_that_has_ended() -> None:
+    assert gangs(see(ray_job(status={"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"}))) == {}
+
+
+@pytest.mark.parametrize("make", [ray_job, ray_service])
+def test_what_is_suspended_still_says_what_it_will_need(make: Any) -> None:
+    rests = make(spec={"suspend": True})
+    (gang,) = gangs(see(rests)).values()
+    assert gang == (5, {"head": 1, "worker:gpu": 4})
+    assert gangs(see(rests, *submitter(rests)[1:])).keys() >= {rests["metadata"]["name"]}
 
 
 @pytest.mark.parametrize(
@@ -333,10 +338,13 @@ def test_a_service_is_one_workload_with_both_clusters_of_an_upgrade() -> None:
     assert {group.priority_class for group in found.groups.values()} == {PriorityClass.INFERENCE}
 
 
-def test_the_cluster_an_upgrade_left_behind_is_no_longer_wanted() -> None:
+@pytest.mark.parametrize(("deleting", "desired"), [(False, 14), (True, 7)])
+def test_the_cluster_an_upgrade_left_behind_counts_until_it_is_deleted(deleting: bool, desired: int) -> None:
     service = ray_service(status={"activeServiceStatus": {"rayClusterName": "chat-new"}})
-    old, new = ray_cluster("chat-old", owner=service), ray_cluster("chat-new", owner=service)
-    assert see(service, old, new).owner.desired_pods == 7
+    old, new = ray_cluster("chat-old", owner=service, deleting=deleting), ray_cluster("chat-new", owner=service)
+    found = see(service, old, new, *nodes(old), *nodes(new))
+    assert (found.owner.desired_pods, found.owner.min_pods) == (desired, 5)
+    assert set(gangs(found)) == {"chat-old", "chat-new"}
 
 
 def test_the_first_cluster_of_a_service_is_waited_for() -> None:

@@ -70,10 +70,14 @@ _ALL: Final = Supports(stop=True, activate=True, delete=True)
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """A cluster that is there, or that is planned: its pods' label is `name`, its `spec` that of a RayCluster."""
+    """A cluster that is there, or that is planned: its pods' label is `name`, its `spec` that of a RayCluster.
+
+    One that `leaves` is being deleted.
+    """
 
     name: str
     spec: Any
+    leaves: bool = False
 
 
 def _sizes(spec: Any) -> Iterator[Members]:
@@ -138,10 +142,13 @@ def _groups(clusters: Iterable[_Cluster], sight: Sight) -> Sequence[Grouping]:
     gangs: dict[str, list[Pod]] = {name: [] for name in known}
     others: list[Pod] = []
     for pod in sight.pods:
-        is_node = pod.metadata.labels.get(_NODE_TYPE) in {HEAD, "worker"}
-        (gangs.setdefault(pod.metadata.labels.get(_CLUSTER, ""), []) if is_node else others).append(pod)
+        (gangs.setdefault(pod.metadata.labels.get(_CLUSTER, ""), []) if _is_node(pod) else others).append(pod)
     formed = [_gang(name, known.get(name), pods) for name, pods in gangs.items()]
     return [*formed, *each_alone(Sight(None, "", "", others))]
+
+
+def _is_node(pod: Pod) -> bool:
+    return pod.metadata.labels.get(_NODE_TYPE) in {HEAD, "worker"}
 
 
 def _gang(name: str, cluster: _Cluster | None, pods: Sequence[Pod]) -> Grouping:
@@ -210,7 +217,8 @@ def _reason(status: Any, outcome: Outcome) -> str:
 
 def _made_clusters(sight: Sight) -> Sequence[_Cluster]:
     """Return the clusters that are there: one, and during a retry or an upgrade another."""
-    return [_Cluster(part.metadata.name, part.spec) for part in sight.parts_of(RAY_CLUSTER.name)]
+    parts = sight.parts_of(RAY_CLUSTER.name)
+    return [_Cluster(part.metadata.name, part.spec, part.metadata.deletion_timestamp is not None) for part in parts]
 
 
 def _planned(sight: Sight, path: str) -> Sequence[_Cluster]:
@@ -219,9 +227,10 @@ def _planned(sight: Sight, path: str) -> Sequence[_Cluster]:
     return [_Cluster(sight.name, spec)] if isinstance(spec, Mapping) and not _shares_cluster(sight) else []
 
 
-def _named(clusters: Sequence[_Cluster], *names: str) -> Sequence[_Cluster]:
-    """Return the clusters that are called so; all when none is."""
-    return [cluster for cluster in clusters if cluster.name in names] or clusters
+def _gangs(sight: Sight, path: str) -> Sequence[Grouping]:
+    """Return a gang per cluster; one for the cluster that is planned while none is seen, also of what is suspended."""
+    unseen = not any(_is_node(pod) for pod in sight.pods)
+    return _groups(_made_clusters(sight) or (_planned(sight, path) if unseen else []), sight)
 
 
 def _shares_cluster(sight: Sight) -> bool:
@@ -233,7 +242,8 @@ def _job_members(sight: Sight) -> tuple[Members, ...] | None:
     if sight.item is None:
         return None
     clusters = _made_clusters(sight) or _planned(sight, "rayClusterSpec")
-    current = _named(clusters, text(sight.status, "rayClusterName"))
+    name = text(sight.status, "rayClusterName")
+    current = [cluster for cluster in clusters if cluster.name == name] or clusters
     nodes = tuple(size for cluster in current for size in _sizes(cluster.spec))
     return (*nodes, *(_spare(size) if nodes else size for size in _submitters(sight)))
 
@@ -247,10 +257,9 @@ def _submitters(sight: Sight) -> Iterator[Members]:
 
 
 def _job_groups(sight: Sight) -> Sequence[Grouping]:
-    """Return a gang per cluster; one for the cluster that is planned, while there is none and one may still come."""
-    clusters = _made_clusters(sight)
-    comes = not flag(sight.spec, "suspend") and _outcome(sight.status) is Outcome.NONE
-    return _groups(clusters or (_planned(sight, "rayClusterSpec") if comes and not sight.pods else []), sight)
+    """Return the gangs of its clusters; once it has ended only of those that are still there."""
+    ended = _outcome(sight.status) is not Outcome.NONE
+    return _groups(_made_clusters(sight), sight) if ended else _gangs(sight, "rayClusterSpec")
 
 
 def _job_attributes(sight: Sight) -> Mapping[str, str]:
@@ -314,15 +323,16 @@ def _trouble(status: Any) -> str:
 
 
 def _service_members(sight: Sight) -> tuple[Members, ...] | None:
-    """Return the nodes of the active cluster, and those of the pending one, for which nobody waits meanwhile."""
+    """Return the nodes of all clusters that stay or have yet to go; nobody waits for those beside the active one."""
     if sight.item is None:
         return None
-    active, pending = _service_clusters(sight.status)
-    clusters = _made_clusters(sight) or _planned(sight, "rayClusterConfig")
+    active, _ = _service_clusters(sight.status)
+    there = [cluster for cluster in _made_clusters(sight) if not cluster.leaves]
+    clusters = there or _planned(sight, "rayClusterConfig")
     upgrades = active in {cluster.name for cluster in clusters}
     return tuple(
         size if not upgrades or cluster.name == active else _spare(size)
-        for cluster in _named(clusters, active, pending)
+        for cluster in clusters
         for size in _sizes(cluster.spec)
     )
 
@@ -335,9 +345,7 @@ def _service_clusters(status: Any) -> tuple[str, str]:
 
 
 def _service_groups(sight: Sight) -> Sequence[Grouping]:
-    clusters = _made_clusters(sight)
-    comes = not flag(sight.spec, "suspend") and not sight.pods
-    return _groups(clusters or (_planned(sight, "rayClusterConfig") if comes else []), sight)
+    return _gangs(sight, "rayClusterConfig")
 
 
 def _service_attributes(sight: Sight) -> Mapping[str, str]:
