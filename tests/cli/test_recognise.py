@@ -102,6 +102,13 @@ def test_the_table_is_for_people(types: Type, file: Path) -> None:
     assert (title, ignored) == ("Ignored", "Service web: It is no workload, and no pod leads to it.")
 
 
+def test_pods_that_have_ended_are_not_among_those_that_are_there(types: Type, file: Path) -> None:
+    ended = POD.replace("web-1-a", "web-1-b").replace("Running", "Succeeded")
+    written(file, "---\n".join((ALL, ended)))
+    row = types("recognise", "-f", str(file)).out.splitlines()[1]
+    assert row.split()[4:7] == ["1", "of", "2"]
+
+
 def test_the_way_to_a_pod_is_explained(types: Type, file: Path) -> None:
     typed = types("recognise", "-f", str(file), "--explain", "team/web-1-a", "-o", "json")
     (explanation,) = typed.data["explanations"]

@@ -9,6 +9,7 @@ from muster_cli.failure import Exit, Failure
 from muster_cli.output import Format, Output, plain, print_data, print_marked, print_pairs, print_table, styled_phase
 
 if TYPE_CHECKING:
+    from muster_integrations.core.seen import SeenWorkload
     from muster_integrations.recognition.offline import Picture
 
 Manifests = Annotated[
@@ -51,19 +52,21 @@ def _list(picture: "Picture", output: Format) -> None:
         print_data(found, output)
         return
     columns = ["WORKLOAD", "KIND", "NAMESPACE", "PHASE", "PODS", "GPUS", "ACTIONS", "PARENT", "GANGS"]
-    print_table(columns, map(_row, found["workloads"]), empty="No workload was recognised.")
+    rows = (_row(*both) for both in zip(found["workloads"], picture.workloads, strict=True))
+    print_table(columns, rows, empty="No workload was recognised.")
     if found["ignored"]:
         print_marked("", "[bold]Ignored[/bold]", *map(_ignored, found["ignored"]))
 
 
-def _row(workload: dict[str, Any]) -> list[str]:
+def _row(workload: dict[str, Any], seen: "SeenWorkload") -> list[str]:
     parent = workload["parent"]
+    present = sum(pod.phase not in {"Succeeded", "Failed"} for pod in seen.pods.values())
     return [
         plain(workload["name"]),
         plain(workload["kind"]),
         plain(workload["namespace"]),
         styled_phase(workload["phase"]),
-        f"{len(workload['pods'])} of {workload['desired_pods']}",
+        f"{present} of {workload['desired_pods']}",
         f"{workload['gpus']:g}",
         ", ".join(action for action, can in workload["supports"].items() if can and workload["controls"][action]),
         plain(f"{parent['kind']} {parent['name']}") if parent else "",
