@@ -193,10 +193,8 @@ def _end(folded: FoldedWorkload, departures: Departures) -> Iterator[AnyEvent]:
         return
     yield from _pods_left(folded, (), departures)
     owner = folded.discovered.owner
-    over = folded.closed or folded.asked_to_delete
-    is_quiet = owner.quiet_outcome is not Outcome.NONE and not over  # somebody waits how long it stays so
-    if is_quiet or (departures.hidden and not departures.moved):
-        yield from _groups_left(folded, ())  # the next pod may come
+    if folded.may_go_on or (departures.hidden and not departures.moved):
+        yield from _groups_left(folded, ())  # the next pod may come; somebody waits how long it stays quiet
         return
     seen = departures.end_seen or folded.closed or owner.deleting or owner.outcome is not Outcome.NONE
     yield WorkloadGone(workload_id=folded.workload_id, end_seen=seen, reason="" if seen else _UNSEEN)
