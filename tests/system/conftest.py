@@ -25,6 +25,7 @@ from muster_journal.permissions import ADMINISTRATOR, Application, inbox_prefix
 from muster_local.stack import LocalStack, StackSettings, local_stack
 from muster_local.up import create_demo_project
 from servers import free_port
+from system.life import World, world_of
 
 MUSTER = Path(sys.executable).parent / "muster"
 
@@ -118,3 +119,10 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
     state = tmp_path_factory.mktemp("shared") / "state"
     async with running_stack(state, argo, MUSTER_SUBMITTER_QUIET_SECONDS="8") as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(shared: Running) -> AsyncIterator[World]:
+    """The cluster of the shared stack and its Muster."""
+    async with world_of(shared) as world:
+        yield world

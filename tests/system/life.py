@@ -8,18 +8,21 @@ stream and looking again at each change, so that nobody sleeps, and a picture th
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import yaml
-from system.conftest import Running
+
+if TYPE_CHECKING:
+    from system.conftest import Running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_SECONDS = 60
 GPU = 1_000_000
+ENDED = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,14 @@ class World:
     def __init__(self, cluster: httpx.AsyncClient, muster: httpx.AsyncClient) -> None:
         self.cluster, self.muster = cluster, muster
 
-    async def create(self, example: str, name: str = "", **spec: Any) -> list["Thing"]:
-        """Create all objects of an example, in their order; under another name and with other fields, where said."""
+    async def create(self, example: str, name: str = "", **fields: Any) -> list["Thing"]:
+        """Create all objects of an example, in their order; the last under another name, all with other fields.
+
+        A field is where it is in the last object, or after a number in one before it: `**{"0.spec.suspend": True}`.
+        """
         documents = list(yaml.safe_load_all((EXAMPLES / example).read_text(encoding="utf-8")))
-        for document in documents:
-            document["metadata"] |= {"name": name} if name else {}
-            document["spec"] = document.get("spec", {}) | spec
+        for path, value in {**({"metadata.name": name} if name else {}), **fields}.items():
+            put(documents if path[0].isdecimal() else documents[-1], path, value)
         return [await self.create_object(document) for document in documents]
 
     async def create_object(self, body: Any) -> "Thing":
@@ -88,6 +93,14 @@ class World:
         return rows[0] if rows else None
 
 
+def put(body: Any, path: str, value: Any) -> None:
+    """Set the field at a path of names and, in lists, of numbers."""
+    *above, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    for part in above:
+        body = body.setdefault(part, {}) if isinstance(body, dict) else body[part]
+    body[last] = value
+
+
 @dataclass(frozen=True, slots=True)
 class Thing:
     """An object in the cluster."""
@@ -99,6 +112,17 @@ class Thing:
         """Return it, None when it is gone."""
         answer = await self.world.cluster.get(self.path)
         return None if answer.status_code == 404 else answer.json()
+
+    async def put(self, path: str, value: Any) -> None:
+        """Set the field at a path of its spec."""
+        spec = (await self.read())["spec"]
+        put(spec, path, value)
+        await self.change(spec=spec)
+
+    async def delete(self) -> None:
+        """Delete it."""
+        answer = await self.world.cluster.delete(self.path)
+        assert answer.status_code == 200, answer.text
 
     async def change(self, **fields: Any) -> None:
         """Merge fields into it."""
@@ -123,7 +147,7 @@ class Life:
         return row
 
     async def pods(self) -> list[Any]:
-        """Return the pods that are there."""
+        """Return the pods that are there, those that have ended too."""
         pods = (await self.world.look(f"/workloads/{self.id}/pods"))["pods"]
         return [pod for pod in pods if pod["gone_at"] is None]
 
@@ -135,14 +159,14 @@ class Life:
             f"{row['running_pods']}/{row['desired_pods']}",
             row["requests"]["gpu_millionths"] / GPU,
             row["allocated"]["gpu_millionths"] / GPU,
-            dict(Counter(pod["role"] for pod in pods if pod["phase"] not in {"Succeeded", "Failed"})),
+            dict(Counter(pod["role"] for pod in pods if pod["phase"] not in ENDED)),
         )
 
-    async def shows(self, expected: Picture) -> None:
-        """Wait until it looks as expected."""
+    async def shows(self, expected: Picture, without: Set[str] = frozenset()) -> None:
+        """Wait until it looks as expected, and none of these pods lives."""
 
         async def fits() -> bool:
-            return await self.picture() == expected
+            return await self.picture() == expected and without.isdisjoint(await self.living())
 
         try:
             await self.world.until(fits)
@@ -165,6 +189,11 @@ class Life:
         records = (await self.world.look(f"/workloads/{self.id}/history", limit=500))["records"]
         return [record["current"] for record in records if record["type"] == "PhaseChanged"]
 
+    async def living(self, role: str = "") -> set[str]:
+        """Return the ids of the pods that have not ended; of one role, if it is named."""
+        pods = [pod for pod in await self.pods() if pod["phase"] not in ENDED]
+        return {pod["id"] for pod in pods if role in ("", pod["role"])}
+
     async def ask(self, action: str) -> None:
         """Stop or activate it."""
         answer = await self.world.muster.post(f"/api/v1/workloads/{self.id}/{action}")
@@ -177,12 +206,20 @@ class Life:
         return str(answer.json()["message"])
 
     async def end(self, role: str, exit_code: int = 0) -> None:
-        """Let the containers of a role's pods end."""
-        course = {"sim.run-seconds": "0", "sim.run-seconds.main": "0", "sim.exit-code": str(exit_code)}
-        for pod in await self.pods():
-            if pod["role"] == role:
-                path = f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}"
-                await Thing(self.world, path).change(metadata={"annotations": course})
+        """Let the containers of a role's pods end, those beside the one that counts too."""
+        for pod in await self._things(role):
+            containers = [each["name"] for each in (await pod.read())["spec"]["containers"]]
+            ends = dict.fromkeys(("sim.run-seconds", *(f"sim.run-seconds.{each}" for each in containers)), "0")
+            await pod.change(metadata={"annotations": ends | {"sim.exit-code": str(exit_code)}})
+
+    async def lose(self, role: str) -> None:
+        """Delete the pods of a role, as whoever drains a node does."""
+        for pod in await self._things(role):
+            await pod.delete()
+
+    async def _things(self, role: str) -> list[Thing]:
+        pods = [pod for pod in await self.pods() if pod["role"] == role and pod["phase"] not in ENDED]
+        return [Thing(self.world, f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}") for pod in pods]
 
     async def delete(self) -> None:
         """Delete it, and wait until it is seen gone."""
@@ -196,7 +233,7 @@ class Life:
 
 
 @contextlib.asynccontextmanager
-async def world_of(running: Running) -> AsyncIterator[World]:
+async def world_of(running: "Running") -> AsyncIterator[World]:
     """Open a stack's cluster and its Muster."""
     cluster = f"http://127.0.0.1:{running.stack.ports['cluster']}"
     async with (
