@@ -15,7 +15,9 @@ from muster_contracts.events import DeadlinePassed, LeadershipTaken, OwnerObserv
 from muster_contracts.wire import Recorded
 from muster_journal.port import Batch, Conflict, Journal
 
-from muster_scheduler.core.check import faults
+from muster_scheduler.core.check import wrong_decisions
+from muster_scheduler.core.check_facts import Facts
+from muster_scheduler.core.check_reasons import wrong_reasons
 from muster_scheduler.core.deadlines import Deadline, next_deadline
 from muster_scheduler.core.decision import written
 from muster_scheduler.core.plan import Plan, plan
@@ -122,8 +124,7 @@ class Planning:
         """Make one plan; write what it promises, and let it be told why the others wait."""
         snapshot = take_snapshot(self.state)
         made = plan(snapshot, self._settings.limits)
-        wrong = faults(snapshot, made)
-        assert not wrong, f"The plan based on {snapshot.position} is wrong: {'; '.join(wrong[:5])}"
+        self._check(Facts(snapshot, made))
         self._deadline = next_deadline(snapshot, self._settings.limits)
         self._somebody_waits = bool(made.blocked or made.nominations or snapshot.short)
         if made.decides:
@@ -133,6 +134,14 @@ class Planning:
         else:
             self.telling.take(made.blocked)
         return made
+
+    def _check(self, facts: Facts) -> None:
+        """Stop at a wrong decision; of a reason that is not true only complain."""
+        position = facts.snapshot.position
+        wrong = list(wrong_decisions(facts))
+        assert not wrong, f"The plan based on {position} is wrong: {'; '.join(wrong[:5])}"
+        for sentence in wrong_reasons(facts):
+            log.error("A reason to wait is not true.", based_on=position, fault=sentence)
 
     async def _write(self, made: Plan) -> None:
         version = self.state.plan_version

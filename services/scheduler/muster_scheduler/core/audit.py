@@ -17,9 +17,8 @@ from muster_contracts.events import PlanMade
 from muster_contracts.values import Placement
 from muster_contracts.wire import Recorded
 
-from muster_scheduler.core.check_claims import passed_bounds, wrong_victims
+from muster_scheduler.core.check import wrong_decisions
 from muster_scheduler.core.check_facts import Facts
-from muster_scheduler.core.check_places import wrong_places
 from muster_scheduler.core.decision import limits_of, planner_version, written
 from muster_scheduler.core.devices import format_devices
 from muster_scheduler.core.draft import Limits
@@ -163,7 +162,7 @@ class DecisionAudit:
         report.checked_only += one.expected is None
         report.incomplete += len(one.parts) < one.header.parts
         facts = Facts(one.snapshot, _recorded_plan(one.parts))
-        for fault in (*wrong_places(facts), *passed_bounds(facts), *wrong_victims(facts)):
+        for fault in wrong_decisions(facts):
             report.add(f"Plan {one.header.plan_id}, based on position {one.header.based_on}: {fault}")
 
 

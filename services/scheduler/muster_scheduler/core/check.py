@@ -1,18 +1,32 @@
 """Lists what is wrong with a plan. Shares no code with the planner: plain loops over plain facts, slow and obvious.
 
-Runs on every plan in tests, and in production before a plan is written: a plan with a fault is never appended. It looks
+Runs on every plan in tests, and in production before a plan is written: a plan with a wrong decision is never appended.
+A reason that is not true is a fault all the same, but no reason to stop: whoever is left waits either way. It looks
 only at nodes, groups and queues that the plan touches, so it is cheap beside the plan itself.
 """
 
-from muster_scheduler.core.check_claims import passed_bounds, wrong_reasons, wrong_victims
+from collections.abc import Iterator
+
+from muster_scheduler.core.check_claims import passed_bounds, wrong_victims
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.check_places import wrong_places
+from muster_scheduler.core.check_reasons import wrong_reasons
+from muster_scheduler.core.check_shares import unfair_reclaims
 from muster_scheduler.core.check_spread import uneven
 from muster_scheduler.core.plan import Plan
 from muster_scheduler.core.snapshot import Snapshot
 
 
 def faults(snapshot: Snapshot, plan: Plan) -> list[str]:
-    """Return one sentence for each fault."""
+    """Return one sentence for each fault, in decisions and in reasons."""
     facts = Facts(snapshot, plan)
-    return [*wrong_places(facts), *uneven(facts), *passed_bounds(facts), *wrong_victims(facts), *wrong_reasons(facts)]
+    return [*wrong_decisions(facts), *wrong_reasons(facts)]
+
+
+def wrong_decisions(facts: Facts) -> Iterator[str]:
+    """List what is wrong with who gets which place and who has to go."""
+    yield from wrong_places(facts)
+    yield from uneven(facts)
+    yield from passed_bounds(facts)
+    yield from wrong_victims(facts)
+    yield from unfair_reclaims(facts)

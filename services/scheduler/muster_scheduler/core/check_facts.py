@@ -15,6 +15,8 @@ from muster_scheduler.core.snapshot import Snapshot
 
 Amount = tuple[int, int, int]
 """Millionths of GPUs, thousandths of processors, bytes of memory."""
+Bounds = tuple[int | None, int | None, int | None]
+NO_BOUNDS: Bounds = (None, None, None)
 KINDS = ("GPUs", "processors", "memory")
 
 
@@ -102,6 +104,50 @@ class Facts:
                 before = total[key]
                 total[key] = (before[0] + amount[0], before[1] + amount[1], before[2] + amount[2])
         return total
+
+    @cached_property
+    def helped(self) -> dict[UUID, GroupView]:
+        """The group of each workload that is nominated, for which others may have to go."""
+        groups = (self.snapshot.views.get(place.pod_group_id) for place in self.plan.nominations)
+        return {view.workload_id: view for view in groups if view is not None}
+
+    @cached_property
+    def nominated(self) -> dict[UUID, list[PodFacts]]:
+        """The pods that are nominated by the plan, by group."""
+        by_group: dict[UUID, list[PodFacts]] = defaultdict(list)
+        for place in self.plan.nominations:
+            if place.pod_id in self.waiting:
+                by_group[place.pod_group_id].append(self.waiting[place.pod_id][1])
+        return by_group
+
+    def pools_of(self, view: GroupView) -> tuple[str, ...]:
+        """Return the pools a group may use: the one it is in, else those of its list."""
+        here = [bound.node for bound in view.bound if not bound.releasing and bound.node in self.rows]
+        return (self.pool(here[0]),) if here else view.node_pools
+
+    def pool_of_bound(self, pod: Bound) -> str:
+        """Return the pool a pod is counted in; a node that is gone counts as default."""
+        return self.pool(pod.node) if pod.node in self.rows else "default"
+
+    def deserved(self, key: str, pool: str) -> Bounds:
+        """Return the quota of a queue, by resource."""
+        quota = self.quota(key, pool)
+        return NO_BOUNDS if quota is None else (quota.gpu_millionths, quota.cpu_milli, quota.memory_bytes)
+
+    def limits(self, key: str, pool: str) -> Bounds:
+        """Return the limit of a queue, by resource."""
+        quota = self.quota(key, pool)
+        if quota is None:
+            return NO_BOUNDS
+        return quota.gpu_limit_millionths, quota.cpu_limit_milli, quota.memory_limit_bytes
+
+    def total(self, pods: Iterable[PodFacts]) -> Amount:
+        """Sum what pods count for their queue."""
+        gpu, cpu, memory = 0, 0, 0
+        for pod in pods:
+            amount = self.amount_of(pod)
+            gpu, cpu, memory = gpu + amount[0], cpu + amount[1], memory + amount[2]
+        return gpu, cpu, memory
 
     def amount_of(self, pod: PodFacts) -> Amount:
         """Return what a pod counts for its queue; bytes of a device as their part of the smallest there is."""

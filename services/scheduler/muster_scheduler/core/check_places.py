@@ -23,7 +23,7 @@ def wrong_places(facts: Facts) -> Iterator[str]:
     for place in facts.places:
         if place.node in facts.rows and (pod := facts.pod_at(place)) is not None:
             node = facts.snapshot.terrain.nodes[facts.rows[place.node]]
-            yield from _unsuitable(node, pod)
+            yield from unsuitable(node, pod)
             yield from _wrong_devices(node, pod, place)
     yield from _broken_gangs(facts)
     yield from _wrong_pools(facts)
@@ -105,7 +105,8 @@ def _wrong_devices(node: NodeObserved, pod: PodFacts, place: Placement) -> Itera
             yield f"Pod {pod.pod_id} gets another part of device {share.index} than it asks for."
 
 
-def _unsuitable(node: NodeObserved, pod: PodFacts) -> Iterator[str]:
+def unsuitable(node: NodeObserved, pod: PodFacts) -> Iterator[str]:
+    """List why a node does not take a pod, however empty it is."""
     if not node.ready or node.unschedulable:
         yield f"Node {node.name} takes no pods."
     for key, value in pod.node_selector.items():

@@ -1,0 +1,281 @@
+"""The checker's own arithmetic of fair share, and its rules about taking back: never from those who hold their due.
+
+The shares are worked out from the words of `docs/scheduling.md` with fractions, where the planner has integers: what
+everybody wants of its quota, then by priority and weight what is left, then whole units of what does not divide.
+
+Victims are judged one after the other, as they were named: what their queue held just before must be above its fair
+share, or above its quota if who asks stays within its own. Pods of a gang that cannot go one by one are judged at once.
+A group that may use several node pools wants something of each until it has a place in one; when the planner divided a
+pool it may have had one. Both are tried, and only what is wrong either way is a fault.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from uuid import UUID
+
+from muster_contracts.values import WHOLE_GPU, PoolQuota, Victim
+
+from muster_scheduler.core.check_facts import KINDS, Amount, Facts
+from muster_scheduler.core.check_places import is_whole_with
+from muster_scheduler.core.groups import GroupView
+
+UNITS = (WHOLE_GPU, 1, 1)
+YOUNGEST = 10**18
+MEDIUM = Fraction(2)
+
+
+# ------------------------------------------------------------ fair shares
+
+
+@dataclass(slots=True)
+class _Claim:
+    """What one queue says to one resource."""
+
+    key: str
+    order: tuple[int, str]
+    priority: int
+    deserved: int | None
+    limit: int | None
+    weight: Fraction
+    wanted: int
+    share: int = 0
+    below: list["_Claim"] = field(default_factory=list)
+
+    @property
+    def cap(self) -> int:
+        """The most it can use."""
+        return self.wanted if self.limit is None else min(self.wanted, self.limit)
+
+
+def fair_shares(facts: Facts, pool: str, wanted: dict[str, Amount]) -> dict[str, Amount]:
+    """Return the fair share of every queue in a pool. `wanted` is what projects hold and wait for."""
+    found: dict[str, list[int]] = {}
+    for resource in range(3):
+        claims = _claims(facts, pool, wanted, resource)
+        tops = [claim for key, claim in claims.items() if facts.parents.get(key) not in claims]
+        for claim in tops:
+            _ask_for_those_below(claim)
+        _divide(max(0, _capacity(facts, pool)[resource]), tops, UNITS[resource])
+        for key, claim in claims.items():
+            found.setdefault(key, []).append(claim.share)
+    return {key: (gpu, cpu, memory) for key, (gpu, cpu, memory) in found.items()}
+
+
+def _claims(facts: Facts, pool: str, wanted: dict[str, Amount], resource: int) -> dict[str, _Claim]:
+    ages = {queue.key: queue.age for queue in facts.snapshot.queues}
+    keys = dict.fromkeys((*ages, *wanted))
+    claims = {
+        key: _claim(
+            facts.quota(key, pool), key, ages.get(key, YOUNGEST), wanted.get(key, (0, 0, 0))[resource], resource
+        )
+        for key in keys
+    }
+    for key, claim in claims.items():
+        if (above := claims.get(facts.parents.get(key, ""))) is not None:
+            above.below.append(claim)
+    return claims
+
+
+def _claim(quota: PoolQuota | None, key: str, age: int, wanted: int, resource: int) -> _Claim:
+    if quota is None:
+        return _Claim(key, (age, key), 0, None, None, MEDIUM, wanted)
+    deserved = (quota.gpu_millionths, quota.cpu_milli, quota.memory_bytes)[resource]
+    limit = (quota.gpu_limit_millionths, quota.cpu_limit_milli, quota.memory_limit_bytes)[resource]
+    return _Claim(key, (age, key), quota.priority, deserved, limit, _weight(quota, key, resource), wanted)
+
+
+def _weight(quota: PoolQuota, key: str, resource: int) -> Fraction:
+    """Return a weight. A department that names none weighs what its quota is, a project that names none is medium."""
+    if resource > 0:
+        return Fraction((0, quota.cpu_over_quota_weight, quota.memory_over_quota_weight)[resource])
+    if quota.over_quota_weight is not None:
+        return Fraction(quota.over_quota_weight)
+    is_weighed = key.startswith("department/") and quota.gpu_millionths is not None
+    return Fraction(quota.gpu_millionths or 0, WHOLE_GPU) if is_weighed else MEDIUM
+
+
+def _ask_for_those_below(claim: _Claim) -> None:
+    for child in claim.below:
+        _ask_for_those_below(child)
+        claim.wanted += child.cap
+
+
+def _divide(total: int, level: Sequence[_Claim], unit: int) -> None:
+    """Divide a total among siblings, and what each gets among those below it."""
+    for claim in level:
+        claim.share = min(total if claim.deserved is None else claim.deserved, claim.cap)
+    rest = max(0, total - sum(claim.share for claim in level))
+    for priority in sorted({claim.priority for claim in level}, reverse=True):
+        tier = sorted((claim for claim in level if claim.priority == priority), key=lambda claim: claim.order)
+        rest = _hand_out(rest, tier, unit)
+    for claim in level:
+        _divide(claim.share, claim.below, unit)
+
+
+def _hand_out(rest: int, tier: Sequence[_Claim], unit: int) -> int:
+    """Offer the rest by weight for as long as somebody needs less than that; then unit by unit. Return what is left."""
+    lost: list[tuple[Fraction, _Claim]] = []
+    modest = True
+    while modest and rest > 0 and (hungry := [one for one in tier if one.weight > 0 and one.cap > one.share]):
+        offered, total = rest, sum((one.weight for one in hungry), Fraction(0))
+        lost, modest = [], False
+        for one in hungry:
+            offer, need = offered * one.weight / total, one.cap - one.share
+            given = need if need <= offer else int(offer // unit) * unit
+            modest |= need < offer
+            if need > offer:
+                lost.append((offer - given, one))
+            one.share += given
+            rest -= given
+    for fraction, one in sorted(lost, key=lambda entry: -entry[0]):  # sorting keeps the older first among equals
+        given = min(unit, rest) if fraction > 0 else 0
+        one.share += given
+        rest -= given
+    return rest
+
+
+def _capacity(facts: Facts, pool: str) -> Amount:
+    """Sum what the ready nodes of a pool have beside what others hold."""
+    terrain = facts.snapshot.terrain
+    here = [node for node, name in zip(terrain.nodes, terrain.pool_names, strict=True) if name == pool and node.ready]
+    return (
+        sum(node.gpu_devices * WHOLE_GPU - node.others.gpu_millionths for node in here),
+        sum(node.allocatable.cpu_milli - node.others.cpu_milli for node in here),
+        sum(node.allocatable.memory_bytes - node.others.memory_bytes for node in here),
+    )
+
+
+def possible_shares(facts: Facts, pool: str) -> list[dict[str, Amount]]:
+    """Return the shares of a pool: as all want who wait, and as those do who were given no place elsewhere."""
+    seats = [place for place in facts.places if place.node in facts.rows]
+    elsewhere = {place.pod_group_id for place in seats if facts.pool(place.node) != pool}
+    everybody = [view for view in facts.snapshot.groups if pool in facts.pools_of(view)]
+    fewer = [view for view in everybody if view.id not in elsewhere]
+    wishes = [everybody, fewer] if len(fewer) < len(everybody) else [everybody]
+    return [fair_shares(facts, pool, _wanted(facts, pool, views)) for views in wishes]
+
+
+def _wanted(facts: Facts, pool: str, views: Sequence[GroupView]) -> dict[str, Amount]:
+    wanted = {queue: held for (where, queue), (held, _) in facts.snapshot.holding.items() if where == pool}
+    for view in facts.snapshot.groups:
+        wanted.setdefault(view.queue, (0, 0, 0))
+    for view in views:
+        for pod in view.waiting:
+            wanted[view.queue] = _plus(wanted[view.queue], facts.amount_of(pod.facts))
+    return wanted
+
+
+def _plus(first: Amount, second: Amount, sign: int = 1) -> Amount:
+    return first[0] + sign * second[0], first[1] + sign * second[1], first[2] + sign * second[2]
+
+
+# ------------------------------------------------------------ taking back
+
+
+def unfair_reclaims(facts: Facts) -> Iterator[str]:
+    """List pods that are taken from queues that hold no more than their due."""
+    by_pool: dict[str, list[Victim]] = defaultdict(list)
+    for victim in facts.plan.victims:
+        if victim.pod_id in facts.bound and victim.rule != "consolidate":
+            by_pool[facts.pool_of_bound(facts.bound[victim.pod_id][1])].append(victim)
+    for pool, victims in by_pool.items():
+        if any(victim.rule == "reclaim" for victim in victims):
+            yield from _Reclaims(facts, pool).complaints(victims)
+
+
+class _Reclaims:
+    """The victims of one pool, in their order."""
+
+    def __init__(self, facts: Facts, pool: str) -> None:
+        self._facts, self._pool = facts, pool
+        self._held = facts.held(pool, firm=False)
+        self._shares = possible_shares(facts, pool)
+
+    def complaints(self, victims: Sequence[Victim]) -> Iterator[str]:
+        """Judge one after the other, and take away what each held."""
+        for unit in _units(self._facts, victims):
+            if unit[0].rule == "reclaim":
+                yield from self._judge(unit)
+            for victim in unit:
+                view, pod = self._facts.bound[victim.pod_id]
+                for key in self._facts.above(view.queue):
+                    self._held[key] = _plus(self._held[key], self._facts.amount_of(pod.facts), -1)
+
+    def _judge(self, unit: Sequence[Victim]) -> Iterator[str]:
+        facts, victim = self._facts, unit[0]
+        friend = facts.helped.get(victim.beneficiary_id) if victim.beneficiary_id else None
+        if friend is None:
+            return
+        view, _ = facts.bound[victim.pod_id]
+        ours, theirs = _parting(facts, friend.queue, view.queue)
+        useful = self._useful(friend, unit)
+        if not any(self._may_take(shares, friend, ours, theirs, useful) for shares in self._shares):
+            share = self._shares[0][theirs]
+            told = [f"{self._held[theirs][r]} of {share[r]} {KINDS[r]}" for r in useful]
+            yield f"Pod {victim.pod_id} is reclaimed from {theirs}, which holds {', '.join(told)} due to it."
+        for key in facts.above(view.queue):
+            if key == theirs:
+                break
+            if self._is_spared(key, useful):
+                yield f"Pod {victim.pod_id} is reclaimed from {key}, which is within its quota beside one that is not."
+
+    def _useful(self, friend: GroupView, unit: Sequence[Victim]) -> list[int]:
+        """Return what who asks needs and these pods hold."""
+        asked = self._facts.total(pod.facts for pod in friend.waiting)
+        given = self._facts.total(self._facts.bound[victim.pod_id][1].facts for victim in unit)
+        return [r for r in range(3) if asked[r] and given[r]]
+
+    def _may_take(
+        self, shares: dict[str, Amount], friend: GroupView, ours: str, theirs: str, useful: Sequence[int]
+    ) -> bool:
+        held, deserved = self._held[theirs], self._facts.deserved(theirs, self._pool)
+        if any(held[r] > shares[theirs][r] for r in useful):
+            return True
+        above_quota = any(bound is not None and r in useful and held[r] > bound for r, bound in enumerate(deserved))
+        return above_quota and self._stays_within_quota(friend, ours)
+
+    def _stays_within_quota(self, friend: GroupView, key: str) -> bool:
+        """Say whether a queue stays within its quota with the group for which room is made."""
+        asked = self._facts.total(self._facts.nominated[friend.id])
+        after, bounds = _plus(self._held[key], asked), self._facts.deserved(key, self._pool)
+        return all(bound is None or not asked[r] or after[r] <= bound for r, bound in enumerate(bounds))
+
+    def _is_spared(self, key: str, useful: Sequence[int]) -> bool:
+        siblings = [other for other, above in self._facts.parents.items() if above == self._facts.parents.get(key)]
+        return not self._is_above_quota(key, useful) and any(self._is_above_quota(one, useful) for one in siblings)
+
+    def _is_above_quota(self, key: str, useful: Sequence[int]) -> bool:
+        bounds = self._facts.deserved(key, self._pool)
+        return any(bounds[r] is not None and self._held[key][r] > (bounds[r] or 0) for r in useful)
+
+
+def _parting(facts: Facts, ours: str, theirs: str) -> tuple[str, str]:
+    """Return the two queues, one above each, where the branches part."""
+    mine, others = facts.above(ours), facts.above(theirs)
+    while len(mine) > 1 and len(others) > 1 and mine[-1] == others[-1]:
+        mine, others = mine[:-1], others[:-1]
+    return mine[-1], others[-1]
+
+
+def _units(facts: Facts, victims: Sequence[Victim]) -> list[list[Victim]]:
+    """Put together who cannot go alone: what a gang needs to be whole. Who is beyond that is judged alone."""
+    gone: dict[UUID, set[UUID]] = defaultdict(set)
+    cores: dict[UUID, list[Victim]] = {}
+    units: list[list[Victim]] = []
+    for victim in victims:
+        view, _ = facts.bound[victim.pod_id]
+        gone[view.id].add(victim.pod_id)
+        if _stands_without(view, gone[view.id]):
+            units.append([victim])
+        elif view.id in cores:
+            cores[view.id].append(victim)
+        else:
+            units.append(cores.setdefault(view.id, [victim]))
+    return units
+
+
+def _stands_without(view: GroupView, gone: set[UUID]) -> bool:
+    left = [bound.facts for bound in view.bound if not bound.releasing and bound.facts.pod_id not in gone]
+    return bool(left) and is_whole_with(view, left)

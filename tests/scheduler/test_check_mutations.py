@@ -1,0 +1,226 @@
+"""Sound plans, spoilt in ways that leave them plausible: the checker names every one of them.
+
+Each world makes the planner decide something; then one datum of the plan is changed, as a mistake of the planner's
+would change it.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from muster_contracts import events as e
+from muster_contracts.values import WHOLE_GPU, Placement, PoolQuota, Victim
+from muster_scheduler.core.check import faults
+from muster_scheduler.core.check_facts import Facts
+from muster_scheduler.core.check_shares import possible_shares
+from muster_scheduler.core.draft import Draft, Limits
+from muster_scheduler.core.plan import Plan, plan
+from muster_scheduler.core.reasons import Blocked
+from muster_scheduler.core.scenarios.world import World
+from muster_scheduler.core.snapshot import Snapshot, take_snapshot
+from scheduler.random_cases import random_case
+from scheduler.worlds import belongs, gang, group, id_of, node, pod, project, running, state_of
+
+Spoil = Callable[[Snapshot, Plan], Plan]
+
+
+def holder(name: str, first: int, count: int, *, on: str = "a") -> list[e.AnyEvent]:
+    """Return a project's pods of one GPU each, from a device on; every pod a workload of its own."""
+    found: list[e.AnyEvent] = []
+    for number in range(first, first + count):
+        one = f"{name}{number}"
+        found += [belongs(one, name), *group(one, [running(one, one, on, str(number), age=-number)])]
+    return found
+
+
+def borrowed() -> list[e.AnyEvent]:
+    """Three projects with a share of 3 GPUs each: one holds 6, one 3, and one asks for its 3."""
+    projects = [project(name, 1) for name in ("much", "due", "none")]
+    return [
+        node("a", gpus=9),
+        *projects,
+        *holder("much", 0, 6),
+        *holder("due", 6, 3),
+        belongs("new", "none"),
+        *gang("new", 3),
+    ]
+
+
+def full() -> list[e.AnyEvent]:
+    """A project that holds its share of a full node and wants more."""
+    return [
+        node("a", gpus=4),
+        project("mine", 2),
+        project("other", 2),
+        *holder("mine", 0, 2),
+        *holder("other", 2, 2),
+        belongs("more", "mine"),
+        *gang("more", 1),
+    ]
+
+
+def too_large() -> list[e.AnyEvent]:
+    return [node("a", gpus=4), node("b", gpus=2), belongs("big", "p"), *gang("big", 1, gpus=8)]
+
+
+def half_a_gang() -> list[e.AnyEvent]:
+    return [node("a", gpus=3), belongs("wide", "p"), *gang("wide", 2, gpus=2)]
+
+
+def limited() -> list[e.AnyEvent]:
+    return [node("a"), project("p", 1, gpu_limit_millionths=WHOLE_GPU), belongs("two", "p"), *gang("two", 2)]
+
+
+def unsuitable() -> list[e.AnyEvent]:
+    choosy = pod("choosy", "choosy", node_selector={"zone": "nowhere"})
+    return [node("a"), node("b"), *group("choosy", [choosy])]
+
+
+def incomplete() -> list[e.AnyEvent]:
+    return [node("a"), *group("early", [pod("early-0", "early")], min_members=3)]
+
+
+def take_from(*names: str) -> Spoil:
+    """Let other pods go than those that the planner chose."""
+
+    def spoil(snapshot: Snapshot, made: Plan) -> Plan:
+        bound = {one.facts.name: (view, one.facts) for view in snapshot.views.values() for one in view.bound}
+        first = made.victims[0]
+        chosen = [
+            Victim.model_validate(
+                {
+                    **first.model_dump(),
+                    "workload_id": bound[name][0].workload_id,
+                    "pod_id": bound[name][1].pod_id,
+                    "name": name,
+                }
+            )
+            for name in names
+        ]
+        seats = zip(made.nominations, names, strict=True)
+        moved = [_on_device_of(place, name) for place, name in seats]
+        return replace(made, victims=tuple(chosen), nominations=tuple(moved))
+
+    return spoil
+
+
+def _on_device_of(place: Placement, name: str) -> Placement:
+    number = int("".join(letter for letter in name if letter.isdigit()))
+    (share,) = place.devices
+    return place.model_copy(update={"devices": (share.model_copy(update={"index": number}),)})
+
+
+def tell(**numbers: int) -> Spoil:
+    """Change numbers of a reason, and say so in the sentence."""
+
+    def spoil(_: Snapshot, made: Plan) -> Plan:
+        (blocked,) = made.blocked
+        return replace(made, blocked=(replace_numbers(blocked, numbers),))
+
+    return spoil
+
+
+def replace_numbers(blocked: Blocked, numbers: dict[str, int]) -> Blocked:
+    told = " ".join(f"{value} {value / WHOLE_GPU:g} {value / 1000:g}" for value in numbers.values())
+    return replace(blocked, numbers={**blocked.numbers, **numbers}, reason=f"{blocked.reason} {told}")
+
+
+def say(old: str, new: str) -> Spoil:
+    """Change the sentence alone."""
+
+    def spoil(_: Snapshot, made: Plan) -> Plan:
+        (blocked,) = made.blocked
+        assert old in blocked.reason
+        return replace(made, blocked=(replace(blocked, reason=blocked.reason.replace(old, new)),))
+
+    return spoil
+
+
+def with_code(code: str, **numbers: int) -> Spoil:
+    """Give another reason."""
+
+    def spoil(_: Snapshot, made: Plan) -> Plan:
+        (blocked,) = made.blocked
+        told = replace_numbers(replace(blocked, numbers={}), numbers)
+        return replace(made, blocked=(replace(told, code=code),))
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("world", "spoil", "word"),
+    [
+        (
+            borrowed,
+            take_from("due6", "due7", "due8"),
+            "from project/due, which holds 3000000 of 3000000 GPUs,",
+        ),
+        (borrowed, take_from("much3", "much4", "due8"), "from project/due, which holds"),
+        (borrowed, lambda _, made: replace(made, victims=made.victims[1:]), "too much later"),
+        (full, tell(held=WHOLE_GPU), "told FairShareExceeded"),
+        (full, tell(fair_share=WHOLE_GPU), "told FairShareExceeded"),
+        (full, tell(needed=2 * WHOLE_GPU), "told FairShareExceeded"),
+        (full, say("holds 2 GPUs", "holds 3 GPUs"), "does not say fair_share: 2000000"),
+        (full, with_code("NoFittingNode", needed=2, best=0), "told NoFittingNode"),
+        (too_large, tell(best=3), "told NoFittingNode"),
+        (too_large, tell(needed=7), "told NoFittingNode"),
+        (too_large, say("4 GPUs free", "5 GPUs free"), "does not say best: 4"),
+        (half_a_gang, tell(free=2), "told GangDoesNotFit"),
+        (half_a_gang, tell(fitting=3), "told GangDoesNotFit"),
+        (half_a_gang, say("1 of them", "0 of them"), "does not say fitting: 1"),
+        (limited, tell(bound=0), "told OverLimit"),
+        (limited, tell(held=WHOLE_GPU), "told OverLimit"),
+        (limited, say("limited to 1 GPU", "limited to 3 GPUs"), "does not say bound"),
+        (limited, with_code("QuotaExceededNonPreemptible", needed=2_000_000, held=0, bound=1_000_000), "told Quota"),
+        (unsuitable, tell(nodes=3), "told NodesUnsuitable"),
+        (unsuitable, tell(ready=1), "told NodesUnsuitable"),
+        (unsuitable, with_code("NodePoolUnschedulable", nodes=2), "told NodePoolUnschedulable"),
+        (half_a_gang, with_code("NodesUnsuitable", nodes=1, ready=1), "told NodesUnsuitable"),
+        (incomplete, tell(present=2), "told PodsMissing"),
+        (incomplete, with_code("RoomIsBeingMade", places=1), "told RoomIsBeingMade"),
+        (incomplete, with_code("BudgetExhausted", step_limit=10), "told BudgetExhausted"),
+    ],
+)
+def test_a_decision_that_is_spoilt_is_named(world: Callable[[], list[e.AnyEvent]], spoil: Spoil, word: str) -> None:
+    snapshot = take_snapshot(state_of(*world()))
+    made = plan(snapshot)
+    assert faults(snapshot, made) == []
+    assert word in " ".join(faults(snapshot, spoil(snapshot, made)))
+
+
+def test_a_department_that_holds_its_share_is_taken_from_by_no_other() -> None:
+    quotas = (PoolQuota(gpu_millionths=4 * WHOLE_GPU),)
+    departments = [
+        e.DepartmentChanged.model_validate(
+            {"department_id": id_of(name), "name": name, "quotas": quotas, "changed_by": {"name": "admin"}}
+        )
+        for name in ("left", "right")
+    ]
+    projects = [
+        project("rich", 0, department="left"),
+        project("poor", 4, department="left"),
+        project("own", 4, department="right"),
+    ]
+    events = [node("a"), *departments, *projects, *holder("rich", 0, 4), *holder("own", 4, 4)]
+    snapshot = take_snapshot(state_of(*events, belongs("new", "poor"), *gang("new", 2)))
+    made = plan(snapshot)
+    assert faults(snapshot, made) == []
+    assert {victim.name for victim in made.victims} == {"rich2", "rich3"}
+    spoilt = take_from("own4", "own5")(snapshot, made)
+    assert "from department/right, which holds 4000000 of 4000000 GPUs" in " ".join(faults(snapshot, spoilt))
+
+
+def test_both_arithmetics_of_fair_share_agree_in_worlds_by_chance() -> None:
+    for seed in range(150):
+        case = random_case(seed)
+        world = World(case)
+        for step in case.steps:
+            world.arrive(step.jobs)
+            snapshot = take_snapshot(world.state)
+            made = plan(snapshot)
+            accounts = Draft(snapshot, Limits()).accounts("default")
+            planned = {key: tuple(account.fair) for key, account in accounts.by_key.items()}
+            (checked, *_) = possible_shares(Facts(snapshot, made), "default")
+            assert {key: checked[key] for key in planned} == planned, f"seed {seed}"
+            world.carry_out(made)
+            world.settle()
