@@ -190,6 +190,7 @@ def test_the_container_in_which_the_machine_runs_decides() -> None:
         {"kubevirt.io": "virt-exportserver"},
         {"cdi.kubevirt.io": "importer"},
         {"cdi.kubevirt.io": "cdi-upload-server"},
+        {"kubevirt.io.virt-export-service": "virt-export-desk"},
     ],
 )
 def test_pods_of_kubevirt_itself_are_no_workloads(labels: dict[str, str]) -> None:

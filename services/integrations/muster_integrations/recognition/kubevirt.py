@@ -56,7 +56,8 @@ _WRONG: Final = frozenset(
 )
 _HEALTH: Final = {"Running": True, "Migrating": True} | dict.fromkeys(_WRONG, False)
 _INSTANCE_OUTCOMES: Final = {"Succeeded": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
-_CDI: Final = "cdi.kubevirt.io"
+_MOVES_DISKS: Final = frozenset({"cdi.kubevirt.io", "kubevirt.io.virt-export-service"})
+"""Labels of the pods that import, upload and export disks."""
 
 _BOOLEAN: Final = by_switch("spec", "running", stopped=False, running=True)
 _DELETE_MACHINE: Final = delete_only(
@@ -85,7 +86,7 @@ def apart(pod: Pod) -> str:
     component = pod.metadata.labels.get(COMPONENT, "")
     if component.startswith("virt-") and component != LAUNCHER:
         return "It is a part of KubeVirt itself."
-    if _CDI in pod.metadata.labels:
+    if _MOVES_DISKS & pod.metadata.labels.keys():
         return "It moves the data of a virtual machine's disk."
     return ""
 
