@@ -19,7 +19,7 @@ from muster_contracts.values import (
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Limits, Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
-from scheduler.worlds import gang, group, id_of, node, pod, pool, state_of
+from scheduler.worlds import belongs, gang, gone, group, id_of, node, pod, pool, project, recorded, state_of
 
 
 def planned(*events: e.AnyEvent, step_limit: int = 1000) -> Plan:
@@ -278,3 +278,12 @@ def test_no_plan_breaks_a_rule_about_nodes_pools_or_other_pods(
         events += group(f"g{i}", pods, min_members=size if whole else 1, node_pools=pools)
     planned(*events)  # which checks it
     assert planned(*events) == planned(*events)
+
+
+def test_a_workload_that_ends_while_a_quota_changes_is_forgotten() -> None:
+    state = state_of(node("a", gpus=1), project("p", 1), belongs("old", "p"), *gang("old", 1))
+    assert [view.name for view in take_snapshot(state).views.values()] == ["old"]
+    ends = [gone("old-0", "old"), e.WorkloadGone(workload_id=id_of("workload/old"), end_seen=True), project("p", 2)]
+    for one in recorded(ends, first=state.position + 1):
+        state.apply(one)
+    assert take_snapshot(state).views == {}

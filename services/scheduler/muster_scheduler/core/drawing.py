@@ -51,7 +51,7 @@ def refresh(state: State) -> Picture:
     for name in state.nodes if changes.land else changes.nodes:
         if (row := picture.terrain.rows.get(name)) is not None:
             _draw_node(state, picture, row)
-    for group_id in list(state.groups if everything else changes.groups):
+    for group_id in dict.fromkeys((*state.groups, *changes.groups) if everything else changes.groups):
         _draw_group(state, picture, group_id)
     _forget_pods(state, picture)
     state.changes = Changes(land=False, queues=False)
