@@ -140,3 +140,18 @@ def test_a_cluster_is_its_jobs_as_soon_as_the_job_says_so() -> None:
     [only] = world.fold.workloads.values()
     assert only.discovered is not None
     assert (only.discovered.kind, len(only.pods)) == ("RayJob", 1)
+
+
+def test_a_part_whose_owner_is_not_there_is_in_the_owners_workload_after_a_restart_too() -> None:
+    cluster = manifest(RESOURCES["RayCluster"], "sweep-x", owner=manifest(RESOURCES["RayJob"], "sweep"))
+    world = told([cluster], ())
+    again = World(*world.events)
+    again.show(cluster)
+    assert again.write_everybody() == []
+
+
+def test_a_workload_that_only_a_part_tells_of_is_as_old_as_the_part() -> None:
+    cluster = manifest(RESOURCES["RayCluster"], "sweep-x", owner=manifest(RESOURCES["RayJob"], "sweep"))
+    [only] = told([cluster], ()).fold.workloads.values()
+    assert only.discovered is not None
+    assert only.discovered.created_at.isoformat() == "2026-11-01T10:00:00+00:00"

@@ -176,11 +176,18 @@ class Places:
         home = self._home(known, before)
         if found.apart or (self._knowledge.project_of(known.metadata.namespace) is None and home is None):
             return Aside.APART
+        if found.missing and home is None:
+            home = self._written(found.root)
         if home is not None and (found.missing or (found.root.item is None and self._was_read(home))):
             return home
         if found.missing and known.metadata.uid not in self._given_up:
             return Aside.WAITING
         return self._identities.identity(known, found.root, home) or Aside.DOUBTFUL
+
+    def _written(self, root: Root) -> UUID | None:
+        """Return the workload that an owner is which is not there, if it is written: then nobody need wait for it."""
+        own_id = to_uuid(root.uid) if root.uid else None
+        return own_id if own_id is not None and self._knowledge.workload(own_id) is not None else None
 
     def _was_read(self, workload_id: UUID) -> bool:
         """Say whether the object of a workload was read when it was told of, which is more than can be known now."""

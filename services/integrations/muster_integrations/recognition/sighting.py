@@ -209,7 +209,8 @@ def _requests(kind: Kind, sight: Sight, members: tuple[Members, ...] | None) -> 
 
 def _created_at(subject: Subject) -> datetime:
     item = subject.root.item
-    moments = [item.metadata] if item is not None else [pod.metadata for pod in subject.pods]
+    members = (one.metadata for some in (subject.pods, subject.parts) for one in some)
+    moments = [item.metadata] if item is not None else members
     return min((m.creation_timestamp for m in moments if m.creation_timestamp), default=UNKNOWN_MOMENT)
 
 
