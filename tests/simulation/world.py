@@ -15,6 +15,7 @@ from uuid import UUID
 
 import httpx
 from cluster.in_process import InProcessTransport
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.clock import LoopClock
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
@@ -32,6 +33,7 @@ from muster_journal.memory_leases import MemoryLeases
 from muster_scheduler.app import Ports as SchedulerPorts
 from muster_scheduler.app import build as build_scheduler
 from muster_scheduler.settings import SchedulerSettings
+from muster_status.core.deriver import Derivation
 from muster_status.handlers.deriver import Deriver
 from muster_submitter.adapters.memory_bus import MemoryBus
 from muster_submitter.app import Ports as SubmitterPorts
@@ -154,8 +156,10 @@ def _build_scheduler(world: World, instance: str) -> Service:
 def _status(world: World) -> Service:
     """Build the part of the status service that writes to the journal; rows need a real database."""
     health = Health("status")
-    deriver = Deriver(world.journal(Writer.STATUS), health, CLUSTER_ID, world.random, publish_concurrency=16)
-    loops = {"deriver": deriver.fold, "publish": deriver.publish}
+    journal = world.journal(Writer.STATUS)
+    checkpointing = Checkpointing(world.checkpoints, "deriver", Derivation(), events_between=CHECKPOINT_EVENTS)
+    deriver = Deriver(journal, health, CLUSTER_ID, world.random, checkpointing, publish_concurrency=16)
+    loops = {"deriver": deriver.fold, "publish": deriver.publish, "checkpoints": checkpointing.run}
     return Service(health=health, loops=loops, api=make_api("Status", health), random=world.random)
 
 

@@ -14,6 +14,7 @@ from muster_cluster.port import Cluster, NotFound, Rejected
 from muster_contracts.events import AnyEvent
 from muster_contracts.subjects import Writer, subject_of
 from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_status.adapters.neighbours import HttpNeighbours
 from muster_status.adapters.postgres import PostgresReadModels
 from muster_status.app import Ports, build
@@ -47,6 +48,7 @@ class StatusBench:
 
     def __init__(self, dsn: str, neighbours: dict[str, str] | None = None) -> None:
         self.log = MemoryLog()
+        self.checkpoints = MemoryCheckpoints()
         self.cluster = LogsOnly()
         self.dsn = dsn
         self.neighbours = neighbours or {}
@@ -87,10 +89,11 @@ class StatusBench:
             tables=PostgresReadModels(self.dsn),
             neighbours=HttpNeighbours(self.neighbours),
             random=Random(0),
+            checkpoints=self.checkpoints,
         )
 
     def build(self) -> Service:
-        return build(StatusSettings(patience_seconds=2), self.ports())
+        return build(StatusSettings(patience_seconds=2, checkpoint_events=7), self.ports())
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
 
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.health import Health
 from muster_chassis.service import supervise
 from muster_contracts.errors import Unavailable
@@ -13,7 +14,9 @@ from muster_contracts.events import AnyEvent, PhaseChanged, PhaseTableAdopted
 from muster_contracts.phases import Phase
 from muster_contracts.subjects import Writer, subject_of
 from muster_contracts.wire import Recorded
+from muster_journal.checkpoints import Checkpoints
 from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Batch, Journal
 from muster_status.core.deriver import Derivation
 from muster_status.handlers.deriver import Deriver
@@ -50,13 +53,15 @@ async def tell(open_journal: Open, events: Sequence[AnyEvent]) -> None:
 
 
 @asynccontextmanager
-async def deriving(journal: Journal, seed: int = 0) -> AsyncIterator[Deriver]:
+async def deriving(journal: Journal, seed: int = 0, checkpoints: Checkpoints | None = None) -> AsyncIterator[Deriver]:
     """Run both loops of a deriver, supervised as in the service; leaving is like a kill."""
     health, random = Health("status"), Random(seed)
-    deriver = Deriver(journal, health, CLUSTER, random, publish_concurrency=16)
+    checkpointing = Checkpointing(checkpoints or MemoryCheckpoints(), "deriver", Derivation(), events_between=10)
+    deriver = Deriver(journal, health, CLUSTER, random, checkpointing, publish_concurrency=16)
     loops = [
         asyncio.create_task(supervise("deriver", deriver.fold, health, random)),
         asyncio.create_task(supervise("publisher", deriver.publish, health, random)),
+        asyncio.create_task(supervise("checkpoints", checkpointing.run, health, random)),
     ]
     try:
         yield deriver
@@ -79,7 +84,7 @@ async def is_settled(deriver: Deriver, journal: Journal) -> bool:
     try:
         end = await journal.end()
         derivation = deriver.derivation
-        done = derivation is not None and derivation.adopted and not derivation.open
+        done = derivation.adopted and not derivation.open
         return done and deriver.progress.position >= end == await journal.end()
     except Unavailable:  # the bus is only coming back
         return False
@@ -139,20 +144,21 @@ async def test_many_workloads_at_once_each_get_their_own_history() -> None:
 
 async def test_a_deriver_that_is_killed_anywhere_continues_without_a_gap_or_a_repeat() -> None:
     for seed in range(25):
-        world, random = World(), Random(seed)
+        world, random, checkpoints = World(), Random(seed), MemoryCheckpoints()
         stories = [Story(f"train-{number}") for number in range(4)]
         events = [event for chapter in zip(*(story.life(2) for story in stories), strict=True) for event in chapter]
         while events:
             journal = await world.open(Writer.STATUS)
-            async with deriving(journal, seed):
+            async with deriving(journal, seed, checkpoints):
                 for _ in range(random.randrange(1, 9)):
                     await tell(world.open, events[:1])
                     events = events[1:]
                 for _ in range(random.randrange(30)):  # let it work for a while, then kill it
                     await asyncio.sleep(0)
         journal = await world.open(Writer.STATUS)
-        async with deriving(journal) as deriver:
+        async with deriving(journal, seed, checkpoints) as deriver:
             await settled(deriver, journal)
+        assert await checkpoints.load("deriver") is not None
         log = await everything(journal)
         assert all(recorded_phases(log, story) == HAPPY for story in stories), seed
         assert_derivable(log)

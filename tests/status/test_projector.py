@@ -8,13 +8,16 @@ from typing import Any
 
 import asyncpg
 import pytest
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.health import Health
 from muster_chassis.service import supervise
 from muster_contracts.events import AnyEvent, NodeGone, NodeObserved, PodMoved
 from muster_contracts.phases import Phase
 from muster_contracts.subjects import Writer
 from muster_contracts.values import OwnerFacts, Resources
+from muster_journal.checkpoints import Checkpoints
 from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Batch, Journal
 from muster_status.adapters.postgres import PostgresReadModels
 from muster_status.core.deriver import Derivation
@@ -190,11 +193,17 @@ async def tables(postgres_dsn: str) -> AsyncIterator[PostgresReadModels]:
     await opened.close()
 
 
+def checkpointing(checkpoints: Checkpoints) -> Checkpointing[Projection]:
+    """Save so often that whoever starts again begins at a checkpoint."""
+    return Checkpointing(checkpoints, "projector", Projection(), events_between=3)
+
+
 class Bench:
     """A journal in memory, and a projector that runs on it and a database."""
 
     def __init__(self, dsn: str) -> None:
         self.log = MemoryLog()
+        self.checkpoints = MemoryCheckpoints()
         self.dsn = dsn
 
     def journal(self, writer: Writer = Writer.STATUS) -> Journal:
@@ -210,13 +219,18 @@ class Bench:
     async def projecting(self, tables: PostgresReadModels | None = None) -> AsyncIterator[Projector]:
         opened = tables or PostgresReadModels(self.dsn)
         health = Health("status")
-        projector = Projector(self.journal(), opened, health, lambda _changes, _position: None)
-        loop = asyncio.create_task(supervise("projector", projector.run, health, Random(0)))
+        kept = checkpointing(self.checkpoints)
+        projector = Projector(self.journal(), opened, health, lambda _changes, _position: None, kept)
+        loops = [
+            asyncio.create_task(supervise("projector", projector.run, health, Random(0))),
+            asyncio.create_task(supervise("checkpoints", kept.run, health, Random(0))),
+        ]
         try:
             yield projector
         finally:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
             await opened.close()
 
     async def written(self, projector: Projector) -> None:
@@ -369,6 +383,7 @@ async def test_what_stands_in_the_tables_is_not_kept_while_it_is_folded_again(be
     async with bench.projecting() as projector:
         await bench.written(projector)
     await bench.tell(events[written:])
+    bench.checkpoints = MemoryCheckpoints()
     async with bench.projecting() as projector:
         journal = SmallBatches(bench.log, projector)
         projector._journal = journal
@@ -442,7 +457,7 @@ async def test_on_a_real_bus_a_client_reads_its_own_write(
 ) -> None:
     journal, submitter = await open_journal(Writer.STATUS), await open_journal(Writer.SUBMITTER)
     tables, health, story = PostgresReadModels(postgres_dsn), Health("status"), Story()
-    projector = Projector(journal, tables, health, lambda _changes, _position: None)
+    projector = Projector(journal, tables, health, lambda _changes, _position: None, checkpointing(MemoryCheckpoints()))
     loop = asyncio.create_task(supervise("projector", projector.run, health, Random(0)))
     position = await submitter.append(story.submitted())
     await projector.progress.reach(position)

@@ -81,7 +81,8 @@ def _what_holds(result: dict[str, Any]) -> str:
     read = f"{result['events']:,} events up to position {result['position']:,}"
     if "replanned" not in result:
         rows = f" and {result['rows_checked']:,} rows" if "rows_checked" in result else ""
-        return f"{read}: {result['phases_checked']:,} recorded phases{rows} equal a fresh fold."
+        checkpoints = " So do the checkpoints." if result.get("checkpoints_checked") else ""
+        return f"{read}: {result['phases_checked']:,} recorded phases{rows} equal a fresh fold.{checkpoints}"
     made, checked, incomplete = result["replanned"], result["checked_only"], result["incomplete"]
     return (
         f"{read}: {made:,} plan{'' if made == 1 else 's'} came out the same when made anew"
@@ -114,7 +115,7 @@ def _folded(file: Path) -> dict[str, Any]:
 
     report = audit_events(journal_in(file))
     found = {"ok": report.ok, **asdict(report)}
-    del found["rows_checked"]
+    del found["rows_checked"], found["checkpoints_checked"]
     return found
 
 

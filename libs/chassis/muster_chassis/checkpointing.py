@@ -84,16 +84,27 @@ class Checkpointing(Generic[F]):
 
         Raises Unavailable when journal or checkpoints do not answer.
         """
-        checkpoint = await self._checkpoints.load(self._name)
-        if checkpoint is not None:
-            try:
-                vars(self.fold).update(vars(await self._read(checkpoint, journal)))
-            except _NotBelieved as error:
-                log.info("A checkpoint is passed over.", fold=self._name, reason=str(error))
-            else:
-                log.info("A fold begins at its checkpoint.", fold=self._name, position=self.fold.position)
+        found = await self.load(journal)
+        if found is not None:
+            vars(self.fold).update(vars(found))
+            log.info("A fold begins at its checkpoint.", fold=self._name, position=found.position)
         self._saved = self.fold.position
         return self._saved
+
+    async def load(self, journal: Journal) -> F | None:
+        """Return the fold as its last checkpoint has it, None when there is none that can be believed."""
+        checkpoint = await self._checkpoints.load(self._name)
+        if checkpoint is None:
+            return None
+        try:
+            return await self._read(checkpoint, journal)
+        except _NotBelieved as error:
+            log.info("A checkpoint is passed over.", fold=self._name, reason=str(error))
+            return None
+
+    def begin_anew(self, fold: F) -> None:
+        """Fold something else, from the beginning."""
+        self.fold, self._saved = fold, 0
 
     async def _read(self, checkpoint: Checkpoint, journal: Journal) -> F:
         if checkpoint.code != self.code:

@@ -1,22 +1,27 @@
 """Puts the status service together: deriver, projector, and the answers to questions, as loops of one service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
 
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.clock import SystemClock
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
-from muster_chassis.journal import login_of, open_journal
+from muster_chassis.journal import login_of, open_checkpoints, open_journal
 from muster_chassis.service import Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.subjects import Writer
+from muster_journal.checkpoints import Checkpoints
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Journal
 
 from muster_status.adapters.neighbours import HttpNeighbours
 from muster_status.adapters.postgres import PostgresReadModels
 from muster_status.adapters.scheduler import NatsScheduler
+from muster_status.core.deriver import Derivation
+from muster_status.core.projection import Projection
 from muster_status.entrypoints.api import query_routes
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.deriver import Deriver
@@ -41,6 +46,8 @@ class Ports:
     random: Random
     scheduler: Scheduler | None = None
     """Who answers questions about scheduling; None in a world without NATS."""
+    checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
+    """Where the folds begin when we start again; by default an earlier life left none."""
 
 
 async def build_from_settings(settings: StatusSettings) -> Service:
@@ -51,17 +58,25 @@ async def build_from_settings(settings: StatusSettings) -> Service:
     tables = PostgresReadModels(settings.postgres_dsn)
     neighbours = HttpNeighbours(settings.neighbour_addresses)
     scheduler = await NatsScheduler.connect(login_of(settings, Writer.STATUS, "muster-status-asking"), cluster_id)
-    return build(settings, Ports(journal, cluster, cluster_id, tables, neighbours, Random(), scheduler))
+    checkpoints = await open_checkpoints(settings, Writer.STATUS)
+    return build(settings, Ports(journal, cluster, cluster_id, tables, neighbours, Random(), scheduler, checkpoints))
 
 
 def build(settings: StatusSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
+    derivation = Checkpointing(ports.checkpoints, "deriver", Derivation(), events_between=settings.checkpoint_events)
+    projection = Checkpointing(ports.checkpoints, "projector", Projection(), events_between=settings.checkpoint_events)
     deriver = Deriver(
-        ports.journal, health, ports.cluster_id, ports.random, publish_concurrency=settings.publish_concurrency
+        ports.journal,
+        health,
+        ports.cluster_id,
+        ports.random,
+        derivation,
+        publish_concurrency=settings.publish_concurrency,
     )
     live = Live(ports.tables)
-    projector = Projector(ports.journal, ports.tables, health, live.tell)
+    projector = Projector(ports.journal, ports.tables, health, live.tell, projection)
     questions = Questions(
         ports.tables,
         projector.progress,
@@ -72,14 +87,21 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
         ports.scheduler,
         patience_seconds=settings.patience_seconds,
     )
-    auditor = Auditor(ports.journal, ports.tables, ports.cluster_id)
+    auditor = Auditor(ports.journal, ports.tables, ports.cluster_id, derivation, projection)
     api = make_api("Muster status", health)
     api.include_router(query_routes(questions, live, auditor))
     return Service(
         health=health,
-        loops={"deriver": deriver.fold, "publisher": deriver.publish, "projector": projector.run},
+        loops={
+            "deriver": deriver.fold,
+            "publisher": deriver.publish,
+            "projector": projector.run,
+            "deriver checkpoints": derivation.run,
+            "projector checkpoints": projection.run,
+        },
         api=api,
         closers=(
+            ports.checkpoints.close,
             ports.journal.close,
             ports.tables.close,
             ports.cluster.close,

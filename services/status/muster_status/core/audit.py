@@ -1,8 +1,10 @@
 """Proves that what is shown is what happened: one fold of everything, compared with every record and every row.
 
-Two claims are judged. Every `PhaseChanged` in the journal is the one that follows from the events before its cause, by
-the table in force there, in its turn, and none is missing. And the read models at their position are, column by
-column, what a fresh fold of the journal up to that position gives. A file of events is enough for the first.
+Three claims are judged. Every `PhaseChanged` in the journal is the one that follows from the events before its cause,
+by the table in force there, in its turn, and none is missing. And the read models at their position are, column by
+column, what a fresh fold of the journal up to that position gives. And the checkpoints, from which the service begins
+when it starts again, become what a fresh fold is, when the events after them are folded into both. A file of events is
+enough for the first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +25,14 @@ MOST_DIFFERENCES = 100
 Rows = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The folds as their checkpoints have them, where there is one that would be believed."""
+
+    derivation: Derivation | None = None
+    projection: Projection | None = None
+
+
 @dataclass(slots=True)
 class Report:
     """What an audit found. It is well when there is no difference."""
@@ -30,6 +40,7 @@ class Report:
     events: int = 0
     phases_checked: int = 0
     rows_checked: int = 0
+    checkpoints_checked: int = 0
     position: int = 0
     differences_found: int = 0
     differences: list[str] = field(default_factory=list)
@@ -49,12 +60,13 @@ class Report:
 class Audit:
     """Folds the journal once. `table` is the first table that was adopted; rows are folded up to `rows_until`."""
 
-    def __init__(self, table: int = CURRENT_TABLE, *, rows_until: int = 0) -> None:
+    def __init__(self, table: int = CURRENT_TABLE, *, rows_until: int = 0, restored: Restored | None = None) -> None:
         self.report = Report()
         self.tables = Tables()
         self._rows_until = rows_until
         self._derivation = Derivation(table=table)
         self._projection = Projection()
+        self._restored = restored or Restored()
 
     def apply(self, recorded: Recorded) -> None:
         """Fold and judge the next event."""
@@ -66,6 +78,14 @@ class Audit:
             self._judge_id(recorded, recorded.event)
         if recorded.position <= self._rows_until:
             self._projection.apply(recorded)
+        self._continue_restored(recorded)
+
+    def _continue_restored(self, recorded: Recorded) -> None:
+        """Fold what comes after a checkpoint into it; it passes over what came before."""
+        if self._restored.derivation is not None:
+            self._restored.derivation.apply(recorded)
+        if self._restored.projection is not None and recorded.position <= self._rows_until:
+            self._restored.projection.apply(recorded)
 
     def _judge_id(self, recorded: Recorded, event: PhaseChanged) -> None:
         self.report.phases_checked += 1
@@ -78,6 +98,8 @@ class Audit:
     def flush(self) -> None:
         """Bring the tables up to the events folded so far; often enough, it keeps what waits for it small."""
         self.tables.apply(self._projection.take())
+        if self._restored.projection is not None:
+            self._restored.projection.take()
 
     def is_open(self, until: int) -> bool:
         """Say whether a transition caused at or before a position is not recorded yet."""
@@ -90,6 +112,23 @@ class Audit:
                 if transition.cause <= until:
                     sentence = f"{transition.previous or 'nothing'} → {transition.current} is not recorded."
                     self.report.add(_say(Difference(transition.cause, transition.workload_id, sentence)))
+
+    def judge_checkpoints(self) -> None:
+        """Compare what became of the checkpoints with the fresh folds; one ahead of the tables is not looked at."""
+        derivation, projection = self._restored.derivation, self._restored.projection
+        if derivation is not None and derivation.position == self._derivation.position:
+            self._judge_checkpoint("deriver", derivation == self._derivation)
+        if projection is not None and projection.position == self._projection.position:
+            self.flush()
+            self._judge_checkpoint("projector", projection == self._projection)
+
+    def _judge_checkpoint(self, name: str, is_equal: bool) -> None:
+        self.report.checkpoints_checked += 1
+        if not is_equal:
+            self.report.add(
+                f"Position {self.report.position}: the {name} that begins at its checkpoint knows something else than "
+                "a fresh fold."
+            )
 
     def judge_rows(self, found: Rows) -> None:
         """Compare rows of the read models with those that were folded."""

@@ -83,11 +83,12 @@ class Derived:
     version: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class Derivation:
     """All workloads, and per workload the transitions that are worked out and not recorded yet, oldest first.
 
-    `table` is the number of the first table that was adopted; without any, of the one that will be.
+    `table` is the number of the first table that was adopted; without any, of the one that will be. The fields are all
+    that a checkpoint keeps.
     """
 
     table: int = CURRENT_TABLE

@@ -2,8 +2,8 @@
 
 Rows are a pure function of the journal up to a position, however it was cut into batches: a workload's row is made
 from its folded state when a stretch ends, and depends on nothing but that state. So a projector that starts again folds
-from the beginning (some ten thousand events a second) and writes only what comes after the position stored with its
-tables; no state has to be read back from rows, and a table that was lost is simply written again.
+from the beginning, or from a checkpoint that is not ahead of the tables, and writes only what comes after the position
+stored with them; no state has to be read back from rows, and a table that was lost is simply written again.
 """
 
 from dataclasses import dataclass, field
@@ -90,21 +90,29 @@ class Projected:
     version: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class Projection:
-    """Everything folded up to `position`, and the changes since they were last taken."""
+    """Everything folded up to `position`, and the changes since they were last taken.
+
+    The fields are all that a checkpoint keeps; it is made when the changes were taken. `origin` is the id of the
+    journal's first event, by which one journal is told from another.
+    """
 
     position: int = 0
+    origin: UUID | None = None
     projected: dict[UUID, Projected] = field(default_factory=dict)
     projects: dict[UUID, datetime] = field(default_factory=dict)
-    _changes: Changes = field(default_factory=Changes)
-    _touched: dict[UUID, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._changes = Changes()
+        self._touched: dict[UUID, None] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Fold the next event of the stream."""
         if recorded.position <= self.position:
             return
         self.position = recorded.position
+        self.origin = self.origin or recorded.envelope.id
         self._apply(recorded)
 
     def _apply(self, recorded: Recorded) -> None:

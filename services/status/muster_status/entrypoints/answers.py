@@ -268,6 +268,7 @@ class Verified(BaseModel):
     events: int
     phases_checked: int
     rows_checked: int
+    checkpoints_checked: int
     position: int
     differences_found: int
     differences: list[str]

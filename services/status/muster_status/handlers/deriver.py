@@ -13,6 +13,7 @@ from random import Random
 from uuid import UUID
 
 import structlog
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.deeds import Deeds
 from muster_chassis.following import Progress, follow_into
 from muster_chassis.health import Health
@@ -21,7 +22,7 @@ from muster_contracts.events import PhaseTableAdopted
 from muster_contracts.subjects import Aggregate
 from muster_journal.port import Batch, Conflict, Journal
 
-from muster_status.core.deriver import Derivation, transition_id
+from muster_status.core.deriver import Derivation, Difference, transition_id
 from muster_status.core.phase_table import CURRENT_TABLE
 
 log = structlog.get_logger()
@@ -39,23 +40,31 @@ class Deriver:
     """The fold and the two loops around it."""
 
     def __init__(
-        self, journal: Journal, health: Health, cluster_id: UUID, random: Random, *, publish_concurrency: int
+        self,
+        journal: Journal,
+        health: Health,
+        cluster_id: UUID,
+        random: Random,
+        checkpointing: Checkpointing[Derivation],
+        *,
+        publish_concurrency: int,
     ) -> None:
         self._journal = journal
         self._health = health
         self._cluster_id = cluster_id
-        self.derivation: Derivation | None = None
+        self.derivation = checkpointing.fold
         self.progress = Progress()
+        self._checkpointing = checkpointing
         self._deeds: Deeds[UUID] = Deeds(self._publish_open, random=random, concurrency=publish_concurrency)
 
     async def fold(self) -> None:
         """Read everything, for ever."""
-        if self.derivation is None:
-            self.derivation = Derivation(table=await first_table(self._journal, self._cluster_id))
-        await follow_into(self._journal, self._apply, self.progress, self._health, "deriver")
+        if not self.derivation.position:
+            self.derivation.table = await first_table(self._journal, self._cluster_id)
+        await follow_into(self._journal, self._apply, self.progress, self._health, "deriver", self._checkpointing)
 
     async def _apply(self, batch: Batch) -> None:
-        derivation = self._folded()
+        derivation = self.derivation
         for recorded in batch.events:
             difference = derivation.apply(recorded)
             if difference is not None:
@@ -69,12 +78,12 @@ class Deriver:
         """Append what is open, for ever, once the end of the journal was seen."""
         await self.progress.catch_up()
         await self._adopt()
-        for workload_id in list(self._folded().open):
+        for workload_id in list(self.derivation.open):
             self._deeds.want(workload_id)
         await self._deeds.run()
 
     async def _adopt(self) -> None:
-        derivation = self._folded()
+        derivation = self.derivation
         if derivation.adopted and derivation.table == CURRENT_TABLE:
             return
         event = PhaseTableAdopted(cluster_id=self._cluster_id, table=CURRENT_TABLE)
@@ -88,7 +97,7 @@ class Deriver:
 
     async def _publish_open(self, workload_id: UUID) -> None:
         """Append the open transitions of one workload, oldest first, until none is left."""
-        derivation = self._folded()
+        derivation = self.derivation
         while (queue := derivation.open.get(workload_id)) is not None:
             transition, expected = queue[0], derivation.of(workload_id).version
             try:
@@ -98,10 +107,6 @@ class Deriver:
                 continue
             derivation.stored(transition, position)
 
-    def _folded(self) -> Derivation:
-        assert self.derivation is not None, "the fold begins before anything is published"
-        return self.derivation
 
-
-def _fields(difference: object) -> dict[str, str]:
+def _fields(difference: Difference) -> dict[str, str]:
     return {name: str(getattr(difference, name)) for name in ("position", "workload_id", "sentence")}

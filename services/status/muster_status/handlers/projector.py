@@ -1,8 +1,9 @@
 """Keeps the tables in step with the journal: fold, write what changed with the position, tell whoever listens.
 
-It folds from the beginning when it starts and writes only what comes after the position the tables stand at. Changes
-that could not be written are kept until it is known whether they were: after every trouble the tables are opened anew
-and say themselves where they stand. Tables behind what we once wrote (restored, emptied) are simply filled again.
+It folds from the beginning, or from a checkpoint, when it starts, and writes only what comes after the position the
+tables stand at. Changes that could not be written are kept until it is known whether they were: after every trouble the
+tables are opened anew and say themselves where they stand. Tables behind what we once wrote, or behind our checkpoint
+(restored, emptied), are simply filled again from the beginning.
 
 Pitfall. `progress` speaks of what is in the tables, never of what is only folded: a client that waits for its own write
 must then find it. When the tables have lost something it goes back, and who asks for what is lost waits again; until
@@ -12,9 +13,9 @@ the loss is noticed (`WATCH_SECONDS`) such an answer may come from what is left.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
 
 import structlog
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.following import Progress
 from muster_chassis.health import Health
 from muster_contracts.errors import Unavailable
@@ -46,19 +47,31 @@ class Unwritten:
 class Projector:
     """The fold behind the tables, and the loop that writes them."""
 
-    def __init__(self, journal: Journal, tables: ReadModels, health: Health, listener: Listener) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        tables: ReadModels,
+        health: Health,
+        listener: Listener,
+        checkpointing: Checkpointing[Projection],
+    ) -> None:
         self._journal = journal
         self._tables = tables
         self._health = health
         self._listener = listener
-        self._projection = Projection()
-        self._origin: UUID | None = None
+        self._checkpointing = checkpointing
         self._standing = Standing(0, None)
         self._unwritten: Unwritten | None = None
         self.progress = Progress()
 
+    @property
+    def _projection(self) -> Projection:
+        return self._checkpointing.fold
+
     async def run(self) -> None:
         """Fold and write, for ever; begin anew when the tables are lost, even if there is nothing to write."""
+        if not self._projection.position:
+            await self._checkpointing.restore(self._journal)
         await self._find_standing()
         self._health.reached(LOOP, self._standing.position, self._standing.position)
         async with asyncio.TaskGroup() as tasks:
@@ -79,6 +92,8 @@ class Projector:
             await self._project(batch)
             position = self._projection.position
             self.progress.advance(position, caught_up=batch.caught_up)
+            if self.progress.caught_up:
+                self._checkpointing.note(batch)
             self._health.reached(LOOP, position, batch.end)
             self._health.runs(LOOP)
 
@@ -96,7 +111,8 @@ class Projector:
         self.progress.advance(self._standing.position, caught_up=False)
 
     def _is_of_another_journal(self) -> bool:
-        return None not in {self._origin, self._standing.origin} and self._origin != self._standing.origin
+        origins = {self._projection.origin, self._standing.origin}
+        return None not in origins and len(origins) > 1
 
     async def _finish(self, unwritten: Unwritten) -> None:
         """Write what an earlier attempt may or may not have written."""
@@ -124,28 +140,24 @@ class Projector:
 
     def _refold(self, reason: str) -> None:
         log.warning("The read models are filled from the beginning.", reason=reason)
-        self._projection, self._unwritten = Projection(), None
+        self._checkpointing.begin_anew(Projection())
+        self._unwritten = None
 
     # ------------------------------------------------------------ folding and writing
 
     async def _project(self, batch: Batch) -> None:
         projection = self._projection
         for recorded in batch.events:
-            if recorded.position == 1:
-                await self._check_origin(recorded.envelope.id)
             projection.apply(recorded)
+            if recorded.position == 1 and self._is_of_another_journal():
+                await self._empty()
             if recorded.position == self._standing.position:
                 projection.take()
         if projection.position > self._standing.position:
-            standing = Standing(projection.position, self._origin)
+            standing = Standing(projection.position, projection.origin)
             await self._write(Unwritten(projection.take(), self._standing.position, standing))
         else:
             projection.take()  # stands in the tables; kept until the fold has come that far, it would fill the memory
-
-    async def _check_origin(self, origin: UUID) -> None:
-        self._origin = origin
-        if self._is_of_another_journal():
-            await self._empty()
 
     async def _write(self, unwritten: Unwritten) -> None:
         self._unwritten = unwritten
