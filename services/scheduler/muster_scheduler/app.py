@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -12,10 +13,9 @@ from muster_chassis.following import follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
 from muster_chassis.journal import login_of, open_checkpoints, open_journal, open_leases
-from muster_chassis.service import Service
+from muster_chassis.service import Loop, Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
-from muster_contracts.events import PlanMade, PodObserved
 from muster_contracts.subjects import Writer
 from muster_journal.checkpoints import Checkpoints
 from muster_journal.connection import Login
@@ -24,7 +24,6 @@ from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Batch, Journal
 
 from muster_scheduler.answering import Answering
-from muster_scheduler.core.state import State
 from muster_scheduler.entrypoints.asking import Asking
 from muster_scheduler.execution.binding import Binder
 from muster_scheduler.execution.deeds import Execution
@@ -87,31 +86,18 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     async def fold_and_wake(batch: Batch) -> None:
         await planning.fold(batch)
         for recorded in batch.events:
-            if isinstance(recorded.event, PlanMade) and planning.leads:
-                for workload_id in _workloads_of(recorded.event):
-                    deeds.want(workload_id)
-            if isinstance(recorded.event, PodObserved) and _volumes_are_there(recorded.event, planning.state):
-                deeds.want(recorded.event.workload_id)
+            for workload_id in execution.due_after(recorded.event):
+                deeds.want(workload_id)
 
     async def fold() -> None:
         await follow_into(ports.journal, fold_and_wake, planning.progress, health, "fold", checkpointing)
 
-    async def sweep() -> None:
-        while True:
-            await asyncio.sleep(settings.reservation_sweep_seconds)
-            if planning.leads:
-                await reservations.sweep()
-
     async def adopt() -> None:
         while True:
-            await planning.led.wait()
-            planning.led.clear()
-            reservations.forget()
-            volumes.forget()
-            for workload_id in execution.open_workloads():  # what others, or an earlier life, promised
+            for workload_id in await execution.adopt():
                 deeds.want(workload_id)
 
-    loops = {
+    loops: dict[str, Loop] = {
         "fold": fold,
         "checkpoints": checkpointing.run,
         "lease": leadership.run,
@@ -119,7 +105,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         "telling": planning.telling.run,
         "adoption": adopt,
         "execution": deeds.run,
-        "reservations": sweep,
+        "reservations": partial(_sweep, reservations, planning, settings.reservation_sweep_seconds),
     }
     if ports.asking is not None:
         loops["asking"] = Asking(ports.asking, ports.cluster_id, Answering(planning, settings)).run
@@ -138,11 +124,8 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     )
 
 
-def _volumes_are_there(seen: PodObserved, state: State) -> bool:
-    """Say whether a promised pod is among these that may have waited for a volume, and has it now."""
-    return any(pod.rules and pod.rules.volumes and pod.pod_id in state.promises for pod in seen.pods)
-
-
-def _workloads_of(made: PlanMade) -> list[UUID]:
-    """Return about whom there is something to do; victims go first, for others wait for their places."""
-    return [victim.workload_id for victim in made.victims] + [placed.workload_id for placed in made.placements]
+async def _sweep(reservations: Reservations, planning: Planning, pause_seconds: float) -> None:
+    while True:
+        await asyncio.sleep(pause_seconds)
+        if planning.leads:
+            await reservations.sweep()

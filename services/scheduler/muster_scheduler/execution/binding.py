@@ -34,6 +34,10 @@ class Binder:
         self._patience = patience
         self._refusals: Counter[UUID] = Counter()
 
+    def forget(self) -> None:
+        """Forget which GPUs are reserved, for another scheduler may have led since."""
+        self._reservations.forget()
+
     async def bind(self, promise: Promise) -> str | None:
         """Bind the pod as promised. Raises Unavailable when nobody knows what became of it."""
         placement = promise.placement

@@ -15,6 +15,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from muster_contracts.errors import Unavailable
+from muster_contracts.events import AnyEvent, PlanMade, PodObserved
 from muster_journal.port import Conflict, Journal
 
 from muster_scheduler.core.state import Eviction, Promise, State
@@ -46,12 +47,29 @@ class Execution:
         self._volumes = volumes
         self._slots = asyncio.Semaphore(concurrency)
 
+    async def adopt(self) -> list[UUID]:
+        """Wait until we take the lead; return the workloads about which others, or an earlier life, left work."""
+        await self._planning.led.wait()
+        self._planning.led.clear()
+        self._binder.forget()
+        self._volumes.forget()
+        return self.open_workloads()
+
     def open_workloads(self) -> list[UUID]:
         """Return the workloads with promises or evictions that are still open."""
         state = self._planning.state
         promised = [promise.placement.workload_id for promise in state.promises.values()]
         condemned = [eviction.victim.workload_id for eviction in state.evictions.values()]
         return list(dict.fromkeys((*condemned, *promised)))
+
+    def due_after(self, event: AnyEvent) -> list[UUID]:
+        """Return the workloads about which there is something to do since an event, victims first: others wait."""
+        match event:
+            case PlanMade() if self._planning.leads:
+                return [victim.workload_id for victim in event.victims] + [one.workload_id for one in event.placements]
+            case PodObserved() if any(self._volumes.may_be_ready(pod) for pod in event.pods):
+                return [event.workload_id]
+        return []
 
     async def carry_out(self, workload_id: UUID) -> None:
         """Do what is open about a workload; then write what was done and what was given up."""

@@ -16,7 +16,7 @@ from uuid import UUID
 from muster_cluster.objects import CLAIMS, PersistentVolumeClaim
 from muster_cluster.port import Cluster, ClusterError, NotFound
 from muster_contracts.errors import Unavailable
-from muster_contracts.values import Placement, PlacementRules
+from muster_contracts.values import Placement, PlacementRules, PodFacts
 
 from muster_scheduler.core.state import Promise, State
 from muster_scheduler.core.terrain import suits
@@ -44,6 +44,10 @@ class Volumes:
         """Forget what was written in an earlier lead."""
         self._selected.clear()
         self._since.clear()
+
+    def may_be_ready(self, pod: PodFacts) -> bool:
+        """Say whether a pod is promised a place that may have waited for a volume, and has its volume now."""
+        return bool(pod.rules and pod.rules.volumes) and pod.pod_id in self._state.promises
 
     async def prepare(self, promise: Promise) -> str | None:
         """Return why the pod cannot be where it is promised, None when it can. Raises Unavailable while that is open.
