@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from integrations.golden_files import files_of_a_cluster
 from integrations.kube import World, manifest, pod, project, recorded
+from muster_contracts.values import WHOLE_GPU
+from muster_integrations.core.seen import SeenWorkload
 from muster_integrations.recognition.kinds import KindName, group_of
 from muster_integrations.recognition.resolution import Reading
 from muster_integrations.recognition.table import TABLE, written_resources
@@ -155,3 +157,52 @@ def test_a_workload_that_only_a_part_tells_of_is_as_old_as_the_part() -> None:
     [only] = told([cluster], ()).fold.workloads.values()
     assert only.discovered is not None
     assert only.discovered.created_at.isoformat() == "2026-11-01T10:00:00+00:00"
+
+
+# ---------------------------------------------------------------- an instance that only its launcher tells of
+
+INSTANCES: tuple[KindName, ...] = (("kubevirt.io", "VirtualMachineInstance"),)
+TESLA = "nvidia.com/TU104GL_Tesla_T4"
+AUDIO = "nvidia.com/TU104_HD_Audio"
+
+
+def launcher(owner: Manifest, **devices: str) -> Manifest:
+    """The pod of an instance, with two GPUs, a device of KubeVirt's own, and what else is given."""
+    limits = {TESLA: "2", "devices.kubevirt.io/kvm": "1", **devices}
+    resources = {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": limits}
+    labels, annotations = {"kubevirt.io": "virt-launcher"}, {"kubevirt.io/domain": owner["metadata"]["name"]}
+    spec = {"containers": [{"name": "compute", "resources": resources}]}
+    return pod("virt-launcher-x", owner=owner, labels=labels, annotations=annotations, spec=spec)
+
+
+def seen(world: World) -> SeenWorkload:
+    [only] = world.mirror.workload_ids
+    found = world.mirror.seen_workload(only)
+    assert found is not None
+    return found
+
+
+def test_an_instance_that_may_not_be_read_is_known_by_its_launcher_and_can_only_be_left_alone() -> None:
+    instance = manifest(RESOURCES["VirtualMachineInstance"], "vm")
+    found = seen(told([launcher(instance)], INSTANCES))
+    assert (found.kind, found.identity) == ("VirtualMachineInstance", instance["metadata"]["uid"])
+    assert (found.owner.desired_pods, [facts.role for facts in found.pods.values()]) == (1, ["virt-launcher"])
+    assert (found.controls.delete, found.attributes["object"]) == ((), "unread")
+    assert "cannot be read" in found.controls.reason
+
+
+def test_the_gpus_of_an_instance_that_may_not_be_read_are_those_of_its_launcher() -> None:
+    found = seen(told([launcher(manifest(RESOURCES["VirtualMachineInstance"], "vm"))], INSTANCES))
+    assert found.requests.gpu_millionths == 2 * WHOLE_GPU
+    assert [facts.requests.gpu_millionths for facts in found.pods.values()] == [2 * WHOLE_GPU]
+
+
+def test_the_gpus_of_a_machine_are_its_launchers_when_they_are_in_an_instance_that_may_not_be_read() -> None:
+    devices = {"hostDevices": [{"name": "sound", "deviceName": AUDIO}]}
+    machine = manifest(RESOURCES["VirtualMachine"], "vm", spec={"template": {"spec": {"domain": {"devices": devices}}}})
+    instance = manifest(RESOURCES["VirtualMachineInstance"], "vm", owner=machine)
+    found = seen(told([machine, launcher(instance, **{AUDIO: "1"})], INSTANCES))
+    assert (found.kind, [facts.requests.gpu_millionths for facts in found.pods.values()]) == (
+        "VirtualMachine",
+        [2 * WHOLE_GPU],
+    )

@@ -55,6 +55,8 @@ _WRONG: Final = frozenset(
     }
 )
 _HEALTH: Final = {"Running": True, "Migrating": True} | dict.fromkeys(_WRONG, False)
+_DEVICE_LISTS: Final = ("gpus", "hostDevices")
+_MAKERS_OF_GPUS: Final = ("nvidia.com/", "amd.com/")
 _INSTANCE_OUTCOMES: Final = {"Succeeded": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 _MOVES_DISKS: Final = frozenset({"cdi.kubevirt.io", "kubevirt.io.virt-export-service"})
 """Labels of the pods that import, upload and export disks."""
@@ -152,10 +154,12 @@ def machine_attributes(sight: Sight) -> Mapping[str, str]:
 def machine_gpus(sight: Sight) -> frozenset[str]:
     """Return what its GPUs are called: every model, and every way to share one, is a resource by itself.
 
-    Those of an instance type only the instance has.
+    Those of an instance type only the instance has; when that cannot be read, its launcher.
     """
-    instances = (one.spec for one in sight.parts_of("VirtualMachineInstance"))
-    return frozenset().union(*map(_gpu_names, (field(sight.spec, "template", "spec"), *instances)))
+    template = field(sight.spec, "template", "spec")
+    instances = [one.spec for one in sight.parts_of("VirtualMachineInstance")]
+    named = frozenset[str]().union(*map(_gpu_names, (template, *instances)))
+    return named if instances else named | _launchers_gpus(sight) - {*_device_names(template, "hostDevices")}
 
 
 def machine_controls(sight: Sight, handle: Handle | None, remembered: Controls) -> Controls:
@@ -220,8 +224,8 @@ def instance_attributes(sight: Sight) -> Mapping[str, str]:
 
 
 def instance_gpus(sight: Sight) -> frozenset[str]:
-    """Return what its GPUs are called."""
-    return _gpu_names(sight.spec)
+    """Return what its GPUs are called, by its launcher if it cannot be read."""
+    return _gpu_names(sight.spec) if sight.item is not None else _launchers_gpus(sight)
 
 
 def _launcher_spec(instance: Any) -> PodSpec | None:
@@ -235,7 +239,7 @@ def _launcher_spec(instance: Any) -> PodSpec | None:
         requests.setdefault("memory", memory)
     amounts = {name: value for name, value in requests.items() if isinstance(value, str | int | float)}
     devices: dict[str, str | int | float] = {}
-    for name in _device_names(instance):
+    for name in _device_names(instance, *_DEVICE_LISTS):
         devices[name] = int(devices.get(name, 0)) + 1
     if not amounts and not devices:
         return None
@@ -244,18 +248,24 @@ def _launcher_spec(instance: Any) -> PodSpec | None:
 
 def _gpu_names(instance: Any) -> frozenset[str]:
     """Return the resources of a machine's GPUs but for the one that everybody counts."""
-    named = (text(gpu, "deviceName") for gpu in entries(instance, "domain", "devices", "gpus"))
-    return frozenset(name for name in named if name) - {GPU_RESOURCE}
+    return frozenset(_device_names(instance, "gpus")) - {GPU_RESOURCE}
 
 
-def _device_names(instance: Any) -> list[str]:
-    lists = (entries(instance, "domain", "devices", name) for name in ("gpus", "hostDevices"))
-    names = (text(device, "deviceName") for devices in lists for device in devices)
+def _launchers_gpus(sight: Sight) -> frozenset[str]:
+    """Return what its launchers ask for that only a GPU can be: a device of a maker of GPUs."""
+    containers = (one for pod in sight.pods for one in pod.spec.containers if one.name == COMPUTE)
+    devices = frozenset(name for one in containers for name in one.resources.limits)
+    return frozenset(name for name in devices if name.startswith(_MAKERS_OF_GPUS)) - {GPU_RESOURCE}
+
+
+def _device_names(instance: Any, *lists: str) -> list[str]:
+    devices = mapping(instance, "domain", "devices")
+    names = (text(one, "deviceName") for name in lists for one in entries(devices, name))
     return sorted(name for name in names if name)
 
 
 def _devices(instance: Any) -> str:
-    return ", ".join(_device_names(instance))
+    return ", ".join(_device_names(instance, *_DEVICE_LISTS))
 
 
 # ------------------------------------------------------------ the system
