@@ -129,8 +129,9 @@ def _submitter(world: World) -> Service:
 
 
 def _integrations(world: World) -> Service:
-    ports = IntegrationsPorts(world.journal(Writer.INTEGRATIONS), world.cluster(), world.random)
-    return build_integrations(IntegrationsSettings(), ports)
+    journal, checkpoints = world.journal(Writer.INTEGRATIONS), world.checkpoints
+    ports = IntegrationsPorts(journal, world.cluster(), world.random, checkpoints=checkpoints)
+    return build_integrations(IntegrationsSettings(checkpoint_events=CHECKPOINT_EVENTS), ports)
 
 
 def _scheduler(world: World) -> Service:

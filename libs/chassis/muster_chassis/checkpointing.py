@@ -53,7 +53,11 @@ class _Made:
 
 
 class Checkpointing(Generic[F]):
-    """The checkpoints of one fold. `active` says whether it is on us to save any: one process does so at a time."""
+    """The checkpoints of one fold.
+
+    `active` says whether it is on us to save any: one process does so at a time. `restored` is called when the fold
+    began at one, for whoever would have heeded the events before it.
+    """
 
     def __init__(
         self,
@@ -63,12 +67,14 @@ class Checkpointing(Generic[F]):
         *,
         events_between: int,
         active: Callable[[], bool] = lambda: True,
+        restored: Callable[[], None] = lambda: None,
     ) -> None:
         self.fold = fold
         self._checkpoints = checkpoints
         self._name = name
         self._events_between = events_between
         self._active = active
+        self._restored = restored
         self._adapter: TypeAdapter[F] = TypeAdapter(type(fold))
         self._saved = 0
         self._made: _Made | None = None
@@ -88,6 +94,7 @@ class Checkpointing(Generic[F]):
         if found is not None:
             vars(self.fold).update(vars(found))
             log.info("A fold begins at its checkpoint.", fold=self._name, position=found.position)
+            self._restored()
         self._saved = self.fold.position
         return self._saved
 

@@ -4,15 +4,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.clock import Clock, SystemClock
 from muster_chassis.following import follow_into
 from muster_chassis.health import Health
 from muster_chassis.http import make_api
-from muster_chassis.journal import open_journal
+from muster_chassis.journal import open_checkpoints, open_journal
 from muster_chassis.service import Loop, Service
 from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.port import Cluster
 from muster_contracts.subjects import Writer
+from muster_journal.checkpoints import Checkpoints
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Journal
 
 from muster_integrations.admission.configurations import read_target
@@ -33,13 +36,16 @@ class Ports:
     cluster: Cluster
     random: Random
     clock: Clock = field(default_factory=SystemClock)
+    checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
+    """Where the fold begins when we start again; by default an earlier life left none."""
 
 
 async def build_from_settings(settings: IntegrationsSettings) -> Service:
     """Connect to the real world and build the service on it."""
     journal = await open_journal(settings, Writer.INTEGRATIONS, SystemClock())
     cluster = await KubernetesCluster.connect(settings.kubeconfig)
-    return build(settings, Ports(journal, cluster, Random()))
+    checkpoints = await open_checkpoints(settings, Writer.INTEGRATIONS)
+    return build(settings, Ports(journal, cluster, Random(), checkpoints=checkpoints))
 
 
 def build(settings: IntegrationsSettings, ports: Ports) -> Service:
@@ -52,8 +58,16 @@ def build(settings: IntegrationsSettings, ports: Ports) -> Service:
         append_concurrency=settings.append_concurrency,
     )
 
+    checkpointing = Checkpointing(
+        ports.checkpoints,
+        NAME,
+        recorder.fold,
+        events_between=settings.checkpoint_events,
+        restored=recorder.begin_at_checkpoint,
+    )
+
     async def fold() -> None:
-        await follow_into(ports.journal, recorder.follow, recorder.progress, health, "fold")
+        await follow_into(ports.journal, recorder.follow, recorder.progress, health, "fold", checkpointing)
 
     watches = Watches(ports.cluster, recorder, health, ports.random, settings.page_size)
 
@@ -63,12 +77,12 @@ def build(settings: IntegrationsSettings, ports: Ports) -> Service:
         health.runs("write")
         await recorder.write()
 
-    loops: dict[str, Loop] = {"fold": fold, "watches": watches.run, "write": write}
+    loops: dict[str, Loop] = {"fold": fold, "checkpoints": checkpointing.run, "watches": watches.run, "write": write}
     return Service(
         health=health,
         loops={**loops, **_admission(settings, ports, recorder, health)},
         api=make_api("Muster integrations", health),
-        closers=(ports.journal.close, ports.cluster.close),
+        closers=(ports.checkpoints.close, ports.journal.close, ports.cluster.close),
         random=ports.random,
     )
 

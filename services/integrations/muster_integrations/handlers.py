@@ -105,6 +105,14 @@ class Recorder:
             self._heed(recorded.event)
         self._pass_on()
 
+    def begin_at_checkpoint(self) -> None:
+        """Look anew at what was seen before the fold knew of these projects and submissions."""
+        for namespace in self.fold.projects:
+            self.mirror.namespace_changed(namespace)
+        for workload_id in self.fold.submissions:
+            self.mirror.submission_changed(workload_id)
+        self._pass_on()
+
     def must_list(self, kinds: Collection[Resource[Any]]) -> None:
         """Wait, before anything is compared, until these kinds were listed once, or cannot be."""
         self._unlisted = {(kind.group, kind.kind) for kind in kinds}

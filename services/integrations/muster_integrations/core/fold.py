@@ -117,22 +117,23 @@ class Submission:
         return (self.object_kind, self.namespace, self.object_name) == (kind, namespace, name)
 
 
+@dataclass
 class Fold:
-    """All of it. `apply` is the only way in."""
+    """All of it. `apply` is the only way in; the fields are all that a checkpoint keeps."""
 
-    def __init__(self) -> None:
-        self.position = 0
-        self.workloads: dict[UUID, FoldedWorkload] = {}
-        self.gone: set[UUID] = set()
-        self.homes: dict[UUID, UUID] = {}
-        """To which workload each living pod belongs."""
-        self.nodes: dict[str, NodeObserved] = {}
-        self.projects: dict[str, str] = {}
-        """The name of the project of each namespace that is one's."""
-        self.airflow_units: dict[str, str] = {}
-        """What of Airflow is one workload, by namespace, where it is not the DAG run."""
-        self.submissions: dict[UUID, Submission] = {}
-        self._versions: dict[UUID, int] = {}
+    position: int = 0
+    workloads: dict[UUID, FoldedWorkload] = field(default_factory=dict)
+    gone: set[UUID] = field(default_factory=set)
+    homes: dict[UUID, UUID] = field(default_factory=dict)
+    """To which workload each living pod belongs."""
+    nodes: dict[str, NodeObserved] = field(default_factory=dict)
+    projects: dict[str, str] = field(default_factory=dict)
+    """The name of the project of each namespace that is one's."""
+    airflow_units: dict[str, str] = field(default_factory=dict)
+    """What of Airflow is one workload, by namespace, where it is not the DAG run."""
+    submissions: dict[UUID, Submission] = field(default_factory=dict)
+    versions: dict[UUID, int] = field(default_factory=dict)
+    """The position of our last event on each aggregate, which may be after `position`: we know what we stored."""
 
     def workload(self, workload_id: UUID) -> FoldedWorkload | None:
         """Return what we wrote of a workload that is not gone."""
@@ -161,7 +162,7 @@ class Fold:
 
     def version_for(self, event: AnyEvent) -> int:
         """Return the position of our last event on the aggregate this event is about; 0 when there is none."""
-        return self._versions.get(subject_of(event).id, 0)
+        return self.versions.get(subject_of(event).id, 0)
 
     def follow(self, position: int, event: AnyEvent) -> None:
         """Fold the next event of the stream; one that was read before changes nothing."""
@@ -174,9 +175,9 @@ class Fold:
         """Fold one event: the next of the stream, or one of ours as soon as it is stored."""
         subject = subject_of(event)
         if subject.writer is Writer.INTEGRATIONS:
-            if position <= self._versions.get(subject.id, 0):
+            if position <= self.versions.get(subject.id, 0):
                 return
-            self._versions[subject.id] = position
+            self.versions[subject.id] = position
         self._evolve(event)
 
     def _evolve(self, event: AnyEvent) -> None:
