@@ -16,6 +16,7 @@ from muster_contracts.subjects import Writer
 from muster_journal.jetstream_leases import JetStreamLeases
 from muster_journal.memory_leases import MemoryLeases
 from muster_journal.port import Journal
+from muster_scheduler import leading
 from muster_scheduler.leading import Leadership
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
@@ -51,6 +52,36 @@ async def test_a_standby_takes_over_as_soon_as_the_lease_is_given_back(scene: Sc
     await scene.kill_schedulers()
     await leader.closers[0]()
     assert await scene.leases.hold("scheduler", "anybody")
+
+
+class Late(MemoryLeases):
+    """Leases that are not renewed until they have nearly run out, and then only after somebody saw that they did."""
+
+    def __init__(self, lease_seconds: float) -> None:
+        super().__init__()
+        self.seen = asyncio.Event()
+        self._nearly = asyncio.get_running_loop().time() + 0.8 * lease_seconds
+
+    async def hold(self, name: str, holder: str) -> bool:
+        if self._leases and asyncio.get_running_loop().time() < self._nearly:
+            raise Unavailable("NATS does not answer.")
+        if self._leases:
+            await self.seen.wait()
+        return await super().hold(name, holder)
+
+
+async def test_a_lease_that_ran_out_while_it_was_renewed_is_held_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leading, "LEASE_SECONDS", 0.5)
+    leases = Late(0.5)
+    leadership = Leadership(leases, "first", renewal_seconds=0.02)
+    renewing = asyncio.create_task(leadership.run())
+    await leadership.until_ours()
+    async with asyncio.timeout(10):
+        while leadership.is_ours:  # noqa: ASYNC110  # a clock is not to be awaited otherwise
+            await asyncio.sleep(0.01)
+        leases.seen.set()
+        await leadership.until_ours()
+    renewing.cancel()
 
 
 async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(scene: Scene) -> None:

@@ -25,7 +25,7 @@ class Leadership:
         self._leases = leases
         self._renewal_seconds = renewal_seconds
         self._until = 0.0
-        self._changed = asyncio.Event()
+        self._held = asyncio.Event()
 
     @property
     def is_ours(self) -> bool:
@@ -35,8 +35,8 @@ class Leadership:
     async def until_ours(self) -> None:
         """Wait until we hold the lease."""
         while not self.is_ours:
-            self._changed.clear()
-            await self._changed.wait()
+            self._held.clear()
+            await self._held.wait()
 
     async def run(self) -> None:
         """Take the lease when it is free and renew it. Raises Unavailable when it runs out unrenewed."""
@@ -52,9 +52,10 @@ class Leadership:
         asked, before = asyncio.get_running_loop().time(), self.is_ours
         held = await self._leases.hold(LEASE, self.holder)
         self._until = asked + LEASE_SECONDS if held else 0.0
+        if held:  # also when it was ours before we asked: it may have run out, and somebody seen it, since
+            self._held.set()
         if held != before:
             log.info("The lease of the scheduler changed hands.", ours=held, holder=self.holder)
-            self._changed.set()
 
     async def let_go(self) -> None:
         """Give the lease back at the end, so that a successor need not wait for it."""

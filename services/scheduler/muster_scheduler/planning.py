@@ -126,7 +126,7 @@ class Planning:
         made = plan(snapshot, self._settings.limits)
         self._check(Facts(snapshot, made))
         self._deadline = next_deadline(snapshot, self._settings.limits)
-        self._somebody_waits = bool(made.blocked or made.nominations or snapshot.short)
+        self._somebody_waits = bool(snapshot.groups or snapshot.nominations or snapshot.short)
         if made.decides:
             async with self.telling.quiet:
                 await self._write(made)
