@@ -287,6 +287,15 @@ def test_pods_without_an_owner_are_known_by_their_labels(labels: dict[str, str],
     assert (found.kind, found.name, found.identity) == (kind, name, f"muster-demo/{name}")
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_pod_without_an_owner_finds_its_deployment_by_the_hash_of_a_long_name(first: int) -> None:
+    name = "a-name-of-" + "very-" * 12 + "many-letters"
+    long = manifest(RESOURCES["SeldonDeployment"], name, spec={"predictors": [predictor()]})
+    orphan = pod("orphan", labels={"seldon-deployment-id": "seldon-bb1b6c567c4a44fded0997fe50b28f9a"})
+    world = world_of(*[long, orphan][first:], *[long, orphan][:first])
+    assert {world.mirror.place_of(one["metadata"]["uid"]) for one in (long, orphan)} == {UUID(long["metadata"]["uid"])}
+
+
 def test_a_label_that_lies_is_not_believed_before_the_owner() -> None:
     fraud = deployment()
     made = made_by(fraud, "fraud-main-0-classifier")

@@ -11,9 +11,10 @@ control plane (scheduler, gateways, envoy) belongs to the installation and not t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import md5
 from typing import Any, Final
 
-from muster_cluster.objects import Deployment, Pod, PodSpec
+from muster_cluster.objects import AnyObject, Deployment, Pod, PodSpec
 from muster_contracts.phases import PriorityClass
 from muster_contracts.values import Controls, OwnerFacts, Supports
 
@@ -48,6 +49,7 @@ V2: Final = "mlops.seldon.io"
 MODEL: Final = "model"
 ENGINE: Final = "svc-orch"
 
+_LONGEST_LABEL: Final = 63
 _DEPLOYMENT_ID: Final = "seldon-deployment-id"
 _SERVER_NAME: Final = "seldon-server-name"
 _SEPARATE_ENGINE: Final = "seldon.io/engine-separate-pod"
@@ -146,6 +148,14 @@ def _deployment_role(pod: Pod, _sight: Sight) -> str:
 def _all_but_engine(pod: Pod) -> frozenset[str] | None:
     """Let every container count but Seldon's engine, unless that is alone."""
     return frozenset(container.name for container in pod.spec.containers) - {_ENGINE_CONTAINER} or None
+
+
+def _hashed(deployment: AnyObject) -> Sequence[tuple[KindName, str]]:
+    """Return how pods call a deployment whose name is too long for a label; it stands for one that is called so."""
+    name = deployment.metadata.name
+    if len(name) <= _LONGEST_LABEL:
+        return ()
+    return ((SELDON_DEPLOYMENT.key, f"seldon-{md5(name.encode(), usedforsecurity=False).hexdigest()}"),)
 
 
 def _frameworks(sight: Sight) -> Mapping[str, str]:
@@ -285,6 +295,7 @@ SELDON_DEPLOYMENT: Final = Kind(
     absorbs=frozenset({DEPLOYMENT.key}),
     priority=PriorityClass.INFERENCE,
     supports=_ALL,
+    holds=_hashed,
     owner=_deployment_owner,
     members=_deployment_members,
     role=_deployment_role,
