@@ -31,9 +31,13 @@ def document(seed: int) -> dict[str, Any]:
         earlier = [job["name"] for before in steps[:number] for job in before["jobs"]]
         gone = {name for before in steps[1:number] for name in before.get("delete", ())}
         step["delete"] = [name for name in earlier if name not in gone and chance.random() < 0.2]
+    nodes = there = _nodes(chance)
+    for step in steps[1:]:
+        step.update(_changes(chance, there, queues))
+        there = [node for node in there if node["name"] not in step["lose_nodes"]]
     return {
         "id": f"seed-{seed}",
-        "nodes": _nodes(chance),
+        "nodes": nodes,
         "topologies": [{"name": "tree", "levels": [ZONE, RACK]}],
         **queues,
         **steps[0],
@@ -53,6 +57,17 @@ def _nodes(chance: Random) -> list[dict[str, Any]]:
         }
         for number in range(chance.randint(1, 5))
     ]
+
+
+def _changes(chance: Random, nodes: list[dict[str, Any]], queues: dict[str, Any]) -> dict[str, Any]:
+    """Return what becomes of nodes and quotas: nodes are cordoned, opened again, or lost; quotas change."""
+    lost = [node["name"] for node in nodes if chance.random() < 0.1]
+    changed = [node for node in nodes if node["name"] not in lost and chance.random() < 0.2]
+    return {
+        "nodes": [{**node, "unschedulable": chance.random() < 0.5} for node in changed],
+        "lose_nodes": lost,
+        "queues": [{**_quota(chance), "name": queue["name"]} for queue in queues["queues"] if chance.random() < 0.2],
+    }
 
 
 def _queues(chance: Random) -> dict[str, Any]:

@@ -378,3 +378,13 @@ def test_a_department_may_be_given_another_weight_than_its_quota() -> None:
     for number in range(8):
         events += [belongs(f"q{number}", "q"), *gang(f"q{number}", 1, age=-number)]
     assert len(victims(next_plan(state_of(*events)))) == 5
+
+
+def test_who_waits_beside_a_stale_gang_is_told_what_is_held_without_it() -> None:
+    pods = [running("g0", "g", "a", "0"), running("g1", "g", "a", "1")]
+    firm = [belongs("f", "q"), *group("f", [running("f", "f", "a", "2")], priority="build")]
+    events = [node("a", gpus=3), project("p", 2), project("q", 1), *firm, belongs("g", "p")]
+    events += [*group("g", pods, min_members=3), belongs("new", "p"), *gang("new", 3)]
+    made = next_plan(state_of(*events))
+    assert victims(made) == {"g0": "stale-gang", "g1": "stale-gang"}
+    assert {blocked.code: blocked.numbers.get("held") for blocked in made.blocked} == {"FairShareExceeded": 0}

@@ -226,6 +226,25 @@ def test_steps_go_on_from_where_the_one_before_ended() -> None:
     )
 
 
+def test_a_step_may_lose_nodes_and_change_others_and_queues() -> None:
+    case = case_with(
+        nodes=[{"name": "node0", "gpus": 1}, {"name": "node1", "gpus": 1}],
+        queues=[{"name": "team", "max_allowed_gpus": 2}],
+        jobs=[running("old"), {"name": "job", "queue": "team", "gpus_per_task": 1, "tasks": [{}]}],
+        expect={"jobs": {"job": {"node": "node1"}}},
+        steps=[
+            {"lose_nodes": ["node0"], "expect": {"jobs": {"old": {"status": "Pending"}}}},
+            {
+                "nodes": [{"name": "node1", "gpus": 1, "unschedulable": True}, {"name": "node2", "gpus": 4}],
+                "queues": [{"name": "team", "max_allowed_gpus": 1}],
+                "expect": {"jobs": {"old": {"status": "Pending"}}},
+            },
+            {"queues": [{"name": "team"}], "expect": {"jobs": {"old": {"status": "Running", "node": "node2"}}}},
+        ],
+    )
+    assert runner.play(case).differences == ()
+
+
 def test_an_unknown_expectation_does_not_pass_and_another_unknown_field_is_remarked() -> None:
     unknown = case_with(expect={"jobs": {"job": {"statuss": "Running"}}}, colour="red")
     outcome = play(unknown, following())
@@ -309,6 +328,8 @@ def test_tasks_of_one_label_run_on_one_device() -> None:
         ({"jobs": [running("job", state="Asleep")]}, "jobs[0].tasks[0].state: It should be one of Pending"),
         ({"expect": {"jobs": {"nobody": {}}}}, "field expect.jobs: There is no job nobody."),
         ({"mode": "twice"}, "field mode: It should be one of settled_full_cycle, single_action"),
+        ({"steps": [{"queues": [{"name": "other"}]}]}, "field steps[0].queues[0].name: There is no queue other."),
+        ({"steps": [{"lose_nodes": ["mars"]}]}, "field steps: There is no node mars to lose."),
         ({"steps": [{"delete": ["nobody"]}]}, "field steps[0].delete: There is no job nobody."),
     ],
 )

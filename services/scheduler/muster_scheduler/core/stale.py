@@ -3,8 +3,10 @@
 from collections import Counter
 from datetime import timedelta
 
+from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.draft import Draft
-from muster_scheduler.core.groups import GroupView
+from muster_scheduler.core.groups import Bound, GroupView
+from muster_scheduler.core.terrain import DEFAULT_POOL
 
 
 def evict_stale_gangs(draft: Draft) -> None:
@@ -15,7 +17,16 @@ def evict_stale_gangs(draft: Draft) -> None:
         if not view.is_whole(held) and _grace_is_over(draft, view) and all(pod.ours for pod in view.staying):
             for pod in view.staying:
                 if pod.facts.pod_id not in draft.evicted:
-                    draft.name_victim(view, pod, "stale-gang", None)
+                    _evict(draft, view, pod)
+
+
+def _evict(draft: Draft, view: GroupView, pod: Bound) -> None:
+    """Tell a pod to go. It counts for its queue no more, where others read how much that holds."""
+    row = draft.terrain.rows.get(pod.node)
+    pool = DEFAULT_POOL if row is None else draft.terrain.pool_names[row]
+    amounts = total_of((pod.need,), draft.device_bytes)
+    draft.accounts(pool).charge(draft.account(view, pool), amounts, firm=not view.preemptible, sign=-1)
+    draft.name_victim(view, pod, "stale-gang", None)
 
 
 def _grace_is_over(draft: Draft, view: GroupView) -> bool:

@@ -36,6 +36,7 @@ class NodeCase:
     max_pods: int
     gpu_memory_bytes: int
     labels: dict[str, str]
+    unschedulable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +164,19 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens next: jobs leave, jobs come, rounds go by, and then this must hold, and hold on."""
+    """What happens next, in this order; then rounds go by, and the expectation must hold, and hold on.
+
+    Jobs leave; nodes are lost, come, or change; queues change; jobs come.
+    """
 
     jobs: tuple[JobCase, ...]
     leaving: tuple[str, ...]
     expectation: Expectation
     rounds_until_match: int
     rounds_after_match: int
+    nodes: tuple[NodeCase, ...] = ()
+    lost_nodes: tuple[str, ...] = ()
+    queues: tuple[QueueCase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

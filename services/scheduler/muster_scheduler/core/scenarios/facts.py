@@ -4,7 +4,7 @@ Pure: the same case gives the same events, ids and moments. Everything lives in 
 workload with one pod group.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
@@ -49,13 +49,14 @@ def id_of(*parts: str) -> UUID:
 def organisation(queues: Iterable[QueueCase]) -> Iterator[e.AnyEvent]:
     """Yield the node pool, then departments and projects, older first. A queue with queues below is a department."""
     queues = tuple(queues)
-    parents = {queue.parent for queue in queues}
     yield e.NodePoolChanged(node_pool_id=id_of("pool"), name=POOL, changed_by=AUTHOR)
+    yield from changed_queues(queues, {queue.parent for queue in queues})
+
+
+def changed_queues(queues: Iterable[QueueCase], departments: Container[str]) -> Iterator[e.AnyEvent]:
+    """Yield queues as they are put, some of which are departments."""
     for queue in queues:
-        if queue.name in parents:
-            yield _department(queue)
-        else:
-            yield _project(queue)
+        yield _department(queue) if queue.name in departments else _project(queue)
 
 
 def _department(queue: QueueCase) -> e.DepartmentChanged:
@@ -107,7 +108,13 @@ def observed_node(node: NodeCase) -> e.NodeObserved:
         gpu_devices=node.gpus,
         gpu_memory_bytes=node.gpu_memory_bytes,
         labels=node.labels,
+        unschedulable=node.unschedulable,
     )
+
+
+def lost_node(name: str) -> e.NodeGone:
+    """Return the end of a node."""
+    return e.NodeGone(node_id=id_of("node", name), name=name)
 
 
 def discovered(job: JobCase, moment: datetime) -> e.WorkloadDiscovered:

@@ -90,7 +90,7 @@ def _case(part: Part, number: int) -> Case:
         nodes=tuple(node for one in part.parts("nodes") for node in node_copies(_node(one), _copies(one))),
         queues=queues,
         topologies=tuple(_topology(one) for one in part.parts("topologies")),
-        steps=tuple(_steps(part, {queue.name for queue in queues}, families)),
+        steps=tuple(_steps(part, queues, families)),
     )
     _refuse_doubles([node.name for node in case.nodes], part, "nodes", "nodes")
     _check_places(case, part)
@@ -105,17 +105,28 @@ def _refuse_doubles(names: list[str], part: Part, field: str, what: str) -> None
 
 def _check_places(case: Case, part: Part) -> None:
     """Refuse pods that run where there is no node, or on devices that are not there."""
-    nodes = {node.name: Devices(node.gpus, node.gpu_memory_bytes) for node in case.nodes}
-    for job in (job for step in case.steps for job in step.jobs):
-        for task in (task for task in job.tasks if task.state is not TaskState.PENDING):
-            if task.node not in nodes:
-                part.refuse("jobs", f"A task of {job.name} runs on {task.node}, which is no node.")
-            try:
-                nodes[task.node].take(gpu_request(job), task.gpu_groups)
-            except ValueError as error:
-                part.refuse("jobs", f"A task of {job.name} runs on {task.node}, which {error}.")
-    for name in (name for step in case.steps for name in step.expectation.nodes if name not in nodes):
-        part.refuse("expect", f"There is no node {name}.")
+    nodes: dict[str, Devices] = {}
+    for step in case.steps:
+        for name in step.lost_nodes:
+            if nodes.pop(name, None) is None:
+                part.refuse("steps", f"There is no node {name} to lose.")
+        here = case.nodes if step is case.steps[0] else step.nodes
+        nodes |= {node.name: Devices(node.gpus, node.gpu_memory_bytes) for node in here}
+        for job in step.jobs:
+            _check_tasks(job, nodes, part)
+        for name in step.expectation.nodes:
+            if name not in nodes:
+                part.refuse("expect", f"There is no node {name}.")
+
+
+def _check_tasks(job: JobCase, nodes: Mapping[str, Devices], part: Part) -> None:
+    for task in (task for task in job.tasks if task.state is not TaskState.PENDING):
+        if task.node not in nodes:
+            part.refuse("jobs", f"A task of {job.name} runs on {task.node}, which is no node.")
+        try:
+            nodes[task.node].take(gpu_request(job), task.gpu_groups)
+        except ValueError as error:
+            part.refuse("jobs", f"A task of {job.name} runs on {task.node}, which {error}.")
 
 
 def _node(part: Part) -> NodeCase:
@@ -127,6 +138,7 @@ def _node(part: Part) -> NodeCase:
         max_pods=part.whole("max_pods", NODE_MAX_PODS),
         gpu_memory_bytes=part.whole("gpu_memory_mib", NODE_GPU_MEMORY_MIB) * MEBIBYTE,
         labels=part.labels("labels"),
+        unschedulable=part.flag("unschedulable", default=False),
     )
 
 
@@ -198,20 +210,36 @@ def _above(name: str, parents: dict[str, str]) -> list[str]:
 # ---------------------------------------------------------------- steps and jobs
 
 
-def _steps(part: Part, queues: set[str], families: Mapping[str, int]) -> Iterable[Step]:
+def _steps(part: Part, queues: tuple[QueueCase, ...], families: Mapping[str, int]) -> Iterable[Step]:
     """Read the case as its first step, then the steps that follow it."""
     names: dict[str, str] = {}
     for step in (part, *part.parts("steps")):
-        jobs = _jobs(step, queues, families)
+        jobs = _jobs(step, {queue.name for queue in queues}, families)
         leaving = step.texts("delete") if step is not part else ()
         _check_jobs(step, jobs, leaving, names)
-        yield Step(
+        first = Step(
             jobs=jobs,
             leaving=leaving,
             expectation=_expectation(step.part("expect"), {*names, *names.values()}),
             rounds_until_match=step.whole("rounds_until_match", 1),
             rounds_after_match=step.whole("rounds_after_match", 0),
         )
+        yield first if step is part else _with_changes(first, step, queues)
+
+
+def _with_changes(step: Step, part: Part, queues: tuple[QueueCase, ...]) -> Step:
+    """Read what else is other from a later step on: nodes and queues."""
+    parents = {queue.name: queue.parent for queue in queues}
+    changed = [(one, True) for one in part.parts("departments")] + [(one, False) for one in part.parts("queues")]
+    for one, _ in changed:
+        if one.text("name") not in parents:
+            one.refuse("name", f"There is no queue {one.text('name')}.")
+    return replace(
+        step,
+        nodes=tuple(_node(one) for one in part.parts("nodes")),
+        lost_nodes=part.texts("lose_nodes"),
+        queues=tuple(_queue(one, is_department=kind, home=parents[one.text("name")]) for one, kind in changed),
+    )
 
 
 def _check_jobs(step: Part, jobs: Iterable[JobCase], leaving: Iterable[str], names: dict[str, str]) -> None:

@@ -92,8 +92,7 @@ class _Game:
 
     def play(self, step: Step) -> list[str]:
         """Play one step and return what differs."""
-        self.world.leave(step.leaving)
-        self.world.arrive(step.jobs)
+        self.world.begin(step)
         before, last_eviction, held = self.world.deeds.copy(), 0, False
         found: list[str] = []
         for number in range(1, self._rounds(step) + 1):

@@ -17,7 +17,7 @@ from muster_contracts.wire import Envelope, Recorded
 
 from muster_scheduler.core.plan import Plan
 from muster_scheduler.core.scenarios import facts
-from muster_scheduler.core.scenarios.cases import Case, JobCase, TaskCase, TaskState
+from muster_scheduler.core.scenarios.cases import Case, JobCase, NodeCase, QueueCase, Step, TaskCase, TaskState
 from muster_scheduler.core.scenarios.devices import Devices
 from muster_scheduler.core.state import State
 
@@ -74,13 +74,39 @@ class World:
         self._case = case
         self._position = 0
         self._now = facts.START
-        self._nodes = {node.name: Devices(node.gpus, node.gpu_memory_bytes) for node in case.nodes}
-        for node in case.nodes:
-            self._tell(facts.observed_node(node))
+        self._nodes: dict[str, Devices] = {}
+        self.see_nodes(case.nodes)
         for event in facts.organisation(case.queues):
             self._tell(event)
 
     # ------------------------------------------------------------ what people do
+
+    def begin(self, step: Step) -> None:
+        """Let everything happen with which a step begins."""
+        self.leave(step.leaving)
+        self.lose_nodes(step.lost_nodes)
+        self.see_nodes(step.nodes)
+        self.change_queues(step.queues)
+        self.arrive(step.jobs)
+
+    def see_nodes(self, nodes: Iterable[NodeCase]) -> None:
+        """Let nodes come, or be other than they were."""
+        for node in nodes:
+            self._nodes[node.name] = Devices(node.gpus, node.gpu_memory_bytes)
+            self._tell(facts.observed_node(node))
+
+    def lose_nodes(self, names: Iterable[str]) -> None:
+        """Let nodes go with all that is on them; other pods wait in the stead of those."""
+        for name in names:
+            self._tell(facts.lost_node(name))
+            for task in [task for task in self.tasks.values() if task.node == name]:
+                self._replace(task)
+            del self._nodes[name]
+
+    def change_queues(self, queues: Iterable[QueueCase]) -> None:
+        """Give queues other quotas."""
+        for event in facts.changed_queues(queues, {queue.parent for queue in self._case.queues}):
+            self._tell(event)
 
     def arrive(self, jobs: Iterable[JobCase]) -> None:
         """Let jobs appear, the oldest first."""
