@@ -11,7 +11,9 @@ release it, say, is one step, which must not be made by half.
 from collections.abc import Iterable, Mapping
 
 from simcluster.admission import Caller
-from simcluster.registry import DeleteOptions, Registry, Write
+from simcluster.attempts import Write
+from simcluster.deletion import DeleteOptions
+from simcluster.registry import Registry
 from simcluster.resources import Object
 from simcluster.store import Subscription
 

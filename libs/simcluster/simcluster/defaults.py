@@ -5,15 +5,15 @@ its default. What is looked up (a priority class, a cluster IP) is looked up on 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from simcluster import custom, webhooks
 from simcluster.clock import to_timestamp
 from simcluster.errors import forbidden
 from simcluster.resources import Object, Resource
-
-if TYPE_CHECKING:
-    from simcluster.registry import Registry
+from simcluster.store import Store
 
 _PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
 _QUANTITIES = ("limits", "requests")
@@ -28,15 +28,28 @@ _FIRST_STATUS: dict[str, Object] = {
 """What Kubernetes writes before any controller has seen the object: clients read fields of it without a look first."""
 
 
-def fill(resource: Resource, body: Object, registry: "Registry", *, creating: bool = False) -> None:
-    """Complete an object as the API server would before it looks at it."""
+@dataclass(frozen=True)
+class Birth:
+    """Among what and when an object is created."""
+
+    store: Store
+    now: datetime
+
+
+def fill(resource: Resource, body: Object, birth: Birth | None = None) -> None:
+    """Complete an object as the API server would before it looks at it, with more at its birth than later."""
     complete = _FILLERS.get(resource.key)
     if complete is not None:
         complete(body)
-    admit = _ADMISSION.get(resource.key) if creating else None
+    if birth is not None:
+        _fill_once(resource, body, birth)
+
+
+def _fill_once(resource: Resource, body: Object, birth: Birth) -> None:
+    admit = _ADMISSION.get(resource.key)
     if admit is not None:
-        admit(body, registry)
-    if creating and resource.key in _FIRST_STATUS:
+        admit(body, birth)
+    if resource.key in _FIRST_STATUS:
         body["status"] = dict(_FIRST_STATUS[resource.key])
 
 
@@ -196,24 +209,24 @@ def _fill_claim(body: Object) -> None:
     _set_defaults(_spec(body), volumeMode="Filesystem")
 
 
-def _admit_pod(body: Object, registry: "Registry") -> None:
+def _admit_pod(body: Object, birth: Birth) -> None:
     spec = body["spec"]
-    spec["priority"] = _priority(body, registry)
+    spec["priority"] = _priority(body, birth)
     spec["tolerations"] = [*(spec.get("tolerations") or ()), *_node_tolerations(spec.get("tolerations") or ())]
     body["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
 
-def _priority(body: Object, registry: "Registry") -> int:
+def _priority(body: Object, birth: Birth) -> int:
     spec = body["spec"]
     name = spec.get("priorityClassName")
     if name in _SYSTEM_PRIORITIES:
         return _SYSTEM_PRIORITIES[name]
     if name:
-        found = registry.store.get(_PRIORITY_CLASSES, None, name)
+        found = birth.store.get(_PRIORITY_CLASSES, None, name)
         if found is None:
             raise forbidden("pods", body["metadata"]["name"], f"no PriorityClass with name {name} was found")
         return _adopt_priority(spec, found.body)
-    for stored in registry.store.find(_PRIORITY_CLASSES):
+    for stored in birth.store.find(_PRIORITY_CLASSES):
         if stored.body.get("globalDefault"):
             spec["priorityClassName"] = stored.name
             return _adopt_priority(spec, stored.body)
@@ -253,7 +266,7 @@ def qos_class(spec: Object) -> str:
     return "Guaranteed" if guaranteed else "Burstable"
 
 
-def _admit_namespace(body: Object, _registry: "Registry") -> None:
+def _admit_namespace(body: Object, _birth: Birth) -> None:
     name = body["metadata"]["name"]
     labels = body["metadata"].get("labels") or {}
     body["metadata"]["labels"] = labels | {"kubernetes.io/metadata.name": name}
@@ -261,7 +274,7 @@ def _admit_namespace(body: Object, _registry: "Registry") -> None:
     body["status"] = {"phase": "Active"}
 
 
-def _admit_job(body: Object, _registry: "Registry") -> None:
+def _admit_job(body: Object, _birth: Birth) -> None:
     """Give a job the labels by which it knows its pods."""
     spec, metadata = body["spec"], body["metadata"]
     if spec["manualSelector"] or not isinstance(spec.get("template"), dict):
@@ -278,27 +291,27 @@ def _admit_job(body: Object, _registry: "Registry") -> None:
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
 
 
-def _admit_service(body: Object, registry: "Registry") -> None:
+def _admit_service(body: Object, birth: Birth) -> None:
     spec = body["spec"]
     if spec["type"] == "ExternalName" or spec.get("clusterIP"):
         return
-    spec["clusterIP"] = _free_address(registry)
+    spec["clusterIP"] = _free_address(birth)
     spec["clusterIPs"] = [spec["clusterIP"]]
     body["status"] = {"loadBalancer": {}}
 
 
-def _free_address(registry: "Registry") -> str:
-    taken = {(stored.body.get("spec") or {}).get("clusterIP") for stored in registry.store.find("services")}
+def _free_address(birth: Birth) -> str:
+    taken = {(stored.body.get("spec") or {}).get("clusterIP") for stored in birth.store.find("services")}
     numbers = range(1, 65_535)
     return next(address for number in numbers if (address := f"10.96.{number // 256}.{number % 256}") not in taken)
 
 
-def _admit_definition(body: Object, registry: "Registry") -> None:
+def _admit_definition(body: Object, birth: Birth) -> None:
     if (body["spec"].get("names") or {}).get("plural") and body["spec"].get("versions"):
-        body["status"] = custom.accepted_status(body, to_timestamp(registry.clock.now()))
+        body["status"] = custom.accepted_status(body, to_timestamp(birth.now))
 
 
-def _admit_claim(body: Object, _registry: "Registry") -> None:
+def _admit_claim(body: Object, _birth: Birth) -> None:
     body["status"] = {"phase": "Pending"}
 
 
@@ -319,7 +332,7 @@ _FILLERS: dict[str, Callable[[Object], None]] = {
     webhooks.VALIDATING: webhooks.fill_validating,
 }
 
-_ADMISSION: dict[str, Callable[[Object, "Registry"], None]] = {
+_ADMISSION: dict[str, Callable[[Object, Birth], None]] = {
     "pods": _admit_pod,
     "namespaces": _admit_namespace,
     "services": _admit_service,

@@ -12,15 +12,16 @@ then, and the same write is to be attempted again.
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from simcluster import apply, custom, defaults, structure, subresources, validation, webhooks
-from simcluster.admission import Admission, Attempt, Caller
+from simcluster.admission import Admission
+from simcluster.attempts import Write, attempt_of, deletion_of, options_of
 from simcluster.clock import Clock, to_timestamp
+from simcluster.deletion import DeleteOptions, begun, delete_options, may_go
 from simcluster.errors import (
     ApiError,
     already_exists,
@@ -37,7 +38,6 @@ from simcluster.store import Store, Stored
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_LENGTH = 5
 _GENERATED_TRIES = 8  # as in Kubernetes: among thousands of names two soon end alike
-_FINISHED = ("Succeeded", "Failed")
 _HOOKS = (webhooks.MUTATING, webhooks.VALIDATING)  # in the order in which they are asked
 _DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
@@ -50,31 +50,6 @@ _KEPT_METADATA = (
     "deletionGracePeriodSeconds",
     "selfLink",
 )
-
-
-@dataclass(frozen=True)
-class DeleteOptions:
-    """What may go with a deletion."""
-
-    uid: str | None = None
-    version: str | None = None
-    grace_seconds: int | None = None
-    propagation: str | None = None
-    dry_run: bool = False
-    api_version: str = ""  # the version the caller speaks; empty: the stored one
-    caller: Caller | None = None
-
-
-@dataclass(frozen=True)
-class Write:
-    """Who writes, under which version, whether in earnest, and whether the body may be kept without a copy."""
-
-    manager: str = ""
-    dry_run: bool = False
-    owned: bool = False
-    applied: bool = False  # a server-side apply has already said who owns what
-    version: str = ""  # the one the caller speaks; empty: the stored one
-    caller: Caller | None = None  # None: webhooks are not asked
 
 
 _PLAIN = Write()
@@ -166,11 +141,11 @@ class Registry:
         _check_preconditions(stored, options.uid, options.version)
         if options.caller is not None and not self.admission.idle:
             for stage in _HOOKS:
-                self.admission.review(stage, _deletion(resource, stored, options), options.caller)
-        body = self._deleting(resource, stored, options)
+                self.admission.review(stage, deletion_of(resource, stored, options), options.caller)
+        body = begun(resource, stored, options, self.clock.now())
         if options.dry_run:
             return stored
-        if _may_go(resource, body):
+        if may_go(resource, body):
             self._remove(resource, stored, body)
             return None
         return stored if body == stored.body else self.store.put(kind, body)
@@ -190,11 +165,14 @@ class Registry:
         options = delete_options(eviction.get("deleteOptions") or {}, dry_run=write.dry_run)
         _check_preconditions(stored, options.uid, options.version)
         self.review_part(stored, "eviction", {"apiVersion": "policy/v1", "kind": "Eviction", **eviction}, None, write)
-        budgets = [] if subresources.needs_no_budget(stored.body) else subresources.spent_budgets(self, stored)
+        now = self.clock.now()
+        budgets = (
+            [] if subresources.needs_no_budget(stored.body) else subresources.spent_budgets(self.store, stored, now)
+        )
         if not options.dry_run:
             for budget in budgets:
                 self.store.put("poddisruptionbudgets.policy", budget)
-            self.store.put("pods", subresources.disrupted(stored.body, self.clock.now()))
+            self.store.put("pods", subresources.disrupted(stored.body, now))
         return self.delete("pods", namespace, name, replace(options, version=None))
 
     def review_part(self, stored: Stored, subresource: str, body: Object, old: Object | None, write: Write) -> Object:
@@ -202,10 +180,10 @@ class Registry:
         if not self._asks(write):
             return body
         resource = self.resource(stored.kind)
-        attempt = _attempt(resource, None, body, write, subresource)
+        attempt = attempt_of(resource, None, body, write, subresource)
         attempt = replace(attempt, namespace=stored.namespace, name=stored.name, old=old)
         if old is not None:
-            attempt = replace(attempt, operation="UPDATE", options=_options("UPDATE", write))
+            attempt = replace(attempt, operation="UPDATE", options=options_of("UPDATE", write))
         attempt = replace(attempt, body=self.admission.review(webhooks.MUTATING, attempt, write.caller))
         reviewed = self.admission.review(webhooks.VALIDATING, attempt, write.caller)
         assert reviewed is not None
@@ -241,7 +219,7 @@ class Registry:
         if not self._asks(write):
             return body
         try:
-            defaults.fill(resource, body, self)
+            defaults.fill(resource, body)
         except _MISSHAPEN as error:
             raise _misshapen(resource, error) from error
         return self._review(webhooks.MUTATING, resource, old, body, write, subresource)
@@ -251,7 +229,7 @@ class Registry:
     ) -> Object:
         if not self._asks(write):
             return body
-        reviewed = self.admission.review(stage, _attempt(resource, old, body, write, subresource), write.caller)
+        reviewed = self.admission.review(stage, attempt_of(resource, old, body, write, subresource), write.caller)
         assert reviewed is not None
         return reviewed
 
@@ -300,14 +278,14 @@ class Registry:
 
     def _admit(self, resource: Resource, body: Object) -> None:
         try:
-            defaults.fill(resource, body, self, creating=True)
+            defaults.fill(resource, body, defaults.Birth(self.store, self.clock.now()))
             validation.check_create(resource, body)
         except _MISSHAPEN as error:
             raise _misshapen(resource, error) from error
 
     def _readmit(self, resource: Resource, old: Object, body: Object) -> None:
         try:
-            defaults.fill(resource, body, self)
+            defaults.fill(resource, body)
             validation.check_update(resource, old, body)
         except _MISSHAPEN as error:
             raise _misshapen(resource, error) from error
@@ -330,7 +308,7 @@ class Registry:
             body["metadata"]["generation"] = old.body["metadata"].get("generation", 0) + 1
         if "managedFields" in body["metadata"] and not write.applied:
             apply.note_update(resource, old.body, body, write.manager or "simcluster", subresource, self.clock.now())
-        if _may_go(resource, body) and not write.dry_run:
+        if may_go(resource, body) and not write.dry_run:
             return self._remove(resource, old, body)
         return self._put(resource, body, write)
 
@@ -362,93 +340,9 @@ class Registry:
             self.store.remove(kind, stored.namespace, stored.name)
         self.resources.remove(kind)
 
-    def _deleting(self, resource: Resource, stored: Stored, options: DeleteOptions) -> Object:
-        """Return the object's state once this deletion has been asked for."""
-        body: Object = stored.body | {"metadata": dict(stored.body["metadata"])}
-        metadata = body["metadata"]
-        _add_finalizer(resource, metadata, options.propagation)
-        grace = _grace_seconds(resource, stored.body, options.grace_seconds)
-        if "deletionTimestamp" not in metadata:
-            metadata["deletionTimestamp"] = to_timestamp(self.clock.now() + timedelta(seconds=grace))
-            metadata["deletionGracePeriodSeconds"] = grace
-            if metadata.get("generation"):
-                metadata["generation"] += 1
-            if resource.key == "namespaces":
-                body["status"] = (body.get("status") or {}) | {"phase": "Terminating"}
-        elif grace < metadata.get("deletionGracePeriodSeconds", 0):
-            metadata["deletionTimestamp"] = to_timestamp(self.clock.now() + timedelta(seconds=grace))
-            metadata["deletionGracePeriodSeconds"] = grace
-        return body
-
-
-def delete_options(body: Object, *, dry_run: bool = False) -> DeleteOptions:
-    """Read a `DeleteOptions` object."""
-    preconditions = body.get("preconditions") or {}
-    propagation = body.get("propagationPolicy")
-    if propagation is None and body.get("orphanDependents") is not None:
-        propagation = "Orphan" if body["orphanDependents"] else "Background"
-    if propagation not in (None, "Orphan", "Background", "Foreground"):
-        raise bad_request(f'invalid propagationPolicy "{propagation}"')
-    return DeleteOptions(
-        uid=preconditions.get("uid"),
-        version=preconditions.get("resourceVersion"),
-        grace_seconds=body.get("gracePeriodSeconds"),
-        propagation=propagation,
-        dry_run=dry_run or bool(body.get("dryRun")),
-    )
-
 
 def _misshapen(resource: Resource, error: Exception) -> ApiError:
     return bad_request(f"{resource.kind} in version {resource.version!r} cannot be handled as such: {error!r}")
-
-
-def _attempt(resource: Resource, old: Object | None, body: Object, write: Write, subresource: str | None) -> Attempt:
-    operation = "CREATE" if old is None else "UPDATE"
-    metadata = body.get("metadata") or {}
-    return Attempt(
-        operation=operation,
-        resource=resource,
-        version=write.version or resource.version,
-        subresource=subresource or "",
-        namespace=metadata.get("namespace"),
-        name=metadata.get("name") or "",
-        body=body,
-        old=old,
-        options=_options(operation, write),
-        dry_run=write.dry_run,
-    )
-
-
-def _deletion(resource: Resource, stored: Stored, options: DeleteOptions) -> Attempt:
-    written: Object = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}
-    for name, value in (
-        ("gracePeriodSeconds", options.grace_seconds),
-        ("propagationPolicy", options.propagation),
-        ("dryRun", ["All"] if options.dry_run else None),
-    ):
-        if value is not None:
-            written[name] = value
-    return Attempt(
-        operation="DELETE",
-        resource=resource,
-        version=options.api_version or resource.version,
-        subresource="",
-        namespace=stored.namespace,
-        name=stored.name,
-        body=None,
-        old=stored.body,
-        options=written,
-        dry_run=options.dry_run,
-    )
-
-
-def _options(operation: str, write: Write) -> Object:
-    options: Object = {"kind": f"{operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1"}
-    if write.manager:
-        options["fieldManager"] = write.manager
-    if write.dry_run:
-        options["dryRun"] = ["All"]
-    return options
 
 
 def _copy(body: Object) -> Object:
@@ -506,37 +400,6 @@ def _counts(resource: Resource, old: Object, body: Object) -> bool:
         unobserved = {"metadata"} | ({"status"} if resource.has_status else set())
         return any(old.get(part) != body.get(part) for part in (old.keys() | body.keys()) - unobserved)
     return resource.counts_generation and old.get("spec") != body.get("spec")
-
-
-def _may_go(resource: Resource, body: Object) -> bool:
-    metadata = body["metadata"]
-    if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
-        return False
-    if resource.key == "namespaces":
-        return not (body.get("spec") or {}).get("finalizers")
-    return not metadata.get("deletionGracePeriodSeconds")
-
-
-def _add_finalizer(resource: Resource, metadata: Object, propagation: str | None) -> None:
-    """Mark what the garbage collector has to do before the object may go."""
-    if propagation is None and resource.key == "jobs.batch":
-        propagation = "Orphan"  # Kubernetes' own default for jobs, and for nothing else
-    wanted = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(propagation or "")
-    others = [name for name in metadata.get("finalizers") or [] if name not in ("foregroundDeletion", "orphan")]
-    if propagation is not None:
-        metadata["finalizers"] = [*others, wanted] if wanted else others
-    if not metadata.get("finalizers"):
-        metadata.pop("finalizers", None)
-
-
-def _grace_seconds(resource: Resource, body: Object, asked: int | None) -> int:
-    if resource.key != "pods":
-        return 0
-    spec = body.get("spec") or {}
-    if not spec.get("nodeName") or (body.get("status") or {}).get("phase") in _FINISHED:
-        return 0
-    grace = asked if asked is not None else spec.get("terminationGracePeriodSeconds", 30)
-    return max(0, int(grace))
 
 
 def object_name(body: Any) -> str:

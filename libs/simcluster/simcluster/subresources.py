@@ -1,16 +1,13 @@
 """What the subresources `binding`, `eviction` and `scale` do to an object. Plain functions; the registry stores."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simcluster import selectors
 from simcluster.clock import to_timestamp
 from simcluster.errors import ApiError, bad_request, conflict, invalid, too_many_requests
 from simcluster.resources import Object, Resource
-from simcluster.store import Stored
-
-if TYPE_CHECKING:
-    from simcluster.registry import Registry
+from simcluster.store import Store, Stored
 
 _BUDGETS = "poddisruptionbudgets.policy"
 _RETRY_SECONDS = 10
@@ -73,18 +70,18 @@ def needs_no_budget(pod: Object) -> bool:
     return phase in ("Pending", "Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]
 
 
-def spent_budgets(registry: "Registry", pod: Stored) -> list[Object]:
+def spent_budgets(store: Store, pod: Stored, now: datetime) -> list[Object]:
     """Return the new states of the budgets an eviction uses up; 429 when one has nothing left."""
     labels = pod.body["metadata"].get("labels") or {}
     budgets = [
         stored
-        for stored in registry.store.find(_BUDGETS, pod.namespace)
+        for stored in store.find(_BUDGETS, pod.namespace)
         if selectors.selects((stored.body.get("spec") or {}).get("selector"), labels)
     ]
     if len(budgets) > 1:
         why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
         raise ApiError(500, "InternalError", why)
-    return [_spend(budget, pod, registry.clock.now()) for budget in budgets if not _lets_unready_go(budget.body, pod)]
+    return [_spend(budget, pod, now) for budget in budgets if not _lets_unready_go(budget.body, pod)]
 
 
 def _lets_unready_go(budget: Object, pod: Stored) -> bool:

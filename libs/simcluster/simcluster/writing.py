@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simcluster import apply, defaults, patches, structure, subresources
+from simcluster.attempts import Write
+from simcluster.deletion import DeleteOptions, delete_options
 from simcluster.errors import bad_request, conflict, unsupported_media_type
 from simcluster.reading import Reader
-from simcluster.registry import DeleteOptions, Registry, Write, delete_options, object_name
+from simcluster.registry import Registry, object_name
 from simcluster.resources import Object, Resource
 from simcluster.shapes import Shapes
 from simcluster.store import Stored
