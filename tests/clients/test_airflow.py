@@ -1,7 +1,8 @@
 """Airflow's operators, run by Airflow itself, make pods and a Job in the simulated cluster and see what comes of them.
 
 One run of one DAG (`programs/nightly_training.py`) is looked at from several sides: a KubernetesJobOperator, a
-KubernetesPodOperator whose first try fails, and one that waits in Airflow's trigger instead of in a worker.
+KubernetesPodOperator whose first try fails, one that hands on a result, one that waits in Airflow's trigger instead of
+in a worker, and a SparkKubernetesOperator.
 """
 
 import json
@@ -42,7 +43,14 @@ def pods_of(api: Api, task: str) -> list[Any]:
 
 def test_airflow_sees_the_run_succeed_after_a_retry(run: Any) -> None:
     assert run["state"] == "success"
-    assert run["tasks"] == {"prepare": ["success", 1], "train": ["success", 2], "report": ["success", 1]}
+    assert {task: state for task, (state, _) in run["tasks"].items()} == {
+        "prepare": "success",
+        "train": "success",
+        "evaluate": "success",
+        "summarise": "success",
+        "report": "success",
+    }
+    assert {task for task, (_, tries) in run["tasks"].items() if tries > 1} == {"train"}
 
 
 def test_each_try_of_a_task_is_a_pod_without_an_owner(api: Api, run: Any) -> None:
@@ -67,7 +75,9 @@ def test_each_try_of_a_task_is_a_pod_without_an_owner(api: Api, run: Any) -> Non
 
 
 def test_all_pods_of_a_run_share_its_labels(api: Api, run: Any) -> None:
-    labels = [pod["metadata"]["labels"] for pod in api.last_seen("pods")]
+    labels = [
+        pod["metadata"]["labels"] for pod in api.last_seen("pods") if "spark-role" not in pod["metadata"]["labels"]
+    ]
     assert {each["dag_id"] for each in labels} == {"nightly_training"}
     [run_id] = {each["run_id"] for each in labels}
     assert run_id != run["run_id"]  # which holds signs that a label may not have
@@ -80,6 +90,24 @@ def test_a_job_operator_labels_its_pods_and_not_its_job(api: Api, run: Any) -> N
     assert job["status"]["succeeded"] == 2
     owners = [pod["metadata"]["ownerReferences"] for pod in pods_of(api, "prepare")]
     assert [owner["uid"] for [owner] in owners] == [job["metadata"]["uid"]] * 2
+
+
+def test_a_result_is_fetched_from_the_sidecar_which_is_killed_then(api: Api, run: Any) -> None:
+    [evaluate] = pods_of(api, "evaluate")
+    assert [each["name"] for each in evaluate["spec"]["containers"]] == ["base", "airflow-xcom-sidecar"]
+    assert evaluate["status"]["phase"] == "Succeeded"
+    [report] = pods_of(api, "report")
+    assert report["spec"]["containers"][0]["args"] == ["0.93"], "what evaluate put out"
+
+
+def test_a_spark_application_is_a_workload_below_the_run_whose_labels_its_pods_bear(api: Api, run: Any) -> None:
+    pods = pods_of(api, "summarise")
+    roles = [pod["metadata"]["labels"]["spark-role"] for pod in pods]
+    assert sorted(roles) == ["driver", "executor", "executor"]
+    assert {pod["metadata"]["labels"]["spark_kubernetes_operator"] for pod in pods} == {"True"}
+    application = api.workload("summarise-", "Completed")
+    assert (application["kind"], application["desired_pods"]) == ("SparkApplication", 3)
+    assert application["parent"]["kind"] == "AirflowDagRun"
 
 
 def test_a_deferred_pod_is_removed_when_airflow_has_seen_its_end(api: Api, run: Any) -> None:
@@ -95,4 +123,5 @@ def test_muster_shows_the_run_as_one_workload_and_its_job_as_another_below_it(ap
     job = api.workload("job-prepare", "Completed")
     assert job["kind"] == "Job"
     assert job["parent"] == {"kind": "AirflowDagRun", "name": dag_run["name"]}
-    assert len(api.workloads()) == 2
+    assert {row["kind"] for row in api.workloads()} == {"AirflowDagRun", "Job", "SparkApplication"}
+    assert len(api.workloads()) == 3

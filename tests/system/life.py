@@ -168,10 +168,7 @@ class Life:
         async def fits() -> bool:
             return await self.picture() == expected and without.isdisjoint(await self.living())
 
-        try:
-            await self.world.until(fits)
-        except TimeoutError:
-            raise AssertionError(f"{self.name} should be {expected}, but is {await self.picture()}") from None
+        await self._comes_to(fits, expected)
 
     async def reaches(self, phase: str) -> None:
         """Wait for a phase."""
@@ -179,10 +176,22 @@ class Life:
         async def is_there() -> bool:
             return bool((await self.row())["phase"] == phase)
 
+        await self._comes_to(is_there, phase)
+
+    async def tells(self, **attributes: str) -> None:
+        """Wait until its attributes say so."""
+
+        async def is_told() -> bool:
+            return attributes.items() <= (await self.row())["attributes"].items()
+
+        await self._comes_to(is_told, attributes)
+
+    async def _comes_to(self, holds: Callable[[], Awaitable[bool]], expected: object) -> None:
         try:
-            await self.world.until(is_there)
+            await self.world.until(holds)
         except TimeoutError:
-            raise AssertionError(f"{self.name} should be {phase}, but is {await self.picture()}") from None
+            seen = f"{await self.picture()} with {(await self.row())['attributes']}"
+            raise AssertionError(f"{self.name} should come to {expected}, but is {seen}") from None
 
     async def phases(self) -> list[str]:
         """Return the phases it has been in."""

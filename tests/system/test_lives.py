@@ -103,19 +103,14 @@ async def test_a_dag_run_is_one_workload_through_its_tasks_and_a_retry(world: Wo
         "cleared to run again, in Airflow."
     )
     await life.end("task", exit_code=1)
-    await world.until(lambda: is_at_task(life, "train", "2"))
+    await life.tells(task_id="train", try_number="2")
     await life.shows(training)
     await life.end("task")
-    await world.until(lambda: is_at_task(life, "report", "1"))
+    await life.tells(task_id="report", try_number="1")
     await life.shows(alone)
     await life.end("airflow-worker")
     await life.reaches("Completed")  # after it has been quiet for a while
     assert "failed_tasks" not in (await life.row())["attributes"], "the second try of train went well"
-
-
-async def is_at_task(life: Life, task: str, attempt: str) -> bool:
-    attributes = (await life.row())["attributes"]
-    return (attributes.get("task_id"), attributes.get("try_number")) == (task, attempt)
 
 
 async def test_a_pipeline_run_goes_from_step_to_step_to_its_end(world: World) -> None:

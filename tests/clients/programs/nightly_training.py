@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.sdk import DAG
 
 WHERE: dict[str, Any] = {
@@ -21,6 +22,20 @@ WHERE: dict[str, Any] = {
     "startup_check_interval_seconds": 1,
     "poll_interval": 1,
     "base_container_status_polling_interval": 1,
+}
+
+SPARK: dict[str, Any] = {
+    "apiVersion": "sparkoperator.k8s.io/v1beta2",
+    "kind": "SparkApplication",
+    "spec": {
+        "type": "Python",
+        "mode": "cluster",
+        "image": "spark:1",
+        "mainApplicationFile": "local:///opt/summarise.py",
+        "sparkVersion": "4.0.0",
+        "driver": {"cores": 1, "memory": "1g", "annotations": {"sim.run-seconds": "12"}},
+        "executor": {"instances": 2, "cores": 1, "memory": "1g"},
+    },
 }
 
 with DAG("nightly_training", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
@@ -48,16 +63,33 @@ with DAG("nightly_training", schedule=None, start_date=datetime(2026, 1, 1, tzin
         on_finish_action="keep_pod",
         **WHERE,
     )
+    evaluate = KubernetesPodOperator(
+        task_id="evaluate",
+        image="evaluate:1",
+        cmds=["python", "evaluate.py"],
+        do_xcom_push=True,
+        annotations={"sim.run-seconds.base": "1", "sim.exec-output.airflow-xcom-sidecar": '{"accuracy": 0.93}'},
+        on_finish_action="keep_pod",
+        **WHERE,
+    )
+    summarise = SparkKubernetesOperator(
+        task_id="summarise",
+        name="summarise",
+        template_spec=SPARK,
+        delete_on_termination=False,
+        **WHERE,
+    )
     report = KubernetesPodOperator(
         task_id="report",
         name="report",
         image="report:1",
         cmds=["python", "report.py"],
         deferrable=True,
+        arguments=["{{ ti.xcom_pull('evaluate')['accuracy'] }}"],
         annotations={"sim.run-seconds": "1"},
         **WHERE,
     )
-    prepare >> train >> report
+    prepare >> train >> evaluate >> summarise >> report
 
 if __name__ == "__main__":
     run = dag.test()
