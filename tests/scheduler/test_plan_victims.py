@@ -388,3 +388,9 @@ def test_who_waits_beside_a_stale_gang_is_told_what_is_held_without_it() -> None
     made = next_plan(state_of(*events))
     assert victims(made) == {"g0": "stale-gang", "g1": "stale-gang"}
     assert {blocked.code: blocked.numbers.get("held") for blocked in made.blocked} == {"FairShareExceeded": 0}
+
+
+def test_what_is_above_a_limit_that_was_lowered_may_be_taken_back() -> None:
+    events = [node("a", gpus=2), project("p", None), project("q", 1), *singles("p", 2, "p")]
+    state = state_of(*events, project("p", None, gpu_limit_millionths=WHOLE_GPU), belongs("new", "q"), *gang("new", 1))
+    assert victims(next_plan(state)) == {"p1": "reclaim"}

@@ -59,10 +59,17 @@ def _against_the_rule(facts: Facts, victim: Victim, view: GroupView, pod: Bound,
 
 
 def _is_borrowed(facts: Facts, view: GroupView, pod: Bound) -> bool:
-    """Say whether its project, or a department above, held more than its quota of anything before the plan."""
+    """Say whether its project, or a department above, held more than its quota of anything before the plan.
+
+    What is above a limit, which then was lowered, is nobody's due either.
+    """
     pool = facts.pool(pod.node)
     held = facts.held(pool, firm=False)
-    return any(_passes(held[key], facts.deserved(key, pool)) for key in facts.above(view.queue))
+    return any(
+        _passes(held[key], bounds(key, pool))
+        for key in facts.above(view.queue)
+        for bounds in (facts.deserved, facts.limits)
+    )
 
 
 def _passes(held: Amount, most: Bounds) -> bool:
