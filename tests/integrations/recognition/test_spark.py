@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from integrations.kube import NAMESPACE, World, container, manifest, owned_by, pod, project, recorded, uid
+from integrations.kube import NAMESPACE, World, container, manifest, owned_by, pod, project, recorded, template, uid
 from muster_contracts.values import Outcome, OwnerFacts, ParentRef
 from muster_integrations.core.seen import SeenWorkload
 from muster_integrations.recognition.resolution import Reading
@@ -184,6 +184,19 @@ def test_an_application_is_stopped_and_activated_by_its_suspension() -> None:
         ({"executor": {}, "dynamicAllocation": {"enabled": True, "minExecutors": 2, "maxExecutors": 9}}, 3),
         ({"executor": {}, "dynamicAllocation": {"enabled": True}}, 1),
         ({"executor": {"instances": 3}, "dynamicAllocation": {"enabled": False, "initialExecutors": 9}}, 4),
+        ({"executor": {}, "sparkConf": {"spark.executor.instances": "3"}}, 4),
+        ({"executor": {"instances": 5}, "sparkConf": {"spark.executor.instances": "3"}}, 6),
+        ({"executor": {}, "sparkConf": {"spark.executor.instances": "a few"}}, 2),
+        (
+            {
+                "executor": {},
+                "sparkConf": {
+                    "spark.dynamicAllocation.enabled": "true",
+                    "spark.dynamicAllocation.initialExecutors": "2",
+                },
+            },
+            3,
+        ),
     ],
 )
 def test_an_application_has_a_driver_and_so_many_executors(spec: dict[str, Any], pods: int) -> None:
@@ -223,6 +236,24 @@ def test_cores_and_gpus_are_summed_over_driver_and_executors() -> None:
     spec = {"driver": {"cores": 2}, "executor": {"instances": 3, "coreRequest": "500m", "cores": 4, "gpu": gpu}}
     found = the_workload(application(spec=spec))
     assert (found.requests.cpu_milli, found.requests.gpu_millionths) == (2000 + 1500, 6_000_000)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"executor": {"instances": 2, "gpu": {"name": "nvidia.com/gpu", "quantity": 1}}},
+        {
+            "executor": {"instances": 2},
+            "sparkConf": {
+                "spark.executor.resource.gpu.amount": "1",
+                "spark.executor.resource.gpu.vendor": "nvidia.com",
+            },
+        },
+        {"executor": {"instances": 2, "template": template(gpus=1)}},
+    ],
+)
+def test_gpus_may_be_asked_for_in_a_field_in_a_setting_or_in_a_template(asked: dict[str, Any]) -> None:
+    assert the_workload(application(spec=asked)).requests.gpu_millionths == 2_000_000
 
 
 @pytest.mark.parametrize("spec", [None, "text", [], {"driver": 3, "executor": []}, {"driver": {"cores": []}}])

@@ -17,7 +17,7 @@ from muster_cluster.objects import Container, Pod, PodSpec, Resources
 from muster_contracts.values import Controls, Outcome, OwnerFacts, ParentRef, Supports
 
 from muster_integrations.recognition.controls import by_switch, delete_only, pod_reference
-from muster_integrations.recognition.fields import field, flag, moment, number, pod_spec, text
+from muster_integrations.recognition.fields import field, flag, moment, number, pod_spec, text, texts
 from muster_integrations.recognition.kinds import (
     Claim,
     Handle,
@@ -54,6 +54,8 @@ _HEALTH: Final = {"RUNNING": True, "SUBMISSION_FAILED": False, "UNKNOWN": False}
 _JAVA_MEMORY: Final = re.compile(r"([0-9]{1,9})([kmgt]?)b?", re.IGNORECASE)
 _FACTOR: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 _MEBIBYTES: Final = {"k": 1 / 1024, "": 1, "m": 1, "g": 1024, "t": 1024 * 1024}
+_DYNAMIC: Final = "dynamicAllocation"
+_SETTINGS: Final = "sparkConf"
 _LEAST_OVERHEAD_MEBIBYTES: Final = 384
 _JVM_LANGUAGES: Final = frozenset({"Java", "Scala", ""})
 
@@ -157,13 +159,24 @@ def operator_members(sight: Sight) -> tuple[Members, ...] | None:
 
 def _executors(sight: Sight) -> int:
     """Return how many executors there are to be; where Spark decides, as many as it has, or begins with."""
-    fixed = number(sight.spec, EXECUTOR, "instances")
-    if not flag(sight.spec, "dynamicAllocation", "enabled"):
+    written = number(sight.spec, EXECUTOR, "instances")
+    fixed = _setting(sight.spec, "executor.instances") if written is None else written
+    if not _is_dynamic(sight.spec):
         return 1 if fixed is None else fixed
     names = ("initialExecutors", "minExecutors")
-    first = [number(sight.spec, "dynamicAllocation", name) for name in names]
+    first = [number(sight.spec, _DYNAMIC, name) or _setting(sight.spec, f"{_DYNAMIC}.{name}") for name in names]
     living = sum(1 for pod in sight.pods if role(pod, sight) == EXECUTOR and not has_ended(pod))
     return max(living, *(size or 0 for size in (*first, fixed)))
+
+
+def _is_dynamic(spec: Any) -> bool:
+    return flag(spec, _DYNAMIC, "enabled") or texts(spec, _SETTINGS).get(f"spark.{_DYNAMIC}.enabled") == "true"
+
+
+def _setting(spec: Any, name: str) -> int | None:
+    """Return a number that is written among Spark's own settings, not in a field of the operator's."""
+    written = texts(spec, _SETTINGS).get(f"spark.{name}", "")
+    return int(written) if written.isascii() and written.isdigit() and len(written) < 10 else None
 
 
 def _template(spec: Any, part: str) -> PodSpec:
@@ -174,9 +187,20 @@ def _template(spec: Any, part: str) -> PodSpec:
     memory = _mebibytes(text(written, "memory") or "1g")
     if memory is not None:
         requests["memory"] = f"{memory + _overhead(spec, written, memory)}Mi"
-    gpu = text(written, "gpu", "name")
-    limits: dict[str, str | int | float] = {gpu: number(written, "gpu", "quantity") or 0} if gpu else {}
-    return PodSpec(containers=(Container(resources=Resources(requests=requests, limits=limits)),))
+    resources = Resources(requests=requests, limits=_devices(spec, part))
+    return PodSpec(containers=(Container(resources=resources),))
+
+
+def _devices(spec: Any, part: str) -> dict[str, str | int | float]:
+    """Return the GPUs of a driver or an executor: by its own field, by Spark's settings, or by its template."""
+    if name := text(spec, part, "gpu", "name"):
+        return {name: number(spec, part, "gpu", "quantity") or 0}
+    vendor = texts(spec, _SETTINGS).get(f"spark.{part}.resource.gpu.vendor", "")
+    if vendor and (amount := _setting(spec, f"{part}.resource.gpu.amount")):
+        return {f"{vendor}/gpu": amount}
+    template = pod_spec(spec, part, "template", "spec")
+    limits = template.containers[0].resources.limits if template is not None and template.containers else {}
+    return {name: amount for name, amount in limits.items() if "/" in name}
 
 
 def _overhead(spec: Any, written: Any, memory: int) -> int:
