@@ -6,7 +6,7 @@ from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Limits, plan
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import take_snapshot
-from scheduler.worlds import belongs, gang, group, node, pod, project, running, state_of
+from scheduler.worlds import belongs, gang, group, node, pod, pool, project, running, state_of
 
 
 def why(name: str, *events: e.AnyEvent, limits: Limits | None = None) -> Blocked:
@@ -80,9 +80,16 @@ def test_devices_in_pieces_are_called_fragmented() -> None:
 
 
 def test_a_pool_without_nodes_says_so() -> None:
-    blocked = why("new", node("a"), *gang("new", 1, node_pools=("fast",)))
+    blocked = why("new", node("a"), pool("fast"), *gang("new", 1, node_pools=("fast",)))
     assert blocked.code == "NodePoolUnschedulable"
-    assert "node pool fast" in blocked.reason
+    assert "node pool fast, of whose 0 nodes" in blocked.reason
+    assert blocked.numbers["nodes"] == 0
+
+
+def test_a_pool_that_nobody_made_is_told_from_one_without_nodes() -> None:
+    blocked = why("new", node("a"), *gang("new", 1, node_pools=("fats",)))
+    assert blocked.code == "NodePoolUnschedulable"
+    assert "node pool fats, which nobody has made" in blocked.reason
     assert blocked.numbers["nodes"] == 0
 
 

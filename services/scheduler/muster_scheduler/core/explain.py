@@ -16,6 +16,7 @@ from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, amount_of, gpus
 from muster_scheduler.core.room import UNFIT
+from muster_scheduler.core.terrain import DEFAULT_POOL
 
 WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."
 NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
@@ -83,7 +84,15 @@ class _Inquiry:
         yield self._gang()
 
     def _by_pool(self) -> Iterator[Cause]:
-        nodes = int(self._draft.terrain.in_pool(self._pool).sum())
+        terrain = self._draft.terrain
+        nodes = int(terrain.in_pool(self._pool).sum())
+        if self._pool not in {DEFAULT_POOL, *terrain.pools}:
+            yield Cause(
+                "NodePoolUnschedulable",
+                f"waits for node pool {self._pool}, which nobody has made: {nodes} nodes belong to it.",
+                "Make the node pool, or name another.",
+                {"nodes": nodes},
+            )
         if not self._open.any():
             yield Cause(
                 "NodePoolUnschedulable",
