@@ -102,6 +102,15 @@ def test_a_training_of_muster_s_that_names_a_run_stays_a_training() -> None:
     )
 
 
+def test_a_job_that_a_step_of_a_workflow_made_is_a_job_that_names_a_run() -> None:
+    workflow = manifest(RESOURCES["Workflow"], "nightly")
+    world = World(project())
+    world.show(workflow, job(RUN, owner=workflow))
+    (found,) = [one for one in all_seen(world) if one.name == "project-2026"]
+    assert (found.kind, found.attributes["mlflow_run_id"]) == ("Job", "0deee6d4")
+    assert found.parent == ParentRef(kind="Workflow", name="nightly")
+
+
 def test_of_anything_else_the_run_is_an_attribute() -> None:
     web = manifest(DEPLOYMENTS, "web", spec={"replicas": 1, "template": {"metadata": {}, "spec": {}}})
     replica_set = manifest(REPLICA_SETS, "web-1", owner=web, spec={"replicas": 1, "template": {"metadata": {}}})

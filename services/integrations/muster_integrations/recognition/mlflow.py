@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from muster_cluster.metadata import Metadata
 from muster_cluster.objects import Job, Pod, PodSpec
 from muster_contracts import names
 from muster_contracts.phases import WorkloadClass
 
+from muster_integrations.recognition.argo import WORKFLOW
 from muster_integrations.recognition.fields import entries, field, mapping, text
 from muster_integrations.recognition.jobs import JOB
-from muster_integrations.recognition.kinds import Kind, Sight, System
+from muster_integrations.recognition.kinds import Kind, Sight, System, group_of
 
 RUN_ID: Final = "MLFLOW_RUN_ID"
 EXPERIMENT_ID: Final = "MLFLOW_EXPERIMENT_ID"
@@ -27,12 +29,15 @@ _FRAMEWORK: Final = {"framework": "mlflow"}
 
 
 def run_of_project(kind: Kind, sight: Sight) -> Kind | None:
-    """Return the kind of a Job that is a run of an MLflow project. Muster's own trainings stay what they are."""
+    """Return the kind of a Job that is a run of an MLflow project. What Muster or a Workflow made stays what it is."""
     if kind is not JOB or not _run_facts(sight):
         return None
-    if sight.item is not None and names.WORKLOAD_ID in sight.item.metadata.labels:
-        return None
-    return MLFLOW_RUN
+    return None if sight.item is not None and _is_made_otherwise(sight.item.metadata) else MLFLOW_RUN
+
+
+def _is_made_otherwise(metadata: Metadata) -> bool:
+    owners = {(group_of(owner.api_version), owner.kind) for owner in metadata.owner_references}
+    return names.WORKLOAD_ID in metadata.labels or WORKFLOW.key in owners
 
 
 def facts(sight: Sight) -> Mapping[str, str]:
