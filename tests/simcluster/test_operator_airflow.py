@@ -90,6 +90,16 @@ async def test_tasks_run_in_order_and_leave_no_pods_when_they_succeed(world):
     assert pods(world) == []
 
 
+async def test_a_worker_ends_well_with_the_pod_it_made_before_it_is_deleted(world):
+    create(world, task("a", pod={"namespace": "demo"}))
+    await world.advance_until(lambda: len(pods(world)) == 2)
+    since = world.store.version
+    await world.advance_until(lambda: not pods(world))
+    seen = [change.stored.body for change in world.store.since("pods", since)]
+    phases = [pod["status"]["phase"] for pod in seen if "kubernetes_executor" in pod["metadata"]["labels"]]
+    assert phases[-1] == "Succeeded"
+
+
 async def test_worker_pods_have_what_the_executors_template_says(world):
     create(world, task("a"), worker={"spec": {"schedulerName": "mine"}})
     await world.advance(1)

@@ -268,17 +268,24 @@ class DagRunPlayer:
         if known["state"] == "running":
             return
         succeeded = known["state"] == "success"
-        worker = self._pod(attempt.worker(namespace)) if known.pop("worker", None) else None
+        self._tidy_worker(attempt, known, namespace, succeeded=succeeded)
         operated = self._pod(attempt.operated(namespace)) if known.pop("operated", None) else None
         action = attempt.run.get("on_finish_action", "delete_pod")
         if operated is not None and (action == "delete_pod" or (action == "delete_succeeded_pod" and succeeded)):
             self._delete(operated)
         elif operated is not None:
             self._mark(operated, {"already_checked": "True"}, {})
+
+    def _tidy_worker(self, attempt: _Try, known: dict[str, Any], namespace: str, *, succeeded: bool) -> None:
+        """Let a worker end as its task did: well, to be deleted then, or with an error, to be kept and looked at."""
+        worker = self._pod(attempt.worker(namespace)) if "worker" in known else None
+        if worker is not None and succeeded and not is_finished(worker):
+            self._mark(worker, {}, {"sim.run-seconds": "0"})
+            return  # it is still known, and asked for again when it has ended
+        known.pop("worker", None)
         if worker is not None and succeeded:
             self._delete(worker)
         elif worker is not None:
-            # The worker of a task that failed ends by itself, with an error, and is kept to be looked at.
             self._mark(worker, {"airflow_executor_done": "True"}, {"sim.run-seconds": "0", "sim.exit-code": "1"})
 
     def _pod(self, pod: Object) -> Object | None:
