@@ -105,7 +105,8 @@ def attempt_id(root: Root, number: int) -> UUID:
 
 
 def _claimed(metadata: Metadata) -> UUID | None:
+    written = metadata.labels.get(names.WORKLOAD_ID, "")
     try:
-        return UUID(metadata.labels[names.WORKLOAD_ID])
-    except (KeyError, ValueError):
+        return UUID(written) if written else None
+    except ValueError:
         return None

@@ -32,7 +32,7 @@ class Inventory:
         self._holders: Index[Name] = Index()
 
     def put(self, new: Known) -> list[Name]:
-        """Take an object in, or a newer state of it; return the names of which something else is known now."""
+        """Take an object in, or a newer state of it; return the names of others of which more is known now, or less."""
         uid = new.metadata.uid
         old = self._objects.get(uid)
         self._objects[uid] = new
@@ -40,7 +40,7 @@ class Inventory:
             return [] if _links(old) == _links(new) else [*self._unlink(old), *self._link(new)]
         self._names[new.full_name] = uid
         self._in_namespace.add(new.metadata.namespace, uid)
-        return [new.full_name, *self._link(new)]
+        return [*self._link(new)]
 
     def remove(self, uid: str) -> list[Name]:
         """Forget an object that is there; return the names of which something else is known. Its may be another's."""

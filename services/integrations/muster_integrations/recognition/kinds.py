@@ -230,10 +230,12 @@ class Kind:
     attributes: Callable[[Sight], Mapping[str, str]] = no_attributes
     controls: Callable[[Sight, Handle | None, Controls], Controls] = uncontrolled
 
-    @property
-    def key(self) -> KindName:
-        """How the table finds it."""
-        return self.group, self.name
+    key: KindName = field(init=False)
+    """How the table finds it. Written once, for it is asked with every object."""
+
+    def __post_init__(self) -> None:
+        """Write the key."""
+        object.__setattr__(self, "key", (self.group, self.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,12 +134,16 @@ def resolve(start: Known, world: World, trail: Trail | None = None) -> Resolutio
 def followed(metadata: Metadata) -> OwnerReference | None:
     """Return the owner to follow, if there is any."""
     references = metadata.owner_references
+    if len(references) < 2:  # nearly always, and this is asked at every step of every walk
+        return references[0] if references else None
     controllers = [reference for reference in references if reference.controller]
-    return min(controllers or references, key=_rank) if references else None
+    return min(controllers or references, key=_rank)
 
 
 def conflict_of(metadata: Metadata) -> str:
     """Return the names of the controllers of an object that has several; empty for any other."""
+    if len(metadata.owner_references) < 2:
+        return ""
     controllers = [f"{owner.kind}/{owner.name}" for owner in metadata.owner_references if owner.controller]
     return ", ".join(controllers) if len(controllers) > 1 else ""
 
