@@ -17,6 +17,7 @@ from benchmarks import (
     cold_start,
     journal_append,
     journal_follow,
+    new_leader,
     planning,
     pod_creates,
     quality,
@@ -47,7 +48,14 @@ USUAL = (
     steady_cycle,
     binding,
 )
-HEAVY = (recognition.LARGE, binding.WHOLE, arrivals.BENCHMARK, quality.BENCHMARK, anchors.BENCHMARK)
+HEAVY = (
+    new_leader.BENCHMARK,
+    recognition.LARGE,
+    binding.WHOLE,
+    arrivals.BENCHMARK,
+    quality.BENCHMARK,
+    anchors.BENCHMARK,
+)
 """What takes so long, or so much memory, that it is run only when it is named."""
 
 BENCHMARKS: dict[str, Benchmark] = {

@@ -51,6 +51,7 @@ async def run(*arguments: str) -> str:
         ("arrivals", 9),
         ("quality", 21),
         ("binding-whole-stack", 2),
+        ("new-leader", 1),
     ],
 )
 async def test_a_benchmark_gives_a_table_and_json_with_each_figure_beside_its_ceiling(

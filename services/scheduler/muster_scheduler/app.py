@@ -75,7 +75,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         NAME,
         planning.state,
         events_between=settings.checkpoint_events,
-        active=lambda: planning.leads,  # of several that fold along one saves
+        active=lambda: leadership.is_ours,  # of several that fold along one saves
     )
     reservations = Reservations(ports.cluster, planning.state, settings.reservation_image)
     binder, evictor = Binder(ports.cluster, reservations, settings.bind_patience), Evictor(ports.cluster)
