@@ -92,3 +92,18 @@ async def test_a_volume_that_was_made_goes_with_its_claim(world):
     world.client.delete("persistentvolumeclaims", "demo", "scratch")
     await world.advance(1)
     assert world.client.list("persistentvolumes") == []
+
+
+async def test_a_claim_that_names_no_class_gets_the_default_one(world):
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    storage_class(world, "usual", waits=False, annotations=default)
+    storage_class(world, "other", waits=False)
+    for name, spec in (("plain", {}), ("none", {"storageClassName": ""})):
+        metadata = {"name": name, "namespace": "demo"}
+        world.client.create("persistentvolumeclaims", {"metadata": metadata, "spec": spec})
+    await world.advance(2)
+    assert (read(world, "plain")["spec"]["storageClassName"], read(world, "plain")["status"]["phase"]) == (
+        "usual",
+        "Bound",
+    )
+    assert (read(world, "none")["spec"]["storageClassName"], read(world, "none")["status"]["phase"]) == ("", "Pending")
