@@ -394,3 +394,16 @@ def test_what_is_above_a_limit_that_was_lowered_may_be_taken_back() -> None:
     events = [node("a", gpus=2), project("p", None), project("q", 1), *singles("p", 2, "p")]
     state = state_of(*events, project("p", None, gpu_limit_millionths=WHOLE_GPU), belongs("new", "q"), *gang("new", 1))
     assert victims(next_plan(state)) == {"p1": "reclaim"}
+
+
+def test_a_gang_bound_where_it_was_nominated_asks_for_more_in_the_same_plan() -> None:
+    pods = [pod(f"g{i}", "g") for i in range(3)]
+    events = [node("a", gpus=2), project("p", 0), project("q", 2), *singles("p", 2, "p"), belongs("g", "q")]
+    state = state_of(*events, *group("g", pods, min_members=1))
+    made = next_plan(state)
+    assert (victims(made), nominated(made)) == ({"p1": "reclaim"}, ["g0"])
+    tell(state, plan_made(made), gone("p1", "p1"))
+    made = next_plan(state)
+    assert (placed(made), victims(made), nominated(made)) == (["g0"], {"p0": "reclaim"}, ["g1"])
+    (blocked,) = made.blocked
+    assert blocked.code == "RoomIsBeingMade"

@@ -5,7 +5,7 @@ The core of a group is one transaction; what it would like beyond waits its turn
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from muster_contracts.values import Placement
@@ -75,7 +75,8 @@ class _Nominee:
             draft.restore(self.pool, mark)
             return False
         draft.accounts(self.pool).charge(leaf, amounts, firm=firm)
-        draft.settled.add(view.id)
+        if not at_once:
+            draft.settled.add(view.id)
         draft.seat(item, list(self.seats), self.pool)
         return True
 
@@ -142,12 +143,23 @@ def _first_items(draft: Draft) -> Iterator[Item]:
     for view in draft.snapshot.groups:
         if view.id in draft.settled:
             continue
-        if view.core is None:
+        if view.id in draft.seats:
+            yield from _items_beyond(view, draft.seats[view.id])
+        elif view.core is None:
             draft.blocked[view.id] = Blocked.for_missing_pods(view)
         elif view.core:
             yield Item(view, view.core, is_core=True)
         else:
             yield from extra_items(view)
+
+
+def _items_beyond(view: GroupView, seats: Iterable[Seat]) -> Iterator[Item]:
+    """Return what is left of a group that was bound where it was nominated, and is whole with that."""
+    taken = {seat.pod.facts.pod_id for seat in seats}
+    batches = [*((pod,) for pod in view.core or ()), *view.extras]
+    for number, batch in enumerate(batches, start=1):
+        if pods := tuple(pod for pod in batch if pod.facts.pod_id not in taken):
+            yield Item(view, pods, is_core=False, number=number)
 
 
 def extra_items(view: GroupView) -> Iterator[Item]:
