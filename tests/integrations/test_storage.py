@@ -33,7 +33,8 @@ def volume(name: str = "pv-1", *, of: str = "scratch") -> Any:
 
 
 def storage_class(name: str = "local", mode: str = "WaitForFirstConsumer", **more: Any) -> Any:
-    return read(STORAGE_CLASSES, manifest(STORAGE_CLASSES, name, volumeBindingMode=mode, provisioner="x", **more))
+    more = {"provisioner": "sim.csi", **more}
+    return read(STORAGE_CLASSES, manifest(STORAGE_CLASSES, name, volumeBindingMode=mode, **more))
 
 
 def seen(*objects: Any) -> Storage:
@@ -62,12 +63,18 @@ def test_a_claim_that_is_made_with_the_pod_is_found_by_its_name() -> None:
     assert storage.demands_of(ephemeral) == Demands(claims_waiting=("train-0-scratch",))
 
 
-def test_what_is_not_seen_or_does_not_wait_demands_nothing() -> None:
-    assert seen().demands_of(pod("scratch")) == NO_DEMANDS
-    assert seen(claim()).demands_of(pod("scratch")) == NO_DEMANDS
-    assert seen(claim(), storage_class(mode="Immediate")).demands_of(pod("scratch")) == NO_DEMANDS
+def test_what_is_not_seen_or_is_made_anywhere_is_told_as_unbound() -> None:
+    unbound = Demands(claims_unbound=("scratch",))
+    assert seen().demands_of(pod("scratch")) == unbound
+    assert seen(claim()).demands_of(pod("scratch")) == unbound
+    assert seen(claim(), storage_class(mode="Immediate")).demands_of(pod("scratch")) == unbound
+
+
+def test_without_claims_or_without_limits_on_where_volumes_reach_nothing_is_demanded() -> None:
     assert seen(claim(volume="pv-1"), storage_class()).demands_of(pod("scratch")) == NO_DEMANDS
     assert seen(claim(), storage_class()).demands_of(pod()) == NO_DEMANDS
+    nobody = storage_class(provisioner="kubernetes.io/no-provisioner")
+    assert seen(claim(), nobody).demands_of(pod("scratch")) == NO_DEMANDS
 
 
 def test_whoever_uses_a_claim_is_concerned_by_it_its_volume_and_its_class() -> None:
@@ -82,4 +89,3 @@ def test_whoever_uses_a_claim_is_concerned_by_it_its_volume_and_its_class() -> N
     assert list(storage.take(volume(), None)) == [uid]
     storage.forget(user)
     assert list(storage.take(claim(volume="pv-1"), None)) == []
-    assert storage.demands_of(user) == NO_DEMANDS

@@ -24,12 +24,12 @@ def claim(scene: Scene) -> dict[str, Any]:
     return found
 
 
-async def waits_with_a_claim(scene: Scene, *, size: int = 1) -> None:
+async def waits_with_a_claim(scene: Scene, *, size: int = 1, rules: PlacementRules = WAITS) -> None:
     """Show a gang whose first pod has a claim that waits."""
     metadata = {"name": "scratch", "namespace": NAMESPACE}
     spec = {"storageClassName": "local", "resources": {"requests": {"storage": "1Gi"}}}
     scene.simulated.client.create("persistentvolumeclaims", {"metadata": metadata, "spec": spec})
-    await scene.observe("train", size, rules=WAITS)
+    await scene.observe("train", size, rules=rules)
 
 
 async def tell_where_the_volume_is(scene: Scene) -> None:
@@ -100,6 +100,21 @@ async def test_a_volume_that_is_not_made_in_time_is_sought_elsewhere(scene: Scen
     (released,) = of_type(events, e.PlacementReleased)
     assert released.reason == "The volumes of train-0 were not made within 0.05 s."
     assert not of_type(events, e.PodScheduled)
+
+
+async def test_a_claim_that_is_on_its_way_is_waited_for_and_one_that_is_not_there_is_not(scene: Scene) -> None:
+    storage = {"provisioner": "sim.csi", "volumeBindingMode": "Immediate"}
+    metadata = {"name": "local", "annotations": {"sim.provision-seconds": "0.3"}}
+    scene.simulated.client.create("storageclasses.storage.k8s.io", {"metadata": metadata, **storage})
+    await name_nodes_by_host(scene)
+    await waits_with_a_claim(scene, rules=PlacementRules(claims_unbound=("scratch", "nowhere")))
+    scene.start_scheduler()
+    await scene.until(lambda events: bool(of_type(events, e.PlanMade)))
+    await until_bound(scene)
+    assert not any(asked.endswith("/binding") for asked in scene.transport.asked)
+    facts = scene.facts("train-0", "train")
+    await scene.observer.append(e.PodObserved(workload_id=id_of("workload/train"), pods=(facts,)))
+    await scene.until(scheduled(1))
 
 
 async def test_a_volume_that_turns_out_to_be_elsewhere_takes_its_pod_there(scene: Scene) -> None:

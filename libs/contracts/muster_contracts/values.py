@@ -236,7 +236,7 @@ class PlacementRules(Value):
 
     `volumes` holds, for each bound volume that only some nodes reach, the terms of which one must hold. `host_ports`
     are written as `TCP/8080`. `claims_waiting` names the claims whose volume is made for the first pod that uses them,
-    on its node.
+    on its node; `claims_unbound` those that have none yet, wherever it will be, or are not there.
     """
 
     nodes: tuple[NodeTerm, ...] = ()
@@ -247,6 +247,7 @@ class PlacementRules(Value):
     volumes: tuple[tuple[NodeTerm, ...], ...] = ()
     host_ports: tuple[str, ...] = ()
     claims_waiting: tuple[str, ...] = ()
+    claims_unbound: tuple[str, ...] = ()
 
 
 class PodFacts(Value):

@@ -43,6 +43,7 @@ class Cluster:
         self.registry = Registry(self.store, clock, random.Random(settings.seed))
         self.client = Client(self.registry)
         _create_namespaces(self.client)
+        _create_storage_class(self.client)
         register_nodes(self.client, groups, clock)
         install_kinds(self.client, settings.operators)
         plane = build_machinery(self.client, clock, self.registry.resources, operators_of(settings.operators))
@@ -76,3 +77,12 @@ def _create_namespaces(client: Client) -> None:
     for name in _NAMESPACES:
         if client.get("namespaces", None, name) is None:
             client.create("namespaces", {"metadata": {"name": name}})
+
+
+def _create_storage_class(client: Client) -> None:
+    """Serve claims that name no class, as most clusters do."""
+    if client.get("storageclasses.storage.k8s.io", None, "standard") is None:
+        annotations = {"storageclass.kubernetes.io/is-default-class": "true", "sim.provision-seconds": "0.2"}
+        storage = {"provisioner": "sim.csi", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}
+        metadata = {"name": "standard", "annotations": annotations}
+        client.create("storageclasses.storage.k8s.io", {"metadata": metadata, **storage})

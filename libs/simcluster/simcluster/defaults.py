@@ -16,6 +16,7 @@ from simcluster.resources import Object, Resource
 from simcluster.store import Store
 
 _PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
+_STORAGE_CLASSES = "storageclasses.storage.k8s.io"
 _QUANTITIES = ("limits", "requests")
 _SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 _FIRST_STATUS: dict[str, Object] = {
@@ -311,8 +312,16 @@ def _admit_definition(body: Object, birth: Birth) -> None:
         body["status"] = custom.accepted_status(body, to_timestamp(birth.now))
 
 
-def _admit_claim(body: Object, _birth: Birth) -> None:
+def _admit_claim(body: Object, birth: Birth) -> None:
     body["status"] = {"phase": "Pending"}
+    if "storageClassName" not in body["spec"]:
+        classes = [stored for stored in birth.store.find(_STORAGE_CLASSES) if _is_default(stored.body)]
+        body["spec"] |= {"storageClassName": classes[0].name} if classes else {}
+
+
+def _is_default(storage: Object) -> bool:
+    annotations = storage["metadata"].get("annotations") or {}
+    return bool(annotations.get("storageclass.kubernetes.io/is-default-class") == "true")
 
 
 _FILLERS: dict[str, Callable[[Object], None]] = {

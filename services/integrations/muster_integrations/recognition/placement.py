@@ -31,6 +31,7 @@ class Demands:
 
     volumes: tuple[tuple[NodeTerm, ...], ...] = ()
     claims_waiting: tuple[str, ...] = ()
+    claims_unbound: tuple[str, ...] = ()
 
 
 NO_DEMANDS: Final = Demands()
@@ -51,6 +52,7 @@ def rules_of(pod: Pod, demands: Demands = NO_DEMANDS) -> PlacementRules | None:
         volumes=demands.volumes,
         host_ports=ports,
         claims_waiting=demands.claims_waiting,
+        claims_unbound=demands.claims_unbound,
     )
     return None if rules == _NOTHING else rules
 

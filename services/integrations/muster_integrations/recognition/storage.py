@@ -2,10 +2,11 @@
 
 A bound claim demands the nodes that its volume reaches. One that is not bound, of a class that waits for its first
 consumer, has its volume made where the pod goes, within the topologies that the class allows; the scheduler is told
-its name, for it has to select the node. Which nodes have room for a volume is not told: who makes it knows.
+its name, for it has to select the node. Any other that is not bound, or not seen (yet), is told as unbound: it may be
+on its way. Which nodes have room for a volume is not told: who makes it knows.
 
-Three things are not said. A claim that we do not see, or that is of no class, demands nothing; nor does one whose
-volume is made at once and is not there yet, although Kubernetes' own scheduler lets its pods wait.
+Left out are claims of a class that nobody provisions, whose volumes lie ready on some nodes: to choose among these
+takes more than to choose a node.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from muster_integrations.recognition.index import Index
 from muster_integrations.recognition.placement import NO_DEMANDS, Demands, node_terms, topology_terms
 
 KINDS: Final = (CLAIMS, VOLUMES, STORAGE_CLASSES)
+_NOBODY: Final = "kubernetes.io/no-provisioner"
 StorageObject = PersistentVolumeClaim | PersistentVolume | StorageClass
 Name = TypeVar("Name")
 Item = TypeVar("Item")
@@ -70,17 +72,16 @@ class Storage:
         names = claims_of(pod) if pod.spec.volumes else ()
         if not names:
             return NO_DEMANDS
-        volumes: list[tuple[NodeTerm, ...]] = []
-        waiting: list[str] = []
-        for name in names:
-            claim = self._claims.get((pod.metadata.namespace, name))
-            if claim is None:
-                continue
-            terms = self._reach(claim) if claim.spec.volume_name else self._choice(claim)
-            if not claim.spec.volume_name and self._waits(claim):
-                waiting.append(name)
-            volumes += [terms] if terms else []
-        return Demands(tuple(volumes), tuple(waiting))
+        claims = {name: self._claims.get((pod.metadata.namespace, name)) for name in names}
+        volumes = [self._terms(claim) for claim in claims.values() if claim is not None]
+        return Demands(
+            volumes=tuple(terms for terms in volumes if terms),
+            claims_waiting=tuple(name for name, claim in claims.items() if claim is not None and self._waits(claim)),
+            claims_unbound=tuple(name for name, claim in claims.items() if claim is None or self._is_on_its_way(claim)),
+        )
+
+    def _terms(self, claim: PersistentVolumeClaim) -> tuple[NodeTerm, ...]:
+        return self._reach(claim) if claim.spec.volume_name else self._choice(claim)
 
     def _reach(self, claim: PersistentVolumeClaim) -> tuple[NodeTerm, ...]:
         volume = self._volumes.get(claim.spec.volume_name)
@@ -93,7 +94,12 @@ class Storage:
 
     def _waits(self, claim: PersistentVolumeClaim) -> bool:
         storage = self._classes.get(claim.spec.storage_class_name)
-        return storage is not None and storage.volume_binding_mode == "WaitForFirstConsumer"
+        return not claim.spec.volume_name and storage is not None and _waits_for_consumers(storage)
+
+    def _is_on_its_way(self, claim: PersistentVolumeClaim) -> bool:
+        storage = self._classes.get(claim.spec.storage_class_name)
+        is_chosen = storage is not None and (_waits_for_consumers(storage) or storage.provisioner == _NOBODY)
+        return not claim.spec.volume_name and not is_chosen
 
     def _users_of_class(self, name: str) -> Iterator[str]:
         for key, claim in self._claims.items():
@@ -112,6 +118,10 @@ def _claims(pod: Pod) -> Iterable[str]:
             yield volume.persistent_volume_claim.claim_name
         elif volume.ephemeral is not None:
             yield f"{pod.metadata.name}-{volume.name}"
+
+
+def _waits_for_consumers(storage: StorageClass) -> bool:
+    return storage.volume_binding_mode == "WaitForFirstConsumer" and storage.provisioner != _NOBODY
 
 
 def _claim_of(volume: PersistentVolume) -> Key:

@@ -46,7 +46,7 @@ class Neighbours:
         self._pods: list[tuple[int, PodFacts]] = []
         self._keepers: dict[tuple[str, PodTerm], _Matches] = {}  # who keeps whom away, by namespace and term
         self._matches: dict[tuple[tuple[str, ...], tuple[LabelRule, ...], bool], _Matches] = {}
-        self.matter = any(pod.need.rules or pod.need.labels for view in snapshot.groups for pod in view.waiting)
+        self.matter = any(pod.need.touchy or pod.need.labels for view in snapshot.groups for pod in view.waiting)
         if self.matter:
             for view in snapshot.views.values():
                 for pod in view.bound:

@@ -6,11 +6,15 @@ away, which says that it cannot be there. That a claim is bound is not asked of 
 everything is: `integrations` then tells which nodes reach the volume, and no claim of the pod waits any more. Until
 then nobody of the gang is bound. A node where a volume cannot be is shunned by the plans that follow, for a while.
 
+A claim that is unbound for another reason is on its way, or will never be: its pod waits as long. One that is not there
+at all is no concern of ours; the kubelet waits for it.
+
 Pitfall. Pods that share a claim have one node written on it. Whose node that is not is told by the fold, when the
 volume is there, whether it reaches it all the same.
 """
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 from muster_cluster.objects import CLAIMS, PersistentVolumeClaim
@@ -22,6 +26,9 @@ from muster_scheduler.core.state import Promise, State
 from muster_scheduler.core.terrain import suits
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
+
+LAG_SECONDS = 2.0
+"""How long the fold may take to say of a bound claim which nodes reach it; nobody says it who may not read volumes."""
 
 ClaimKey = tuple[str, str]
 """Namespace and name."""
@@ -57,26 +64,39 @@ class Volumes:
         placement = promise.placement
         pod = self._state.pods.get(placement.pod_id)
         rules = pod.facts.rules if pod is not None else None
-        if rules is None or not (rules.claims_waiting or rules.volumes):
+        if rules is None or not (rules.claims_waiting or rules.claims_unbound or rules.volumes):
             return None
-        if rules.claims_waiting:
-            return await self._select(promise, rules.claims_waiting)
+        for name in rules.claims_waiting:
+            if refusal := await self._select(promise, name):
+                return refusal
+        open_claims = [*rules.claims_waiting, *[one for one in rules.claims_unbound if await self._comes(promise, one)]]
+        if open_claims:
+            return self._be_patient(promise, open_claims)
         self._since.pop((promise.plan_id, placement.pod_id), None)
         return self._out_of_reach(placement, rules)
 
-    async def _select(self, promise: Promise, claims: tuple[str, ...]) -> str:
-        """Write the node on every claim; return who refused it."""
+    def _be_patient(self, promise: Promise, claims: Sequence[str]) -> str:
+        """Raise Unavailable for as long as there is patience; then return that there is none any more."""
         placement = promise.placement
-        for name in claims:
-            if refusal := await self._select_for(promise, name):
-                return refusal
-        now = asyncio.get_running_loop().time()
-        waited = now - self._since.setdefault((promise.plan_id, placement.pod_id), now)
-        if waited < self._patience_seconds:
+        if self._waited_seconds(promise) < self._patience_seconds:
             raise Unavailable(f"Pod {placement.name} waits for its volumes: {', '.join(claims)}.")
         return f"The volumes of {placement.name} were not made within {self._patience_seconds:g} s."
 
-    async def _select_for(self, promise: Promise, name: str) -> str:
+    def _waited_seconds(self, promise: Promise) -> float:
+        now = asyncio.get_running_loop().time()
+        return now - self._since.setdefault((promise.plan_id, promise.placement.pod_id), now)
+
+    async def _comes(self, promise: Promise, name: str) -> bool:
+        """Say whether to wait for a claim that was seen unbound, or not at all: it is so, or the fold lags behind."""
+        try:
+            claim = await self._cluster.get(CLAIMS, promise.placement.namespace, name)
+            return not claim.spec.volume_name or self._waited_seconds(promise) < LAG_SECONDS
+        except NotFound:
+            return False
+        except ClusterError as error:
+            raise Unavailable(f"The claim {name} cannot be looked at: {error.message}") from error
+
+    async def _select(self, promise: Promise, name: str) -> str:
         """Write the node on one claim, unless it is bound or somebody of the same plan did; return why not, or ""."""
         placement, key = promise.placement, (promise.placement.namespace, name)
         try:
