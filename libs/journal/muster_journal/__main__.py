@@ -1,8 +1,8 @@
 """`python -m muster_journal`: what the administrator of the bus does before any service starts, as two commands.
 
 `configure FILE` writes the configuration of the NATS server, with a user for every writer; `provision` creates the
-streams on the running server. Both read passwords from the environment, under the names the services read them by, so
-that a container stack or a chart says each of them once.
+streams on the running servers, with `MUSTER_NATS_REPLICAS` copies of each. Both read passwords from the environment,
+under the names the services read them by, so that a container stack or a chart says each of them once.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ STORE_DIRECTORY = "/data"
 USAGE = "usage: python -m muster_journal configure FILE | provision"
 
 
-class MissingPassword(Exception):
-    """A variable with a password is not set; the text names it."""
+class BadEnvironment(Exception):
+    """A variable is missing or makes no sense; the text names it."""
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -34,10 +34,11 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
                 _configure(Path(file), environment)
             case ["provision"]:
                 url = environment.get("MUSTER_NATS_URL", f"nats://127.0.0.1:{PORT}")
-                asyncio.run(provision([url], password_of(ADMINISTRATOR, environment)))
+                password, replicas = password_of(ADMINISTRATOR, environment), replicas_of(environment)
+                asyncio.run(provision([url], password, replicas=replicas))
             case _:
                 return _say(USAGE, 2)
-    except (Refused, MissingPassword) as error:
+    except (Refused, BadEnvironment) as error:
         return _say(str(error), 2)
     except Unavailable as error:
         return _say(str(error), 1)
@@ -61,11 +62,19 @@ def password_variable(user: str) -> str:
 
 
 def password_of(user: str, environment: Mapping[str, str]) -> str:
-    """Return the password of a user. Raises MissingPassword: an empty one would let everybody in."""
+    """Return the password of a user. Raises BadEnvironment: an empty one would let everybody in."""
     password = environment.get(password_variable(user), "")
     if not password:
-        raise MissingPassword(f"{password_variable(user)} is not set; the user {user} needs a password.")
+        raise BadEnvironment(f"{password_variable(user)} is not set; the user {user} needs a password.")
     return password
+
+
+def replicas_of(environment: Mapping[str, str]) -> int:
+    """Return how many servers keep each stream. Raises BadEnvironment for what NATS does not offer."""
+    text = environment.get("MUSTER_NATS_REPLICAS", "1")
+    if text not in {"1", "3", "5"}:
+        raise BadEnvironment(f"MUSTER_NATS_REPLICAS is {text!r}; streams have 1, 3 or 5 replicas.")
+    return int(text)
 
 
 def _configure(file: Path, environment: Mapping[str, str]) -> None:
