@@ -42,8 +42,9 @@ from muster_integrations.core.decide import decide_node, decide_pods, decide_wor
 from muster_integrations.core.fold import Fold, FoldedWorkload
 from muster_integrations.recognition import storage
 from muster_integrations.recognition.kinds import KindName, Known
-from muster_integrations.recognition.mirror import Mirror, kind_name
+from muster_integrations.recognition.mirror import Mirror
 from muster_integrations.recognition.resolution import Reading
+from muster_integrations.recognition.subjects import kind_name
 from muster_integrations.recognition.table import kind_of
 
 log = structlog.get_logger()

@@ -97,6 +97,10 @@ class Places:
         """Settle an object that came, moved or went, and whoever asks for a name of which something else is known."""
         self.settle_all([uid, *(asker for name in news for asker in self._askers.under(name))])
 
+    def settle_askers(self, name: Name) -> None:
+        """Settle whoever asks for an object by its name, which has changed."""
+        self.settle_all(self._askers.under(name))
+
     def settle_all(self, uids: Iterable[str]) -> None:
         """Settle objects and all that belong to them or ask for them by name, each once."""
         open_uids = list(uids)
