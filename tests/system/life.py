@@ -8,7 +8,7 @@ stream and looking again at each change, so that nobody sleeps, and a picture th
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,20 +153,19 @@ class Life:
 
     async def picture(self) -> Picture:
         """Return what people see now. Pods that have ended are not counted among the roles."""
-        row, pods = await self.row(), await self.pods()
-        return Picture(
-            row["phase"],
-            f"{row['running_pods']}/{row['desired_pods']}",
-            row["requests"]["gpu_millionths"] / GPU,
-            row["allocated"]["gpu_millionths"] / GPU,
-            dict(Counter(pod["role"] for pod in pods if pod["phase"] not in ENDED)),
-        )
+        return _picture(await self.row(), await self.living())
 
-    async def shows(self, expected: Picture, without: Set[str] = frozenset()) -> None:
+    async def living(self, role: str = "") -> list[Any]:
+        """Return the pods that have not ended; those of one role, if it is named."""
+        return [pod for pod in await self.pods() if pod["phase"] not in ENDED and role in ("", pod["role"])]
+
+    async def shows(self, expected: Picture, without: Sequence[Any] = ()) -> None:
         """Wait until it looks as expected, and none of these pods lives."""
+        gone = {pod["id"] for pod in without}
 
         async def fits() -> bool:
-            return await self.picture() == expected and without.isdisjoint(await self.living())
+            row, pods = await self.row(), await self.living()  # one look at the pods: a second one sees other pods
+            return _picture(row, pods) == expected and gone.isdisjoint(pod["id"] for pod in pods)
 
         await self._comes_to(fits, expected)
 
@@ -198,11 +197,6 @@ class Life:
         records = (await self.world.look(f"/workloads/{self.id}/history", limit=500))["records"]
         return [record["current"] for record in records if record["type"] == "PhaseChanged"]
 
-    async def living(self, role: str = "") -> set[str]:
-        """Return the ids of the pods that have not ended; of one role, if it is named."""
-        pods = [pod for pod in await self.pods() if pod["phase"] not in ENDED]
-        return {pod["id"] for pod in pods if role in ("", pod["role"])}
-
     async def ask(self, action: str) -> None:
         """Stop or activate it."""
         answer = await self.world.muster.post(f"/api/v1/workloads/{self.id}/{action}")
@@ -227,7 +221,8 @@ class Life:
             await pod.delete()
 
     async def _things(self, role: str) -> list[Thing]:
-        pods = [pod for pod in await self.pods() if pod["role"] == role and pod["phase"] not in ENDED]
+        pods = await self.living(role)
+        assert pods, f"no {role} of {self.name} lives"
         return [Thing(self.world, f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}") for pod in pods]
 
     async def delete(self) -> None:
@@ -239,6 +234,16 @@ class Life:
     async def _is_gone(self) -> bool:
         row = await self.world.look(f"/workloads/{self.id}")
         return row["deleted_at"] is not None and not await self.pods()
+
+
+def _picture(row: Any, living: Sequence[Any]) -> Picture:
+    return Picture(
+        row["phase"],
+        f"{row['running_pods']}/{row['desired_pods']}",
+        row["requests"]["gpu_millionths"] / GPU,
+        row["allocated"]["gpu_millionths"] / GPU,
+        dict(Counter(pod["role"] for pod in living)),
+    )
 
 
 @contextlib.asynccontextmanager
