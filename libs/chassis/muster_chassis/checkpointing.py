@@ -12,9 +12,10 @@ during which the process does nothing else. Squeezing and storing it happen besi
 """
 
 import asyncio
+import gc
 import zlib
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -120,7 +121,8 @@ class Checkpointing(Generic[F]):
         if event is None or event.envelope.id != checkpoint.event_id:
             raise _NotBelieved("It is of another journal.")
         try:
-            return self._adapter.validate_json(zlib.decompress(checkpoint.body))
+            with _no_collection():
+                return self._adapter.validate_json(zlib.decompress(checkpoint.body))
         except (zlib.error, ValidationError) as error:
             raise _NotBelieved(str(error)) from error
 
@@ -130,7 +132,7 @@ class Checkpointing(Generic[F]):
             last = batch.events[-1]
             assert self.fold.position == last.position, "a checkpoint is made when the batch was folded"
             self._saved = last.position
-            self._made = _Made(last, self._adapter.dump_json(self.fold))
+            self._made = _Made(last, self._adapter.dump_json(self.fold, exclude_defaults=True))
             self._due.set()
 
     async def run(self) -> None:
@@ -159,6 +161,16 @@ async def event_at(journal: Journal, position: int) -> Recorded | None:
                 found: Recorded = batch.events[0]
                 return found
     return None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let the garbage collector not look again and again at a million objects that are all there to stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def _squeezed(body: bytes) -> bytes:
