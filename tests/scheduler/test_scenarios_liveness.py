@@ -22,6 +22,12 @@ def test_a_case_of_liveness_holds(case: Runnable) -> None:
     assert run().differences == ()
 
 
+@pytest.mark.parametrize("case", cases_of("rules.json"), ids=lambda case: case[0])
+def test_a_case_of_the_rules_holds(case: Runnable) -> None:
+    _, run = case
+    assert run().differences == ()
+
+
 @pytest.mark.parametrize(
     "case", [case for case in cases_of("benchmark_shapes.json") if case[0] in SMALL], ids=lambda case: case[0]
 )
