@@ -39,11 +39,12 @@ def hashed(one: Manifest) -> Manifest:
     return one
 
 
-def told(items: list[Manifest], forbidden: tuple[KindName, ...]) -> World:
+def told(items: list[Manifest], unseen: tuple[KindName, ...], reading: Reading = Reading.FORBIDDEN) -> World:
+    """The world without the objects of some kinds, which may not be read, or are gone."""
     world = World(project())
-    for kind in forbidden:
-        world.mirror.reads(kind, Reading.FORBIDDEN)
-    world.show(*(one for one in items if kind_of(one) not in forbidden))
+    for kind in unseen:
+        world.mirror.reads(kind, reading)
+    world.show(*(one for one in items if kind_of(one) not in unseen))
     world.give_up_owners()
     return world
 
@@ -72,10 +73,13 @@ def named(case: object) -> str:
     return case.stem if isinstance(case, Path) else "-".join(name for _, name in case)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("path", "forbidden"), cases(), ids=named)
-def test_a_workload_is_one_whatever_kinds_may_not_be_read(path: Path, forbidden: tuple[KindName, ...]) -> None:
+@pytest.mark.parametrize("reading", [Reading.FORBIDDEN, Reading.READ])
+@pytest.mark.parametrize(("path", "unseen"), cases(), ids=named)
+def test_a_workload_is_one_whatever_kinds_may_not_be_read_or_are_gone(
+    path: Path, unseen: tuple[KindName, ...], reading: Reading
+) -> None:
     items = watched(path)
-    everything, some = told(items, ()), told(items, forbidden)
+    everything, some = told(items, ()), told(items, unseen, reading)
     assert pods_by_workload(some) == pods_by_workload(everything)
     assert empty(some) <= empty(everything)
 
