@@ -115,6 +115,25 @@ async def test_a_validating_webhook_sees_what_will_be_stored(api, hooks, configu
     assert judged["object"]["metadata"] == metadata
 
 
+@pytest.mark.parametrize(
+    ("expression", "asked"),
+    [
+        ("object.spec.schedulerName in ['mine', \"too\"]", ["mine", "too"]),
+        ("object.spec.schedulerName == 'mine'", ["mine"]),
+        ("object.spec.schedulerName != 'mine'", ["default-scheduler", "too"]),
+        ("object.spec.nothing == 'mine'", []),
+        ("object.kind == 'Pod'", ["default-scheduler", "mine", "too"]),
+    ],
+)
+async def test_a_condition_says_about_whom_a_webhook_is_asked(api, hooks, configured, make_pod, expression, asked):
+    await configured.validating("picky", allow, matchConditions=[{"name": "which", "expression": expression}])
+    for scheduler in ("default-scheduler", "mine", "too"):
+        pod = make_pod(scheduler)
+        pod["spec"]["schedulerName"] = scheduler
+        assert (await api.create("pods", pod)).status == 201
+    assert [request["object"]["spec"]["schedulerName"] for request in hooks.requests("picky")] == asked
+
+
 async def test_a_refusal_is_told_with_its_webhook_code_and_reason(api, configured, make_pod):
     refusal = {"allowed": False, "status": {"message": "no pods today", "code": 403, "reason": "Forbidden"}}
     await configured.validating("judge", lambda _request: refusal)
@@ -484,7 +503,19 @@ async def test_an_object_that_never_holds_still_is_a_conflict(api, configured, m
         ({"timeoutSeconds": 31}, "webhooks[0].timeoutSeconds"),
         ({"clientConfig": {}}, "webhooks[0].clientConfig"),
         ({"clientConfig": {"url": "http://127.0.0.1/"}}, "webhooks[0].clientConfig.url"),
-        ({"matchConditions": [{"name": "x", "expression": "true"}]}, "webhooks[0].matchConditions"),
+        *(
+            ({"matchConditions": [{"name": "x", "expression": expression}]}, "webhooks[0].matchConditions")
+            for expression in (
+                "true",
+                "object.spec.x > 1",
+                "object.spec.x == 1",
+                "object.spec.x in 'a'",
+                "object.spec.x in [1]",
+                "object.spec.x == 'a' && true",
+                "oldObject.spec.x == 'a'",
+                "",
+            )
+        ),
         ({"rules": [rule("READ")]}, "webhooks[0].rules[0].operations"),
     ],
 )

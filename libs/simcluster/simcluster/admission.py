@@ -222,7 +222,7 @@ class Admission:
 
     def _version_for(self, webhook: Webhook, attempt: Attempt) -> str | None:
         version = webhook.version_for(attempt.subject, attempt.version)
-        if version is None or not webhook.selects_objects(attempt.body, attempt.old):
+        if version is None or not webhook.selects_object(attempt.body, attempt.old):
             return None
         return version if self._selects_namespace(webhook, attempt) else None
 

@@ -1,8 +1,8 @@
 """Admission webhooks as they are configured: what a configuration must say, and whom it wants to be asked about.
 
 `admission` asks them, `webhook_calls` carries the questions. Pitfalls: a selector that is absent or empty selects
-everything; a rule for `pods` is not one for `pods/status`, a rule for `pods/*` is one for both; conditions written in
-CEL cannot be evaluated here, and a configuration with some is refused rather than obeyed by half.
+everything; a rule for `pods` is not one for `pods/status`, a rule for `pods/*` is one for both; of conditions written
+in CEL only some are understood (`conditions`), and a configuration with others is refused rather than obeyed by half.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from simcluster.conditions import Condition, NotUnderstood, read_conditions
 from simcluster.errors import invalid
 from simcluster.resources import Object, Resource
 from simcluster.selectors import LabelPredicate, compile_selector
@@ -68,6 +69,7 @@ class Webhook:
     rules: tuple[Rule, ...]
     namespaces: LabelPredicate
     objects: LabelPredicate
+    conditions: tuple[Condition, ...]
     exact: bool
     may_fail: bool
     again_if_needed: bool
@@ -83,9 +85,10 @@ class Webhook:
                 return version
         return None
 
-    def selects_objects(self, *objects: Object | None) -> bool:
-        """Say whether its object selector selects one of the states of an object."""
-        return any(self.objects(_labels(each)) for each in objects if each is not None)
+    def selects_object(self, body: Object | None, old: Object | None) -> bool:
+        """Say whether its object selector selects one of the states of an object, and its conditions hold of it."""
+        selected = any(self.objects(_labels(each)) for each in (body, old) if each is not None)
+        return selected and all(condition.holds(body) for condition in self.conditions)
 
 
 def read(configuration: Object) -> Iterable[Webhook]:
@@ -101,6 +104,7 @@ def _webhook(configuration: str, written: Object) -> Webhook:
         rules=tuple(_rule(each) for each in written.get("rules") or ()),
         namespaces=compile_selector(written.get("namespaceSelector") or {}),
         objects=compile_selector(written.get("objectSelector") or {}),
+        conditions=read_conditions(written.get("matchConditions") or ()),
         exact=written["matchPolicy"] == "Exact",
         may_fail=written["failurePolicy"] == "Ignore",
         again_if_needed=written.get("reinvocationPolicy") == "IfNeeded",
@@ -188,8 +192,10 @@ def _own_fault(webhook: Object) -> tuple[str, str] | None:
         return "admissionReviewVersions", "Invalid value: must include v1"
     if not 1 <= webhook["timeoutSeconds"] <= _LONGEST_SECONDS:
         return "timeoutSeconds", "Invalid value: the timeout value must be between 1 and 30 seconds"
-    if webhook.get("matchConditions"):
-        return "matchConditions", "Forbidden: the simulated cluster evaluates no CEL"
+    try:
+        read_conditions(webhook.get("matchConditions") or ())
+    except NotUnderstood as error:
+        return "matchConditions", f"Forbidden: {error}"
     return None
 
 
