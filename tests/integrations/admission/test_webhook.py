@@ -61,6 +61,17 @@ async def test_a_namespace_that_asks_gets_muster_s_scheduler_for_all_its_pods(
     assert (before.spec.scheduler_name, made.spec.scheduler_name) == ("default-scheduler", "muster-scheduler")
 
 
+@pytest.mark.parametrize("labels", [{}, {"project": "demo"}])
+async def test_a_pod_that_nobody_would_ever_schedule_is_refused(stage: Stage, labels: dict[str, str]) -> None:
+    stray = pod("stray", ELSEWHERE, labels)
+    stray["spec"]["schedulerName"] = "muster-scheduler"
+    async with stage.up():
+        with pytest.raises(Forbidden, match="This namespace belongs to no project, so nobody would ever schedule"):
+            await stage.cluster.create(PODS, stray)
+        usual = await stage.cluster.create(PODS, pod("usual", ELSEWHERE, labels))
+    assert usual.spec.scheduler_name == "default-scheduler"
+
+
 async def test_nonsense_is_refused_with_one_sentence(stage: Stage) -> None:
     async with stage.up():
         with pytest.raises(Forbidden) as refused:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from muster_cluster.port import Resource
-from muster_contracts.names import OWN_LABELS, PROJECT, PROJECT_LABELS, WORKLOAD_ID
+from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES, OWN_LABELS, PROJECT, PROJECT_LABELS, WORKLOAD_ID
 
 Manifest = dict[str, Any]
 FailurePolicy = Literal["Fail", "Ignore"]
@@ -21,6 +21,10 @@ FailurePolicy = Literal["Fail", "Ignore"]
 GROUP: Final = "admissionregistration.k8s.io"
 NAME: Final = "muster"
 PATH: Final = "/review"
+_OURS: Final = {
+    "name": "names-our-scheduler",
+    "expression": f"object.spec.schedulerName in {sorted(COMPATIBLE_SCHEDULER_NAMES)}",
+}
 SECONDS: Final = 5  # to answer in; far more than it takes, far less than a client waits
 
 
@@ -79,7 +83,10 @@ def configurations(
 
 
 def _mutating(client: Manifest, policy: FailurePolicy) -> Sequence[Manifest]:
-    """Return who changes pods and templates: in projects, then in other namespaces for each label that may name one."""
+    """Return who changes pods and templates: in projects, then elsewhere for each label that may name one.
+
+    And elsewhere about pods that name our scheduler: nobody would ever schedule them. A label cannot select these.
+    """
     in_project = {"namespaceSelector": _having(PROJECT)}
     foreign = {"objectSelector": _lacking(WORKLOAD_ID)}
     pods, templates = _rule(("CREATE",), "", "pods"), _rule(("CREATE", "UPDATE"), "batch", "jobs")
@@ -97,6 +104,9 @@ def _mutating(client: Manifest, policy: FailurePolicy) -> Sequence[Manifest]:
                 objectSelector=_having(label),
             )
             for number, label in enumerate(label for label in PROJECT_LABELS if label != PROJECT)
+        ),
+        _webhook(
+            "pods-elsewhere", client, "Ignore", pods, namespaceSelector=_lacking(PROJECT), matchConditions=[_OURS]
         ),
     ]
 
@@ -134,7 +144,7 @@ def _configuration(resource: Resource[Any], webhooks: Sequence[Manifest]) -> Man
     }
 
 
-def _webhook(name: str, client: Manifest, policy: FailurePolicy, *rules: Manifest, **selectors: Manifest) -> Manifest:
+def _webhook(name: str, client: Manifest, policy: FailurePolicy, *rules: Manifest, **selectors: Any) -> Manifest:
     return {
         "name": f"{name}.admission.muster.dev",
         "admissionReviewVersions": ["v1"],
