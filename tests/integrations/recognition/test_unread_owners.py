@@ -125,6 +125,20 @@ def test_a_claim_by_name_is_its_own_key_again_when_nobody_knows_the_uid_any_more
     assert (only.discovered.name, len(only.pods)) == ("pi", 1)
 
 
+def test_what_may_not_be_read_tells_of_pods_that_are_gone_and_is_there_for_the_next() -> None:
+    job, pods = mpi_job()
+    world = told(pods[:1], FORBIDDEN)
+    world.step(pods[0], None)
+    assert {event.type for event in world.write()} == {"PodGone.v1", "PodGroupChanged.v1"}
+    world.show(pods[1])
+    world.write()
+    [only] = world.fold.workloads.values()
+    assert (str(only.workload_id), [facts.name for facts in only.pods.values()]) == (
+        job["metadata"]["uid"],
+        ["pi-worker-1"],
+    )
+
+
 def test_a_job_without_cluster_of_its_own_does_not_hold_the_shared_one() -> None:
     status = {"rayClusterName": "shared"}
     selector = {"ray.io/cluster": "shared"}
