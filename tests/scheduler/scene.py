@@ -18,9 +18,11 @@ from muster_contracts import events as e
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
 from muster_contracts.values import GpuRequest, PlacementRules, PodFacts, Resources
+from muster_journal.checkpoints import Checkpoints
 from muster_journal.connection import Login
 from muster_journal.leases import Leases
 from muster_journal.memory import MemoryJournal, MemoryLog
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.memory_leases import MemoryLeases
 from muster_journal.port import Journal
 from muster_scheduler.app import Ports, build
@@ -97,6 +99,7 @@ class Scene:
         self.cluster = KubernetesCluster(self.transport)
         self.log = MemoryLog()
         self.leases = MemoryLeases()
+        self.checkpoints: Checkpoints = MemoryCheckpoints()
         self.journal = journals or self._memory_journal
         self.observer = self.journal(Writer.INTEGRATIONS)
         self._running: list[asyncio.Task[None]] = []
@@ -185,6 +188,7 @@ class Scene:
             cluster_id=id_of("cluster"),
             random=Random(1),
             asking=asking,
+            checkpoints=self.checkpoints,
         )
         service = build(SchedulerSettings.model_validate(settings), ports)
         self._running.append(asyncio.create_task(run_loops(service)))
