@@ -1,6 +1,6 @@
 """How soon a scheduler leads that starts on a long past: from its checkpoint and the tail of the journal.
 
-250,000 events, a fifth of them after the checkpoint: the most that a leader leaves to its successor. 4,000 pods run.
+250,000 events, a tenth of them after the checkpoint: the most that a leader leaves to its successor. 4,000 pods run.
 The clock runs from the start of the process to its `LeadershipTaken` in the journal. Besides, a successor of another
 name waits for the lease of the dead one, 3 s, which run out while it starts. The ceiling is none here, but what is
 saved: the same process without a checkpoint, which folds everything.
@@ -25,8 +25,8 @@ from benchmarks.harness import Benchmark, Contest, Figure, Sample, scaled
 from benchmarks.past import EVENTS_OF_A_LIFE, GPUS, NODES, ground, write_lives, write_together
 from benchmarks.servers import Nats, Servers
 
-BEFORE = 200_000
-AFTER = 50_000
+BEFORE = 225_000
+AFTER = 25_000
 NEVER = 10**9
 FOLD = "scheduler"
 NAME = "a scheduler leads, 250,000 events in the journal"
@@ -92,7 +92,7 @@ class _Stage:
 
 
 async def _past(stage: _Stage, scale: float) -> Checkpoint:
-    """Write the past, and return the checkpoint that a first leader saves before its last fifth."""
+    """Write the past, and return the checkpoint that a first leader saves before its last tenth."""
     journals: dict[Writer, Journal] = {writer: await stage.nats.journal(writer) for writer in Writer}
     cluster = await KubernetesCluster.connect(stage.servers.kubeconfig)
     cluster_id = UUID(await cluster.cluster_id())

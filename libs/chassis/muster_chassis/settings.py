@@ -30,10 +30,10 @@ class ServiceSettings(BaseModel):
         "INFO", description="The least level that is logged."
     )
     checkpoint_events: int = Field(
-        50_000,
+        25_000,
         ge=1,
         description="Events between two checkpoints of what a service has folded: the most it has to read when it "
-        "starts again, some two seconds' worth. Making one stops it for some 6 µs a pod or workload.",
+        "starts again, about a second's worth. Making one stops it for some 6 µs a pod or workload.",
     )
     kubeconfig: Path | None = Field(None, description="Which cluster; none: the one this process runs in.")
 
