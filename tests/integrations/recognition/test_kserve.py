@@ -281,6 +281,7 @@ def test_workers_that_are_not_made_yet_are_counted_as_they_are_written() -> None
     worker = {"pipelineParallelSize": 3, "containers": [container(4)]}
     found = see(inference_service(spec={"predictor": {"workerSpec": worker, "containers": [container(1)]}}))
     assert (sizes(found), found.requests.gpu_millionths) == ((3, 3), 9_000_000)
+    assert [(group.name, group.min_members) for group in found.groups.values()] == [(found.name, 3)]
     assert sizes(see(inference_service(spec={"predictor": {"workerSpec": {"size": 3}}}))) == (4, 4)
 
 

@@ -9,7 +9,6 @@ Pods carry the service's own labels too, so that the label `component` may be an
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -153,7 +152,7 @@ def _workers(worker: Raw) -> int:
 
 
 def _groups(sight: Sight) -> Sequence[Grouping]:
-    """Return every pod alone; of a predictor on several nodes a gang per generation."""
+    """Return every pod alone; of a predictor on several nodes a gang per generation, and one before its first pod."""
     roles = [_role(pod, sight) for pod in sight.pods]
     if WORKER not in roles and not isinstance(field(sight.spec, "predictor", "workerSpec"), Mapping):
         return each_alone(sight)
@@ -161,9 +160,9 @@ def _groups(sight: Sight) -> Sequence[Grouping]:
     nodes = [pod for pod, role in zip(sight.pods, roles, strict=True) if role in of_gangs]
     others = [pod for pod, role in zip(sight.pods, roles, strict=True) if role not in of_gangs]
     latest = max((pod.metadata.labels.get(_GENERATION, "") for pod in nodes), default="")
-    generations: defaultdict[str, list[Pod]] = defaultdict(list)
+    generations: dict[str, list[Pod]] = {latest: []}
     for pod in nodes:
-        generations[pod.metadata.labels.get(_GENERATION, latest)].append(pod)
+        generations.setdefault(pod.metadata.labels.get(_GENERATION, latest), []).append(pod)
     gangs = [_gang(sight, generation, pods) for generation, pods in generations.items()]
     return [*gangs, *each_alone(Sight(None, "", "", others))]
 
