@@ -46,6 +46,11 @@ def borrowed() -> list[e.AnyEvent]:
     ]
 
 
+def wanted_by_two() -> list[e.AnyEvent]:
+    """The same, and the one that holds its share wants as much again, later."""
+    return [*borrowed(), belongs("again", "due"), *gang("again", 3, age=-10)]
+
+
 def full() -> list[e.AnyEvent]:
     """A project that holds its share of a full node and wants more."""
     return [
@@ -110,6 +115,29 @@ def _on_device_of(place: Placement, name: str) -> Placement:
     return place.model_copy(update={"devices": (share.model_copy(update={"index": number}),)})
 
 
+def give_to(group_name: str) -> Spoil:
+    """Make the room for another group."""
+
+    def spoil(snapshot: Snapshot, made: Plan) -> Plan:
+        (view,) = (view for view in snapshot.groups if view.id == id_of(f"group/{group_name}"))
+        pods = [pod.facts for pod in view.waiting]
+        places = [
+            place.model_copy(
+                update={
+                    "workload_id": view.workload_id,
+                    "pod_group_id": view.id,
+                    "pod_id": facts.pod_id,
+                    "name": facts.name,
+                }
+            )
+            for place, facts in zip(made.nominations, pods, strict=True)
+        ]
+        victims = [victim.model_copy(update={"beneficiary_id": view.workload_id}) for victim in made.victims]
+        return replace(made, nominations=tuple(places), victims=tuple(victims))
+
+    return spoil
+
+
 def tell(**numbers: int) -> Spoil:
     """Change numbers of a reason, and say so in the sentence."""
 
@@ -157,6 +185,7 @@ def with_code(code: str, **numbers: int) -> Spoil:
         ),
         (borrowed, take_from("much3", "much4", "due8"), "from project/due, which holds"),
         (borrowed, lambda _, made: replace(made, victims=made.victims[1:]), "too much later"),
+        (wanted_by_two, give_to("again"), "with which project/due holds more than its fair share"),
         (full, tell(held=WHOLE_GPU), "told FairShareExceeded"),
         (full, tell(fair_share=WHOLE_GPU), "told FairShareExceeded"),
         (full, tell(needed=2 * WHOLE_GPU), "told FairShareExceeded"),

@@ -64,6 +64,19 @@ class Facts:
         """The queue above each queue."""
         return {queue.key: queue.parent for queue in self.snapshot.queues}
 
+    @cached_property
+    def children(self) -> dict[str, list[str]]:
+        """The queues below each queue."""
+        below: dict[str, list[str]] = defaultdict(list)
+        for key, above in self.parents.items():
+            below[above].append(key)
+        return below
+
+    @cached_property
+    def _smallest_device(self) -> int:
+        """The memory of the smallest device there is, 0 if none says."""
+        return min((node.gpu_memory_bytes for node in self.snapshot.terrain.nodes if node.gpu_memory_bytes), default=0)
+
     def pod_at(self, place: Placement) -> PodFacts | None:
         """Return the pod that a place is for: one that waits, or one that moves."""
         if place.pod_id in self.waiting:
@@ -153,6 +166,6 @@ class Facts:
         """Return what a pod counts for its queue; bytes of a device as their part of the smallest there is."""
         portion = pod.gpu.portion_millionths
         if pod.gpu.memory_bytes:
-            sizes = [node.gpu_memory_bytes for node in self.snapshot.terrain.nodes if node.gpu_memory_bytes]
-            portion = min(WHOLE_GPU, -(-pod.gpu.memory_bytes * WHOLE_GPU // min(sizes))) if sizes else WHOLE_GPU
+            size = self._smallest_device
+            portion = min(WHOLE_GPU, -(-pod.gpu.memory_bytes * WHOLE_GPU // size)) if size else WHOLE_GPU
         return pod.gpu.devices * portion, pod.requests.cpu_milli, pod.requests.memory_bytes

@@ -6,8 +6,10 @@ plan; and for no more than `RECOUNTED` kinds of pods, for there may be thousands
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from uuid import UUID
 
 from muster_contracts.events import NodeObserved
 from muster_contracts.values import WHOLE_GPU, PodFacts
@@ -117,8 +119,12 @@ class _Recount:
         return any(len(here) == numbers["nodes"] and not _open(here) for here in pools)
 
     def _promised(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
-        nominated = sum(1 for place in self._facts.plan.nominations if place.pod_group_id == view.id)
-        return numbers["places"] in (nominated, len(self._facts.snapshot.nominations.get(view.id, ())))
+        earlier = len(self._facts.snapshot.nominations.get(view.id, ()))
+        return numbers["places"] in (self._nominations[view.id], earlier)
+
+    @cached_property
+    def _nominations(self) -> Counter[UUID]:
+        return Counter(place.pod_group_id for place in self._facts.plan.nominations)
 
     # -------------------------------------------------------- what queues hold
 

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from uuid import UUID
 
 from muster_contracts.values import WHOLE_GPU, PoolQuota, Victim
@@ -192,9 +193,10 @@ class _Reclaims:
         self._facts, self._pool = facts, pool
         self._held = facts.held(pool, firm=False)
         self._shares = possible_shares(facts, pool)
+        self._asked: dict[UUID, Amount] = {}
 
     def complaints(self, victims: Sequence[Victim]) -> Iterator[str]:
-        """Judge one after the other, and take away what each held."""
+        """Judge one after the other, and take away what each held; then judge what those hold who asked."""
         for unit in _units(self._facts, victims):
             if unit[0].rule == "reclaim":
                 yield from self._judge(unit)
@@ -202,6 +204,32 @@ class _Reclaims:
                 view, pod = self._facts.bound[victim.pod_id]
                 for key in self._facts.above(view.queue):
                     self._held[key] = _plus(self._held[key], self._facts.amount_of(pod.facts), -1)
+        for workload_id in dict.fromkeys(victim.beneficiary_id for victim in victims if victim.rule == "reclaim"):
+            if workload_id is not None and (friend := self._facts.helped.get(workload_id)) is not None:
+                yield from self._greedy(friend)
+
+    def _greedy(self, friend: GroupView) -> Iterator[str]:
+        """Complain of a group that has room made beyond what is due to its queue, or to one above."""
+        asked = self._asked_by(friend)
+        for key in self._facts.above(friend.queue):
+            after = _plus(_plus(self._held[key], self._placed[key]), asked)
+            if not any(all(after[r] <= shares[key][r] or not asked[r] for r in range(3)) for shares in self._shares):
+                yield f"Group {friend.id} has room made by reclaim, with which {key} holds more than its fair share."
+
+    @cached_property
+    def _placed(self) -> dict[str, Amount]:
+        """What queues are given at once."""
+        facts = self._facts
+        places = [
+            place for place in facts.plan.placements if place.pod_id in facts.waiting and place.node in facts.rows
+        ]
+        here = [facts.waiting[place.pod_id] for place in places if facts.pool(place.node) == self._pool]
+        return facts.summed((view.queue, facts.amount_of(pod)) for view, pod in here)
+
+    def _asked_by(self, friend: GroupView) -> Amount:
+        if friend.id not in self._asked:
+            self._asked[friend.id] = self._facts.total(self._facts.nominated[friend.id])
+        return self._asked[friend.id]
 
     def _judge(self, unit: Sequence[Victim]) -> Iterator[str]:
         facts, victim = self._facts, unit[0]
@@ -223,7 +251,7 @@ class _Reclaims:
 
     def _useful(self, friend: GroupView, unit: Sequence[Victim]) -> list[int]:
         """Return what who asks needs and these pods hold."""
-        asked = self._facts.total(pod.facts for pod in friend.waiting)
+        asked = self._asked_by(friend)
         given = self._facts.total(self._facts.bound[victim.pod_id][1].facts for victim in unit)
         return [r for r in range(3) if asked[r] and given[r]]
 
@@ -238,12 +266,12 @@ class _Reclaims:
 
     def _stays_within_quota(self, friend: GroupView, key: str) -> bool:
         """Say whether a queue stays within its quota with the group for which room is made."""
-        asked = self._facts.total(self._facts.nominated[friend.id])
+        asked = self._asked_by(friend)
         after, bounds = _plus(self._held[key], asked), self._facts.deserved(key, self._pool)
         return all(bound is None or not asked[r] or after[r] <= bound for r, bound in enumerate(bounds))
 
     def _is_spared(self, key: str, useful: Sequence[int]) -> bool:
-        siblings = [other for other, above in self._facts.parents.items() if above == self._facts.parents.get(key)]
+        siblings = self._facts.children[self._facts.parents.get(key, "")]
         return not self._is_above_quota(key, useful) and any(self._is_above_quota(one, useful) for one in siblings)
 
     def _is_above_quota(self, key: str, useful: Sequence[int]) -> bool:
