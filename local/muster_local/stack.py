@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,11 @@ async def local_stack(settings: StackSettings, report: Report) -> AsyncIterator[
 async def _start_servers(stack: LocalStack, cleanup: AsyncExitStack, report: Report) -> None:
     """Start NATS, PostgreSQL and the cluster side by side."""
     secrets, directory = stack.folder.secrets(), stack.folder.path
+    nats_port, postgres_port, stack.ports["cluster"] = free_ports(3)
     stack.nats = NatsServer(
         directory / "nats",
         ServerSettings(
-            port=_free_port(),
+            port=nats_port,
             store_directory=str(directory / "nats" / "store"),
             administrator_password=secrets.administrator,
             service_passwords=secrets.services,
@@ -103,7 +104,7 @@ async def _start_servers(stack: LocalStack, cleanup: AsyncExitStack, report: Rep
             sync_always=stack.settings.durable,
         ),
     )
-    stack.postgres = PostgresServer(directory / "postgres", _free_port(), secrets.postgres, stack.settings.durable)
+    stack.postgres = PostgresServer(directory / "postgres", postgres_port, secrets.postgres, stack.settings.durable)
     stack.nats.prepare()
     report("Starting NATS, PostgreSQL and the cluster …")
     await asyncio.to_thread(stack.postgres.prepare)
@@ -120,7 +121,6 @@ async def _start_servers(stack: LocalStack, cleanup: AsyncExitStack, report: Rep
 
 
 def _simulated_cluster(stack: LocalStack) -> Program:
-    stack.ports["cluster"] = _free_port()
     address = f"{LOOPBACK}:{stack.ports['cluster']}"
     command = [sys.executable, "-m", "simcluster", "--listen", address, "--data", str(stack.folder.path / "cluster")]
     command += ["--kubeconfig", str(stack.kubeconfig)]
@@ -131,10 +131,10 @@ def _simulated_cluster(stack: LocalStack) -> Program:
 
 async def _start_services(stack: LocalStack, cleanup: AsyncExitStack, report: Report) -> None:
     report("Starting submitter, scheduler, status and integrations …")
-    for name in (*SERVICES, ADMISSION):
-        stack.ports[name] = _free_port()
+    names = (*SERVICES, ADMISSION)
+    stack.ports |= dict(zip(names, free_ports(len(names)), strict=True))
     for name in SERVICES:
-        ready = _has_come_up(f"http://{LOOPBACK}:{stack.ports[name]}/healthz")
+        ready = has_come_up(name, f"http://{LOOPBACK}:{stack.ports[name]}/healthz")
         command = [sys.executable, "-m", f"muster_{name}"]
         keep(stack, cleanup, Program(name, command, ready, service_environment(stack, name)))
     await asyncio.gather(*(stack.processes[name].ready() for name in SERVICES))
@@ -198,14 +198,14 @@ def _answers(url: str) -> Callable[[], Awaitable[bool]]:
     return answers
 
 
-def _has_come_up(url: str) -> Callable[[], Awaitable[bool]]:
-    """Return a check that a service is well, or that waiting longer will not make it so."""
+def has_come_up(name: str, url: str) -> Callable[[], Awaitable[bool]]:
+    """Return a check that this service, and none in its place, is well or will not become so by waiting longer."""
 
-    async def has_come_up() -> bool:
+    async def is_up() -> bool:
         health = await health_of(url)
-        return health is not None and (health["well"] or bool(stopped_loops(health)))
+        return health is not None and health["service"] == name and (health["well"] or bool(stopped_loops(health)))
 
-    return has_come_up
+    return is_up
 
 
 async def health_of(url: str) -> dict[str, Any] | None:
@@ -224,10 +224,13 @@ def stopped_loops(health: dict[str, Any]) -> list[str]:
     return [f"{health['service']}, {name}: {loop['reason']}" for name, loop in loops if loop["condition"] == "stopped"]
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        return int(listener.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now, all different: each is kept until the last is found."""
+    with ExitStack() as kept:
+        listeners = [kept.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind((LOOPBACK, 0))
+        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
