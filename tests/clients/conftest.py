@@ -44,6 +44,13 @@ class Api:
         rows: list[Any] = json.loads(_call(f"{self.muster}/api/v1/workloads?{query}"))["workloads"]
         return rows
 
+    def listed(self) -> dict[str, str]:
+        """Return what `muster list` prints of the project: the kind of each workload, and its phase."""
+        command = [str(MUSTER), "list", "--project", self.project, "--output", "json"]
+        settings = {**os.environ, "MUSTER_URL": self.muster}
+        ran = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60, check=True)
+        return {row["name"]: f"{row['kind']} {row['phase']}" for row in json.loads(ran.stdout)["workloads"]}
+
     def workload(self, name: str, *phases: str) -> Any:
         """Wait until the one workload whose name begins so is in one of the phases; return its row.
 

@@ -123,5 +123,5 @@ def test_muster_shows_the_run_as_one_workload_and_its_job_as_another_below_it(ap
     job = api.workload("job-prepare", "Completed")
     assert job["kind"] == "Job"
     assert job["parent"] == {"kind": "AirflowDagRun", "name": dag_run["name"]}
-    assert {row["kind"] for row in api.workloads()} == {"AirflowDagRun", "Job", "SparkApplication"}
-    assert len(api.workloads()) == 3
+    listed = sorted(api.listed().values())
+    assert listed == ["AirflowDagRun Running", "Job Completed", "SparkApplication Completed"]

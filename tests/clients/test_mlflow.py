@@ -148,3 +148,4 @@ def test_muster_shows_the_job_as_the_run_it_is(mlflow: Mlflow, finished: Project
     assert row["attributes"]["mlflow_run_id"] == finished.info["run_id"]
     assert row["attributes"]["mlflow_experiment_id"] == finished.info["experiment_id"]
     assert row["requests"]["gpu_millionths"] == 1_000_000
+    assert mlflow.api.listed()[row["name"]] == "MLflowRun Completed"

@@ -67,3 +67,18 @@ def test_spark_submit_tells_that_its_driver_failed(api: Api, tmp_path: Path) -> 
     assert driver["status"]["phase"] == "Failed"
     assert "phase: Failed" in ran.err
     assert "exit code: 3" in ran.err  # of the container: spark-submit itself ends with 0 all the same
+
+
+def test_muster_shows_each_submission_as_one_workload_to_its_end(api: Api, tmp_path: Path) -> None:
+    ran = submit(api, tmp_path, "nightly report", **{"run-seconds": "1"})
+    assert ran.code == 0, ran.err
+    row = api.workload("nightly-report", "Completed")
+    assert (row["kind"], row["class"]) == ("SparkApp", "third-party")
+    assert api.roles(row) == ["driver", "executor", "executor"]
+    assert row["actions_supported"] == {"stop": False, "activate": False, "delete": True}
+    api.workload("broken", "Failed")
+    assert api.listed() == {
+        "daily-etl-sales-report-2026": "SparkApp Completed",
+        "broken": "SparkApp Failed",
+        "nightly-report": "SparkApp Completed",
+    }

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import yaml
 from system.cases import case_of
-from system.life import Life, World
+from system.life import EXAMPLES, Life, Picture, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -126,3 +127,19 @@ async def test_what_is_lost_is_made_anew_in_the_same_workload(world: World, kind
     await life.shows(case_of(kind).running, without=before)
     assert "Failed" not in await life.phases()
     await life.delete()
+
+
+@pytest.mark.nightly
+async def test_a_dag_run_has_failed_when_it_is_quiet_after_a_last_try_that_failed(world: World) -> None:
+    text = (EXAMPLES / "airflow-dag-run.yaml").read_text(encoding="utf-8")
+    run = text.replace("nightly_training", "failing_training").replace("retries: 1", "retries: 0")
+    body = yaml.safe_load(run)
+    body["metadata"]["name"] = "failing-training"
+    await world.create_object(body)
+    life = await world.workload("failing_training")
+    await life.reaches("Running")
+    await life.end("airflow-worker")
+    await life.shows(Picture("Running", "2/2", 1, 1, {"airflow-worker": 1, "task": 1}))
+    await life.end("task", exit_code=1)
+    await life.reaches("Failed")
+    assert (await life.row())["attributes"]["failed_tasks"] == "train#1"
