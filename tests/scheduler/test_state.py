@@ -4,8 +4,8 @@ from muster_contracts import events as e
 from muster_contracts.values import Placement
 from muster_scheduler.core.plan import plan
 from muster_scheduler.core.snapshot import take_snapshot
-from muster_scheduler.core.state import State
-from scheduler.worlds import gang, group, id_of, node, pod, recorded, state_of
+from muster_scheduler.core.state import Changes, State
+from scheduler.worlds import gang, group, id_of, node, pod, recorded, running, state_of
 
 
 def promised(name: str) -> e.PlanMade:
@@ -86,3 +86,18 @@ def test_an_event_applied_again_changes_nothing() -> None:
     for one in [*events, *events]:
         twice.apply(one)
     assert once == twice
+
+
+def test_what_is_kept_when_nodes_come_and_go_is_what_a_new_look_would_find() -> None:
+    runs = [running(f"r-{name}", f"r-{name}", name, "0") for name in "ab"]
+    groups = [event for facts in runs for event in group(facts.name, [facts])]
+    state = state_of(node("a"), node("b"), *groups, *gang("waits", 3, gpus=8))
+    take_snapshot(state)
+    for one in recorded([e.NodeGone(node_id=node("a").node_id, name="a"), node("c")], first=state.position + 1):
+        state.apply(one)
+    kept = take_snapshot(state)
+    state.picture, state.changes = None, Changes()
+    fresh = take_snapshot(state)
+    assert (kept.views, kept.holding, kept.groups) == (fresh.views, fresh.holding, fresh.groups)
+    assert (kept.idle.devices == fresh.idle.devices).all()
+    assert len(kept.groups) == 1

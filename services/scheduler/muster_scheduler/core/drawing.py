@@ -10,7 +10,7 @@ from uuid import UUID
 
 from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES
 from muster_contracts.phases import PriorityClass
-from muster_contracts.values import PodFacts, PodPhase
+from muster_contracts.values import DeviceShare, PodFacts, PodPhase
 
 from muster_scheduler.core.accounts import NOTHING, Queue, Triple
 from muster_scheduler.core.amounts import (
@@ -43,9 +43,9 @@ FIRST_FIRM_PRIORITY = 100
 def refresh(state: State) -> Picture:
     """Bring the picture of a state up to date."""
     changes, picture = state.changes, state.picture
-    everything = picture is None or changes.land or changes.queues
+    everything = picture is None or changes.queues
     if picture is None or changes.land:
-        picture = state.picture = _new_picture(state)
+        picture = state.picture = _on_new_land(state, picture)
     if everything:
         picture.queues = _queues(state)
     for name in state.nodes if changes.land else changes.nodes:
@@ -65,10 +65,17 @@ def _forget_pods(state: State, picture: Picture) -> None:
         picture.devices = {pod_id: known for pod_id, known in picture.devices.items() if pod_id in state.pods}
 
 
-def _new_picture(state: State) -> Picture:
+def _on_new_land(state: State, before: Picture | None) -> Picture:
+    """Return a picture of the nodes and pools as they are now. Views of groups that are on no node are kept."""
     terrain = Terrain(state.nodes.values(), {n: p for n, p in state.node_pools.items() if not p.removed})
     size = (len(terrain), terrain.width)
-    return Picture(terrain, Amounts.none(*size), Amounts.none(*size))
+    picture = Picture(terrain, Amounts.none(*size), Amounts.none(*size))
+    if before is not None:
+        state.changes.groups |= {group_id: None for group_id, view in before.views.items() if view.bound}
+        picture.views = {group_id: view for group_id, view in before.views.items() if not view.bound}
+        picture.waiting, picture.queues = before.waiting, before.queues
+        picture.needs, picture.facts = before.needs, before.facts
+    return picture
 
 
 def _draw_node(state: State, picture: Picture, row: int) -> None:
@@ -79,13 +86,20 @@ def _draw_node(state: State, picture: Picture, row: int) -> None:
     uses = name_devices(node, [_use(state, picture, pod_id) for pod_id in ids])
     for pod_id, use in zip(ids, uses, strict=True):
         picture.idle.change(row, use, -1)
-        picture.devices[pod_id] = use[1]
         if _is_releasing(state, pod_id):
             picture.releasing.change(row, use, 1)
-        pod = state.pods.get(pod_id)
-        if pod is not None and pod.facts.pod_group_id is not None:
-            state.changes.groups[pod.facts.pod_group_id] = None
+        _note_devices(state, picture, pod_id, use[1])
     withhold_devices(picture.idle, row, devices_of_strangers(node))
+
+
+def _note_devices(state: State, picture: Picture, pod_id: UUID, devices: tuple[DeviceShare, ...]) -> None:
+    """Note which devices a pod holds; its group, which shows them, is drawn anew when they are others than before."""
+    if picture.devices.get(pod_id) == devices:
+        return
+    picture.devices[pod_id] = devices
+    group_id = state.pods[pod_id].facts.pod_group_id
+    if group_id is not None:
+        state.changes.groups[group_id] = None
 
 
 def _is_on(state: State, pod_id: UUID, node: str) -> bool:
