@@ -130,3 +130,14 @@ def test_a_nominated_place_is_no_place_any_more_once_company_is_there_that_a_rul
     made = plan(snapshot)
     assert faults(snapshot, made) == []
     assert [(one.name, one.node) for one in made.placements] == [("late", {"a": "b", "b": "a"}[place.node])]
+
+
+def test_a_selector_of_everybody_means_pods_without_labels_too() -> None:
+    anybody = PlacementRules(spread=(SpreadRule(topology_key="zone"),))
+    plain = group("plain", [running(f"plain-{i}", "plain", "x-0", str(i)) for i in range(2)])
+    assert by_zone(planned(*zones(x=1, y=1), *plain, *web(2, anybody))) == {"y": 2}
+    alone = PlacementRules(apart=(PodTerm(topology_key="zone"),))
+    hermit = group("hermit", [running("hermit", "hermit", "x-0", "0", rules=alone)])
+    assert by_zone(planned(*zones(x=1, y=1), *hermit, *group("g", [pod("p", "g")]))) == {"y": 1}
+    elsewhere = group("g", [pod("p", "g", namespace="elsewhere")])
+    assert by_zone(planned(*zones(x=1, y=1), *hermit, *elsewhere)) == {"x": 1}

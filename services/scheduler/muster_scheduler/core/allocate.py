@@ -110,7 +110,7 @@ def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
     admitted = bool(draft.terrain.admits(seat.pod.need)[seat.row])
     if not admitted or not draft.room.later.has(seat.row, use):
         return False
-    if at_once and not (draft.room.is_idle(seat.row, use) and draft.neighbours.permits(seat.pod.need, seat.row)):
+    if at_once and not (draft.room.is_idle(seat.row, use) and draft.neighbours.permits(seat.pod, seat.row)):
         return False
     draft.room.reserve(seat.row, use, at_once=at_once)
     draft.neighbours.arrive(seat.row, seat.pod.facts)

@@ -1,16 +1,19 @@
 """Rules about other pods: near some, apart from others, spread over domains, no host port twice.
 
-Only pods with labels, rules or ports matter here, and only for needs that ask; everybody else costs nothing. Anti-
+Only pods with labels, rules or ports matter here, and only for needs that ask; everybody else costs nothing, unless
+some rule speaks of pods without a label: a selector may select everybody, or all but some. Anti-
 affinity binds both sides: a pod that wants to be apart keeps others away too. Pods that leave during a plan still count
 until the next one, which errs on the safe side; for spreading, those that have begun to end do not, as in Kubernetes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
-from muster_contracts.values import LabelRule, PodFacts, PodTerm, SpreadRule
+from muster_contracts.values import LabelRule, PlacementRules, PodFacts, PodTerm, SpreadRule
 
+from muster_scheduler.core.groups import Waiting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.terrain import Integers, Mask, labels_match
@@ -46,7 +49,10 @@ class Neighbours:
         self._pods: list[tuple[int, PodFacts]] = []
         self._keepers: dict[tuple[str, PodTerm], _Matches] = {}  # who keeps whom away, by namespace and term
         self._matches: dict[tuple[tuple[str, ...], tuple[LabelRule, ...], bool], _Matches] = {}
-        self.matter = any(pod.need.touchy or pod.need.labels for view in snapshot.groups for pod in view.waiting)
+        waiting = [pod.need for view in snapshot.groups for pod in view.waiting]
+        bound = (pod.need for view in snapshot.views.values() for pod in view.bound)
+        self._means_anybody = any(_means_anybody(need.rules) for need in chain(waiting, bound) if need.rules)
+        self.matter = self._means_anybody or any(need.touchy or need.labels for need in waiting)
         if self.matter:
             for view in snapshot.views.values():
                 for pod in view.bound:
@@ -55,7 +61,7 @@ class Neighbours:
 
     def arrive(self, row: int, facts: PodFacts) -> None:
         """Note a pod that may matter to others."""
-        if self.matter and (facts.labels or facts.rules):
+        if self.matter and (self._means_anybody or facts.labels or facts.rules):
             for term in facts.rules.apart if facts.rules else ():
                 keepers = self._keepers.setdefault((facts.namespace, term), _Matches())
                 keepers.found.append((len(self._pods), row))
@@ -71,9 +77,11 @@ class Neighbours:
         for matches in (*self._matches.values(), *self._keepers.values()):
             matches.forget(mark)
 
-    def allows(self, need: Need) -> Mask | None:
+    def allows(self, pod: Waiting) -> Mask | None:
         """Return the nodes that the rules allow; None if there is nothing to ask."""
-        if not self.matter or not (need.touchy or (need.labels and self._keepers)):
+        need = pod.need
+        may_be_kept_away = self._keepers and (need.labels or self._means_anybody)
+        if not self.matter or not (need.touchy or may_be_kept_away):
             return None
         allowed = np.ones(len(self._terrain), dtype=np.bool_)
         if need.rules is not None:
@@ -86,13 +94,13 @@ class Neighbours:
                     allowed &= self._excess(need, spread) <= 0
             self._keep_ports_free(need.rules.host_ports, allowed)
         for (namespace, term), keepers in self._keepers.items():
-            if _is_meant(need, namespace, term):
+            if _is_meant(need, pod.facts.namespace, namespace, term):
                 allowed &= ~self._domains_of(term.topology_key, keepers.rows)
         return allowed
 
-    def permits(self, need: Need, row: int) -> bool:
+    def permits(self, pod: Waiting, row: int) -> bool:
         """Say whether the rules allow one node."""
-        allowed = self.allows(need)
+        allowed = self.allows(pod)
         return allowed is None or bool(allowed[row])
 
     def dislikes(self, need: Need) -> Integers | None:
@@ -110,7 +118,7 @@ class Neighbours:
 
     def _near(self, need: Need, term: PodTerm) -> Mask:
         rows = self._matching(need.namespace, term)
-        if not rows and _is_meant(need, need.namespace, term):
+        if not rows and _is_meant(need, need.namespace, need.namespace, term):
             return self._terrain.domains((term.topology_key,)) >= 0  # the first of those who want to be near themselves
         return self._domains_of(term.topology_key, rows)
 
@@ -163,8 +171,15 @@ class Neighbours:
                 allowed[row] = False
 
 
-def _is_meant(need: Need, namespace: str, term: PodTerm) -> bool:
-    return need.namespace in (term.namespaces or (namespace,)) and _obeys(need, term.rules)
+def _means_anybody(rules: PlacementRules) -> bool:
+    """Say whether a rule speaks of pods that have none of the labels it asks for."""
+    selectors = [term.rules for term in (*rules.near, *rules.apart)] + [spread.rules for spread in rules.spread]
+    return any(labels_match({}, selector) for selector in selectors)
+
+
+def _is_meant(need: Need, own_namespace: str, namespace: str, term: PodTerm) -> bool:
+    """Say whether a term of somebody in a namespace means a pod. A need alone may not know its own namespace."""
+    return own_namespace in (term.namespaces or (namespace,)) and _obeys(need, term.rules)
 
 
 def _obeys(need: Need, rules: tuple[LabelRule, ...]) -> bool:

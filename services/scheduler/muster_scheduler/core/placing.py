@@ -78,7 +78,7 @@ class Placing:
     def _best(self, pod: Waiting, within: Mask | None) -> Seat | None:
         self._draft.steps += 1
         scores = self._layer.scores(pod.need, self._pool)
-        allowed = self._draft.neighbours.allows(pod.need)
+        allowed = self._draft.neighbours.allows(pod)
         if allowed is not None:
             within = allowed if within is None else within & allowed
         if within is not None:
