@@ -4,7 +4,7 @@ A system (Ray, Spark, plain Kubernetes …) is one file of pure answers and one 
 rules by which its pods are known without their owners. A kind is a value: data where data says it, small functions for
 the rest. One that names a `Watch` is watched as soon as the API server serves it; others are known from references.
 
-Going up from a pod, the walk (`resolution`) asks of each owner whether it takes the object below it into its workload:
+Going up from a pod, the `walk` asks of each owner whether it takes the object below it into its workload:
 a *step* is given up to any owner, a *workload* only to a kind that absorbs it, and a *parent* takes nothing; it is
 shown beside the workload. What is *apart* (a DaemonSet, a node with its static pods) makes no workload at all.
 """

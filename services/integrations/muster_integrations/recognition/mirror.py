@@ -27,7 +27,8 @@ from muster_integrations.recognition.knowledge import Knowledge
 from muster_integrations.recognition.nodes import Nodes
 from muster_integrations.recognition.places import Aside, Place, Places
 from muster_integrations.recognition.pods import POD
-from muster_integrations.recognition.resolution import Reading, Resolution, Trail, resolve
+from muster_integrations.recognition.resolution import Reading, Resolution, Trail
+from muster_integrations.recognition.resolver import resolve
 from muster_integrations.recognition.sighting import describe
 from muster_integrations.recognition.storage import Storage, StorageObject
 from muster_integrations.recognition.subjects import Subjects

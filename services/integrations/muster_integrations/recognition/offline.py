@@ -15,8 +15,9 @@ from muster_integrations.recognition.kinds import Known, Standing
 from muster_integrations.recognition.manifests import Document, Ignored, Objects, read_objects
 from muster_integrations.recognition.mirror import Mirror
 from muster_integrations.recognition.pods import POD
-from muster_integrations.recognition.resolution import Reading, followed
+from muster_integrations.recognition.resolution import Reading
 from muster_integrations.recognition.table import TABLE
+from muster_integrations.recognition.walk import followed
 
 _BY_THEIR_STANDING: Final[Mapping[Standing, str]] = {
     Standing.PARENT: "It makes workloads, and is none itself.",

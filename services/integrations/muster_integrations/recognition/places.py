@@ -20,7 +20,8 @@ from muster_integrations.recognition.knowledge import Knowledge
 from muster_integrations.recognition.nodes import Nodes
 from muster_integrations.recognition.pod_facts import to_uuid
 from muster_integrations.recognition.pods import POD
-from muster_integrations.recognition.resolution import Resolution, Root, resolve
+from muster_integrations.recognition.resolution import Resolution, Root
+from muster_integrations.recognition.resolver import resolve
 from muster_integrations.recognition.sighting import OBJECT
 from muster_integrations.recognition.table import TABLE
 
