@@ -9,7 +9,22 @@ import pytest
 from muster_scheduler.core.scenarios.reading import Runnable, runnable_cases
 
 FOLDER = Path(__file__).parent / "scenarios"
-SMALL = {"kai-1591-full-drain", "kai-many-single-gpu-reclaim", "allocate", "test-gang-env", "net-topo"}
+SMALL = {
+    "20 queues",
+    "CPGPreemption",
+    "allocate",
+    "consolidation",
+    "full cycle, 5 actions",
+    "gang of 4",
+    "kai-1591-full-drain",
+    "kai-many-single-gpu-reclaim",
+    "nccl-mix",
+    "net-topo",
+    "podgroups-clusterloader2",
+    "preempt (half running half pending)",
+    "reclaim (all running, none pending)",
+    "test-gang-env",
+}
 
 
 def cases_of(name: str) -> list[Runnable]:
