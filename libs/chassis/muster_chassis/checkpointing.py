@@ -71,6 +71,7 @@ class Checkpointing(Generic[F]):
         restored: Callable[[], None] = lambda: None,
     ) -> None:
         self.fold = fold
+        self.code = code_version(type(fold).__module__, "muster_")  # now: sources may be replaced while we run
         self._checkpoints = checkpoints
         self._name = name
         self._events_between = events_between
@@ -80,11 +81,6 @@ class Checkpointing(Generic[F]):
         self._saved = 0
         self._made: _Made | None = None
         self._due = asyncio.Event()
-
-    @property
-    def code(self) -> str:
-        """The name of all the code that the fold follows from."""
-        return code_version(type(self.fold).__module__, "muster_")
 
     async def restore(self, journal: Journal) -> int:
         """Bring the fold to where its last checkpoint stood, if that can be believed; return its position.

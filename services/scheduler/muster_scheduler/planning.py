@@ -19,7 +19,7 @@ from muster_scheduler.core.check import wrong_decisions
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.check_reasons import wrong_reasons
 from muster_scheduler.core.deadlines import Deadline, next_deadline
-from muster_scheduler.core.decision import written
+from muster_scheduler.core.decision import planner_version, written
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
@@ -34,6 +34,7 @@ class Planning:
     """The fold, and the loop that plans from it."""
 
     def __init__(self, journal: Journal, settings: SchedulerSettings, cluster_id: UUID, leadership: Leadership) -> None:
+        planner_version()  # named now: its sources may be replaced while we run
         self.state = State()
         self.progress = Progress()
         self.epoch = 0
