@@ -4,6 +4,7 @@ Only `resources` of a kustomization are followed: they are all that decides whic
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from muster_cluster.port import Resource
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 
 
+@cache
 def manifests(place: Path = KUBERNETES) -> Sequence[Any]:
     """Return every object of a kustomization, or of a file, in the order in which it is written."""
     return list(_read(place))

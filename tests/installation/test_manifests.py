@@ -10,11 +10,14 @@ from installation.manifests import KUBERNETES, apply, manifests, of_kind
 from integrations.test_integrations_end_to_end import process
 from muster_chassis.settings import ServiceSettings
 from muster_cluster.kubernetes import KubernetesCluster
-from muster_cluster.objects import PODS
+from muster_cluster.objects import NAMESPACES, NODES, PODS
+from muster_cluster.port import Resource
 from muster_contracts.names import RESERVATIONS_NAMESPACE
 from muster_contracts.subjects import Writer
+from muster_integrations.recognition import storage
 from muster_integrations.recognition.table import TABLE
 from muster_integrations.settings import IntegrationsSettings
+from muster_integrations.watching import DEFINITIONS
 from muster_scheduler.settings import SchedulerSettings
 from muster_status.settings import StatusSettings
 from muster_submitter.settings import SubmitterSettings
@@ -74,6 +77,10 @@ def test_each_service_runs_under_its_account_and_is_told_what_it_knows() -> None
 
 
 def test_no_container_may_become_more_than_it_is() -> None:
+    """As the namespace's label `pod-security.kubernetes.io/enforce: restricted` demands."""
+    for each in (*of_kind("Deployment"), *of_kind("StatefulSet"), *of_kind("Job")):
+        context = each["spec"]["template"]["spec"]["securityContext"]
+        assert (context["runAsNonRoot"], context["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
     for _, container in containers():
         context = container["securityContext"]
         assert not context["allowPrivilegeEscalation"]
@@ -125,6 +132,12 @@ def test_integrations_may_see_every_kind_it_knows_and_the_submitter_what_it_stop
     assert not any(may("integrations", verb, group, plural) for verb in ("create", "patch", "update", "delete"))
     assert may("submitter", "delete", group, plural) is supports.delete
     assert may("submitter", "patch", group, plural) is (supports.delete and kind != "Pod")
+
+
+@pytest.mark.parametrize("resource", [*storage.KINDS, NODES, NAMESPACES, DEFINITIONS], ids=lambda each: each.plural)
+def test_integrations_may_list_and_watch_whatever_else_it_watches(resource: Resource[Any]) -> None:
+    assert all(may("integrations", verb, resource.group, resource.plural) for verb in ("list", "watch"))
+    assert not may("integrations", "get", resource.group, resource.plural)
 
 
 @pytest.mark.parametrize("name", list(SETTINGS))
