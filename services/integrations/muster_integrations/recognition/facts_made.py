@@ -66,7 +66,8 @@ class FactsMade:
             self._agenda.compare(workload_id)
             return
         demands = self._storage.demands_of(new)
-        facts = facts_of(new, made.membership, self._asked, demands)
+        wants = made.facts.requests, made.facts.gpu  # as before: they come of the outline
+        facts = facts_of(new, made.membership, self._asked, demands, wants)
         if same_pod(made.facts, facts):
             facts = made.facts
         else:

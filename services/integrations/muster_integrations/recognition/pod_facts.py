@@ -44,6 +44,10 @@ _MEBIBYTE: Final = 1024 * 1024
 _PORTION: Final = re.compile(r"0?\.([0-9]{1,12})")
 
 
+Wants = tuple[Resources, GpuRequest]
+"""What a pod takes of its node, and how it asks for GPUs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """What a pod is in its workload: its group, the part of that, its role, and which containers decide (None: all).
@@ -59,12 +63,18 @@ class Membership:
 
 
 def facts_of(
-    pod: Pod, membership: Membership, asked: frozenset[str] = frozenset(), demands: Demands = NO_DEMANDS
+    pod: Pod,
+    membership: Membership,
+    asked: frozenset[str] = frozenset(),
+    demands: Demands = NO_DEMANDS,
+    wants: Wants | None = None,
 ) -> PodFacts:
-    """Return all facts of a pod, as a member of its workload; of its labels those that are asked for."""
-    amounts = amounts_of(pod.spec)
+    """Return all facts of a pod, as a member of its workload; of its labels those that are asked for.
+
+    `wants` are given when it is known that they have not changed: they cost most.
+    """
     metadata, spec, status = pod.metadata, pod.spec, pod.status
-    gpu = gpu_request(spec, metadata.annotations, amounts)
+    requests, gpu = wants or _wants(pod, membership.gpu_names)
     return PodFacts(
         pod_id=to_uuid(metadata.uid),
         name=metadata.name,
@@ -83,7 +93,7 @@ def facts_of(
         initialized=_is_true(pod, "Initialized"),
         terminating=metadata.deletion_timestamp is not None,
         containers=_containers(pod, membership.mains),
-        requests=counting_gpus(_with_portions(to_resources(amounts), gpu), membership.gpu_names),
+        requests=requests,
         gpu=gpu,
         gpus=metadata.annotations.get(names.GPUS, ""),
         node_selector=spec.node_selector,
@@ -92,6 +102,12 @@ def facts_of(
         labels={name: metadata.labels[name] for name in sorted(asked & metadata.labels.keys())},
         rules=rules_of(pod, demands),
     )
+
+
+def _wants(pod: Pod, gpu_names: frozenset[str]) -> Wants:
+    amounts = amounts_of(pod.spec)
+    gpu = gpu_request(pod.spec, pod.metadata.annotations, amounts)
+    return counting_gpus(_with_portions(to_resources(amounts), gpu), gpu_names), gpu
 
 
 def mark_of(pod: Pod) -> PodMark:
