@@ -223,11 +223,13 @@ class Recorder:
 
     async def _compare(self, due: WorkloadDue) -> None:
         """Tell what is missing of a workload; when that fails, nobody knows how much of it is told."""
-        told = False
+        told, passing = False, self.mirror.passing_pods(due.workload_id)
         try:
             told = await self._append(due, missing_events(self.fold, self.mirror, due.workload_id))
         finally:
-            if not told:
+            if told:
+                self.mirror.written_gone(due.workload_id, passing)
+            else:
                 self.mirror.distrust(due.workload_id)
 
     async def _append(self, due: Due, events: Sequence[AnyEvent]) -> bool:

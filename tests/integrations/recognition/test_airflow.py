@@ -266,9 +266,25 @@ def test_a_try_that_went_well_and_went_before_it_was_written_is_remembered() -> 
     world.show(again)
     world.step(again, None)
     world.write()
-    (found,) = all_seen(world)
-    assert found.attributes["retried_tasks"] == "train#2"
-    assert found.owner.quiet_outcome is Outcome.SUCCEEDED
+    for _ in range(2):  # told by the pod that went, then from memory
+        (found,) = all_seen(world)
+        assert found.attributes["retried_tasks"] == "train#2"
+        assert found.owner.quiet_outcome is Outcome.SUCCEEDED
+        world.write_everybody()
+
+
+@pytest.mark.parametrize("others", [[], [task_pod("report")]])
+def test_of_a_pod_that_came_and_went_unwritten_nothing_is_kept(others: list[dict[str, Any]]) -> None:
+    world = World(project())
+    world.show(*others)
+    world.write()
+    passing = task_pod("train")
+    world.show(passing)
+    (run, *_) = world.mirror.workload_ids
+    world.step(passing, None)
+    assert len(world.mirror.departures_of(run).last_words) == 1
+    world.write()
+    assert world.mirror.departures_of(run).last_words == {}
 
 
 def test_of_very_many_failed_tasks_only_some_are_named() -> None:

@@ -215,6 +215,10 @@ class Mirror:
         """Return what is known of the pods that left a workload, and of its end."""
         return self._subjects.departures(workload_id)
 
+    def passing_pods(self, workload_id: UUID) -> list[UUID]:
+        """Return the pods that came and went between two looks, so that nothing will ever be written of them."""
+        return self._subjects.passing_pods(workload_id)
+
     def seen_node(self, name: str) -> NodeObserved | None:
         """Return what is seen of a node, with the sum of the pods on it that belong to no workload."""
         return self._nodes.seen(name)

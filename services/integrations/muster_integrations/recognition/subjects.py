@@ -47,6 +47,12 @@ class Subjects:
             hidden=folded is not None and folded.discovered is not None and self._is_hidden(folded.discovered),
         )
 
+    def passing_pods(self, workload_id: UUID) -> list[UUID]:
+        """Return the pods that came and went between two looks, so that nothing will ever be written of them."""
+        folded = self._knowledge.workload(workload_id)
+        written = folded.pods if folded is not None else {}
+        return [pod_id for pod_id in self._endings.last_words(workload_id) if pod_id not in written]
+
     def _is_hidden(self, discovered: WorkloadDiscovered) -> bool:
         return self._inventory.reading_of(kind_name(discovered)) is Reading.FORBIDDEN
 
