@@ -77,7 +77,7 @@ class _Nominee:
         draft.accounts(self.pool).charge(leaf, amounts, firm=firm)
         if not at_once:
             draft.settled.add(view.id)
-        draft.seat(item, list(self.seats), self.pool)
+        draft.seat(item, list(self.seats), self.pool, at_once=at_once)
         return True
 
 
@@ -113,7 +113,8 @@ def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
     if at_once and not (draft.room.is_idle(seat.row, use) and draft.neighbours.permits(seat.pod, seat.row)):
         return False
     draft.room.reserve(seat.row, use, at_once=at_once)
-    draft.neighbours.arrive(seat.row, seat.pod.facts)
+    if at_once:
+        draft.neighbours.arrive(seat.row, seat.pod.facts)
     return True
 
 
@@ -200,6 +201,6 @@ def bind(draft: Draft, item: Item, pool: str) -> bool:
         return False
     draft.accounts(pool).charge(leaf, amounts, firm=firm)
     draft.placements += [draft.place_of(item.view, seat.pod.facts, seat.row, seat.devices) for seat in seats]
-    draft.seat(item, seats, pool)
+    draft.seat(item, seats, pool, at_once=True)
     draft.done.add(item.key)
     return True

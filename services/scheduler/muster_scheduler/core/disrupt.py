@@ -97,7 +97,7 @@ class Disruption:
             draft.restore(self._pool, mark)
             return False
         beneficiary = self._item.view.workload_id
-        draft.seat(self._item, outcome.seats, self._pool)
+        draft.seat(self._item, outcome.seats, self._pool, at_once=False)
         self._nominate(outcome)
         for unit, pod, _ in outcome.moved:
             draft.name_victim(unit.view, pod, "consolidate", beneficiary)

@@ -86,6 +86,7 @@ class Draft:
         self.done: set[tuple[UUID, int]] = set()
         self.untried: set[UUID] = set()
         self.seated: dict[UUID, Counter[str]] = {}
+        self.placed: dict[UUID, Counter[str]] = {}
         self.seats: dict[UUID, list[Seat]] = {}
         self.device_bytes = snapshot.terrain.least_device_bytes()
         self._accounts: dict[str, Accounts] = {}
@@ -119,11 +120,12 @@ class Draft:
         self.accounts(pool).restore(mark[1])
         self.neighbours.restore(mark[2])
 
-    def seat(self, item: Item, seats: list[Seat], pool: str) -> None:
-        """Note that pods of a group have been placed or nominated, and charged for."""
+    def seat(self, item: Item, seats: list[Seat], pool: str, *, at_once: bool) -> None:
+        """Note that pods of a group have been placed (`at_once`) or nominated, and charged for."""
         self.account(item.view, pool).add_fresh(self.amounts(item))
-        counts = self.seated.setdefault(item.view.id, Counter())
-        counts.update(item.view.leaf_of(seat.pod.facts) for seat in seats)
+        leaves = [item.view.leaf_of(seat.pod.facts) for seat in seats]
+        for counts in (self.seated, self.placed) if at_once else (self.seated,):
+            counts.setdefault(item.view.id, Counter()).update(leaves)
         self.seats.setdefault(item.view.id, []).extend(seats)
 
     def place_of(self, view: GroupView, facts: PodFacts, row: int, devices: tuple[DeviceShare, ...]) -> Placement:

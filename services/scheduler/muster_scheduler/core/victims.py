@@ -99,7 +99,7 @@ class Victims:
         """Yield what can go of a group, its core last, if none of its pods has to stay."""
         going = [pod for pod in reversed(view.staying) if pod.ours]
         fixed = Counter(view.leaf_of(pod.facts) for pod in view.staying if not pod.ours)
-        standing = fixed + Counter(view.finished) + self._draft.seated.get(view.id, Counter())
+        standing = fixed + Counter(view.finished) + self._draft.placed.get(view.id, Counter())
         spare, core = split_surplus(view.tree, view.min_members, going, lambda pod: view.leaf_of(pod.facts), standing)
         for pod in spare:
             yield self._unit(view, (pod,))
