@@ -3,9 +3,10 @@
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from integrations.golden_files import files_of_a_cluster
 from integrations.kube import World, manifest, pod, project, recorded
@@ -54,6 +55,14 @@ def pods_by_workload(world: World) -> set[frozenset[str]]:
     return {pods for pods in found if pods}
 
 
+def identities(world: World) -> set[tuple[UUID, frozenset[str]]]:
+    """The id of every workload, and the names of its pods."""
+    return {
+        (identity, frozenset(facts.name for facts in one.pods.values()))
+        for identity, one in world.fold.workloads.items()
+    }
+
+
 def empty(world: World) -> set[tuple[str, str]]:
     """Kind and name of the workloads without pods."""
     found = [one.discovered for one in world.fold.workloads.values() if not one.pods]
@@ -82,6 +91,36 @@ def test_a_workload_is_one_whatever_kinds_may_not_be_read_or_are_gone(
     everything, some = told(items, ()), told(items, unseen, reading)
     assert pods_by_workload(some) == pods_by_workload(everything)
     assert empty(some) <= empty(everything)
+
+
+def again(world: World, unseen: tuple[KindName, ...], items: list[Manifest]) -> World:
+    """The world after a restart, with all that was shown so far."""
+    restarted = World(*world.events)
+    for kind in unseen:
+        restarted.mirror.reads(kind, Reading.FORBIDDEN)
+    restarted.show(*items)
+    restarted.write_everybody()
+    return restarted
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_it_is_the_same_one_in_any_order_and_after_restarts(data: st.DataObject) -> None:
+    path, unseen = data.draw(st.sampled_from(cases()))
+    there = [one for one in watched(path) if kind_of(one) not in unseen]
+    order = data.draw(st.permutations(there))
+    world = told([], unseen)
+    for number, one in enumerate(order, 1):
+        world.show(one)
+        match data.draw(st.sampled_from(["", "", "write", "give up", "restart"])):
+            case "write":
+                world.write()
+            case "give up":
+                world.give_up_owners()
+            case "restart":
+                world = again(world, unseen, order[:number])
+    world.give_up_owners()
+    assert identities(world) == identities(told(there, unseen))
 
 
 # ---------------------------------------------------------------- a launcher that only a label leads to its job
