@@ -1,11 +1,8 @@
-"""Portions of a GPU, in all the ways people ask for them, written in the one way Muster reads.
+"""Which portion of a GPU a pod asks for, in all the ways people ask.
 
 A quoted part of a GPU among the limits (`nvidia.com/gpu: "0.5"`), the annotations `gpu-fraction`, `gpu-memory` and
-`gpu-fraction-num-devices`, and the variable `RUNAI_GPU_FRACTION` become Muster's annotations. The limit itself is taken
-away: Kubernetes counts GPUs in wholes and refuses the pod otherwise. It does so after the webhooks, also for templates
-of its own kinds; those of custom resources it does not look into, so their pods are soon enough.
-
-Once a pod is made, what it asks of a GPU is settled, as its other requests are: its place was chosen by it.
+`gpu-fraction-num-devices`, Muster's own, and the variable `RUNAI_GPU_FRACTION` all mean one `Portion`, or make no sense
+and are answered by one sentence. What is done about it is said in `portion_rules`.
 
 Pitfall: the API server shows a limit of `0.5` in its own spelling, `500m`.
 """
@@ -15,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muster_cluster.objects import AnyObject, Container, Pod, PodTemplate, Raw
+from muster_cluster.objects import Container, Pod, PodTemplate
 from muster_cluster.quantities import to_millionths
 from muster_contracts.names import (
     GPU_DEVICES,
@@ -26,22 +23,13 @@ from muster_contracts.names import (
     GPU_MEMORY,
     GPU_MEMORY_NAMES,
     GPU_RESOURCE,
-    GPUS,
 )
 from muster_contracts.values import WHOLE_GPU
 
-from muster_integrations.admission.answers import NOTHING, Answer, Context, Patch, add, is_kind, part, read, remove
-
-_WAYS: Final = (*GPU_FRACTION_NAMES, *GPU_MEMORY_NAMES, *GPU_DEVICES_NAMES)
-_SETTLED: Final = (*_WAYS, GPUS)
+WAYS: Final = (*GPU_FRACTION_NAMES, *GPU_MEMORY_NAMES, *GPU_DEVICES_NAMES)
 _PORTION: Final = re.compile(r"0?\.(\d{1,6})0*", re.ASCII)
 _LONGEST_QUOTED: Final = 40
 _COUNT: Final = re.compile(r"[1-9]\d{0,8}", re.ASCII)
-_TEMPLATED: Final = {"batch": ("Job",), "apps": ("Deployment", "ReplicaSet", "StatefulSet")}
-_LAUNCHER: Final = ("kubevirt.io", "virt-launcher")
-_NO_MACHINE: Final = (
-    "A virtual machine of KubeVirt gets whole GPUs: take away what asks for a portion of one ({where})."
-)
 
 
 class Nonsense(ValueError):
@@ -72,48 +60,6 @@ class _Asked:
     millionths: int
 
 
-def write_portions(written: Raw, context: Context) -> Answer:
-    """Write what a new pod, or a template, asks of a GPU as Muster's annotations; refuse what makes no sense."""
-    place, path = _template_in(written, context)
-    template = read(place, PodTemplate)
-    if template is None or not context.project:
-        return NOTHING
-    try:
-        portion = read_portion(template)
-    except Nonsense as nonsense:
-        return Answer(refusal=str(nonsense))
-    if portion is None:
-        return NOTHING
-    if _is_launcher(template):
-        return Answer(refusal=_NO_MACHINE.format(where=_ways(template)[0]))
-    if "metadata" not in place:  # a template need not have any
-        return Answer((add({"annotations": portion.annotations}, *path, "metadata"), *_without_limits(template, path)))
-    return Answer((*_annotated(template, portion, path), *_without_limits(template, path)))
-
-
-def refuse_machines(written: Raw, context: Context) -> Answer:
-    """Refuse a virtual machine that asks for a portion of a GPU, before there is a pod of it."""
-    if not context.project or not is_kind(written, "kubevirt.io", "VirtualMachine", "VirtualMachineInstance"):
-        return NOTHING
-    annotations = {**_annotations(written), **_annotations(part(written, "spec", "template"))}
-    asked = next((f"the annotation {name}" for name in _WAYS if name in annotations), "")
-    return Answer(refusal=_NO_MACHINE.format(where=asked)) if asked else NOTHING
-
-
-def keep_portions(written: Raw, context: Context) -> Answer:
-    """Refuse that a pod which is made already asks for another portion, or is said to have other GPUs."""
-    if context.created or not context.project or not is_kind(written, "", "Pod"):
-        return NOTHING
-    before, now = _annotations(context.old or {}), _annotations(written)
-    changed = next((name for name in _SETTLED if before.get(name) != now.get(name)), "")
-    if not changed:
-        return NOTHING
-    return Answer(
-        refusal=f"The annotation {changed} is settled once a pod is made, for its place was chosen by it: leave it as "
-        "it is, or make another pod."
-    )
-
-
 def read_portion(template: Pod | PodTemplate) -> Portion | None:
     """Return which portion is asked for, in whatever way; None when none is. Raises Nonsense."""
     fractions = list(_fractions(template))
@@ -133,12 +79,12 @@ def read_portion(template: Pod | PodTemplate) -> Portion | None:
 
 def asks_for_portion(pod: Pod | PodTemplate) -> bool:
     """Say whether a pod asks for a portion of a GPU, be it in a way that makes sense or not."""
-    return bool(_ways(pod))
+    return bool(ways_of(pod))
 
 
-def _ways(template: Pod | PodTemplate) -> Sequence[str]:
-    """Return every place where a portion is asked for."""
-    annotated = [f"the annotation {name}" for name in _WAYS if name in template.metadata.annotations]
+def ways_of(template: Pod | PodTemplate) -> Sequence[str]:
+    """Return every place where a portion is asked for, be it in a way that makes sense or not."""
+    annotated = [f"the annotation {name}" for name in WAYS if name in template.metadata.annotations]
     try:
         return [*annotated, *(asked.where for asked in _fractions(template))]
     except Nonsense as nonsense:
@@ -164,8 +110,9 @@ def _limit_of(container: Container) -> Iterator[_Asked]:
     """Yield the share among the limits of a container, or among its requests where it has no limit."""
     resources = container.resources
     written = resources.limits.get(GPU_RESOURCE, resources.requests.get(GPU_RESOURCE))
-    if written is None or not (millionths := _amount(written)) % WHOLE_GPU:
+    if not is_part(written):
         return
+    millionths = _amount(written)
     where = f"{GPU_RESOURCE} of the container {container.name}"
     if millionths > WHOLE_GPU:
         raise Nonsense(
@@ -174,7 +121,14 @@ def _limit_of(container: Container) -> Iterator[_Asked]:
     yield _Asked(where, f"{millionths / WHOLE_GPU:g}", millionths)
 
 
+def is_part(amount: Any) -> bool:
+    """Say whether so much of `nvidia.com/gpu` is no whole number of them; None is none."""
+    return bool(_amount(amount) % WHOLE_GPU)
+
+
 def _amount(written: Any) -> int:
+    if written is None:
+        return 0
     try:
         return max(0, to_millionths(written))
     except ValueError:
@@ -232,42 +186,7 @@ def _check_fractions(asked: Sequence[_Asked]) -> None:
 def _check_wholes(template: Pod | PodTemplate) -> None:
     """Raise Nonsense when whole GPUs are asked for beside the portion."""
     for container in (*template.spec.containers, *template.spec.init_containers):
-        if _amount(container.resources.limits.get(GPU_RESOURCE, 0)) >= WHOLE_GPU:
+        if _amount(container.resources.limits.get(GPU_RESOURCE)) >= WHOLE_GPU:
             raise Nonsense(
                 f"The container {container.name} asks for whole GPUs and the pod for a portion: leave one of them."
             )
-
-
-def _template_in(written: Raw, context: Context) -> tuple[Raw, tuple[str, ...]]:
-    """Return the pod that is new, or the template of a kind of Kubernetes' own, and where it stands; else nothing."""
-    if is_kind(written, "", "Pod"):
-        return (written if context.created else {}), ()
-    if any(is_kind(written, group, *kinds) for group, kinds in _TEMPLATED.items()):
-        return part(written, "spec", "template"), ("spec", "template")
-    return {}, ()
-
-
-def _is_launcher(template: Pod | PodTemplate) -> bool:
-    return template.metadata.labels.get(_LAUNCHER[0]) == _LAUNCHER[1]
-
-
-def _annotations(written: Raw) -> Mapping[str, str]:
-    found = read(written, AnyObject)
-    return found.metadata.annotations if found is not None else {}
-
-
-def _annotated(template: Pod | PodTemplate, portion: Portion, path: Sequence[str]) -> Iterator[Patch]:
-    present = template.metadata.annotations
-    missing = {name: text for name, text in portion.annotations.items() if present.get(name) != text}
-    if missing and not present:
-        yield add(missing, *path, "metadata", "annotations")
-        return
-    for name, text in missing.items():
-        yield add(text, *path, "metadata", "annotations", name)
-
-
-def _without_limits(template: Pod | PodTemplate, path: Sequence[str]) -> Iterator[Patch]:
-    for index, container in enumerate(template.spec.containers):
-        for field, amounts in (("limits", container.resources.limits), ("requests", container.resources.requests)):
-            if _amount(amounts.get(GPU_RESOURCE, 0)) % WHOLE_GPU:
-                yield remove(*path, "spec", "containers", index, "resources", field, GPU_RESOURCE)

@@ -9,7 +9,7 @@ from muster_cluster.objects import Raw
 
 from muster_integrations.admission.answers import Answer, Context, Rule
 from muster_integrations.admission.marks import guard_marks
-from muster_integrations.admission.portions import keep_portions, refuse_machines, write_portions
+from muster_integrations.admission.portion_rules import keep_portions, refuse_machines, write_portions
 from muster_integrations.admission.scheduling import choose_scheduler
 
 RULES: Final[tuple[Rule, ...]] = (guard_marks, refuse_machines, write_portions, keep_portions, choose_scheduler)
