@@ -25,6 +25,7 @@ from benchmarks import (
     recognition_watch,
     steady_cycle,
     submissions,
+    switched_on,
     visibility,
     watch_fanout,
 )
@@ -52,6 +53,7 @@ HEAVY = (
     new_leader.BENCHMARK,
     recognition.LARGE,
     binding.WHOLE,
+    switched_on.BENCHMARK,
     arrivals.BENCHMARK,
     quality.BENCHMARK,
     anchors.BENCHMARK,

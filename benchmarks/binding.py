@@ -3,7 +3,10 @@
 Alone: the scheduler's process on a journal; the pods are real, what integrations would say of them is written here, the
 nodes last. The clock runs from the nodes' appearance, which makes it plan, to the last pod's `PodScheduled`, on the
 disk. With the whole stack integrations, submitter and status work on the same cores, and the nodes are real as well.
-The ceiling: a bare client binds as many pods over as many requests at once as the scheduler allows itself.
+The ceiling: a bare client binds as many pods over as many requests at once as the scheduler allows itself. There are
+two of them, for they differ by more than Muster adds: one is the scheduler's own way to the API server and nothing
+else, the other the official client as everybody would use it, which looks for proxies and a `.netrc` before every
+request.
 
 `--kubeconfig FILE` binds on any Kubernetes instead of the simulated one, without the whole stack: in the namespace
 `muster-demo`, which it makes and leaves, to nodes that do not exist, so that nothing ever starts. The pods are deleted.
@@ -17,9 +20,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
+from kubernetes.aio import client, config
 from muster_cluster.objects import NAMESPACES, NODES, PODS
 from muster_cluster.transport import ClientTransport, Request
 from muster_contracts.errors import Unavailable
@@ -40,7 +44,9 @@ from benchmarks.servers import Servers
 PODS_BOUND = 1000
 GANG = 50
 AT_ONCE = 32  # as the scheduler's setting `bind_concurrency`
-CLIENT = "a bare client binds as many, 32 at once"
+CLIENT = "a bare client with our transport binds as many, 32 at once"
+OFFICIAL_CLIENT = "Kubernetes' Python client as it comes binds as many, 32 at once"
+OFFICIAL = ", beside the official client"
 SHAPES = {"single": 1, f"in gangs of {GANG}": GANG}
 PATIENCE_SECONDS = 120.0
 _numbers = count()
@@ -52,6 +58,16 @@ class Lot:
 
     jobs: Sequence[JobCase]
     pods: Sequence[PodFacts]
+
+    def by_job(self) -> Iterator[tuple[JobCase, Sequence[PodFacts]]]:
+        """Yield each job with its pods."""
+        places = iter(self.pods)
+        for job in self.jobs:
+            yield job, [next(places) for _ in job.tasks]
+
+
+Place = tuple[PodFacts, str]
+"""A pod and the name of a node."""
 
 
 class Server:
@@ -71,12 +87,12 @@ class Server:
         """Make the namespace unless it is there."""
         await self.ask("POST", NAMESPACES.path(), {"metadata": {"name": NAMESPACE}}, accept=(201, 409))
 
-    async def create(self, amount: int, gang: int) -> Lot:
-        """Create pods that wait for our scheduler."""
+    async def create(self, amount: int, gang: int, gpus: int = 0) -> Lot:
+        """Create pods that wait for our scheduler; of GPUs, which the server does not look at, the lot tells."""
         turn = next(_numbers)
         lot = [
             replace(job, name=f"{job.name}-{turn}", namespace=NAMESPACE)
-            for job in jobs(PROJECT, amount // gang, gang=gang)
+            for job in jobs(PROJECT, amount // gang, gang=gang, gpus=gpus)
         ]
         waiting = [facts.pending_pod(job, index, 0, facts.START) for job in lot for index in range(gang)]
         return Lot(lot, await each(self._create, waiting))
@@ -89,14 +105,8 @@ class Server:
         known = {"pod_id": UUID(metadata["uid"]), "resource_version": metadata["resourceVersion"]}
         return pod.model_copy(update=known)
 
-    async def bind(self, pods: Iterable[PodFacts], targets: Sequence[str]) -> float:
-        """Bind pods, node by node, and return the seconds."""
-        places = [(pod, targets[number % len(targets)]) for number, pod in enumerate(pods)]
-        began = perf_counter()
-        await each(self._bind, places)
-        return perf_counter() - began
-
-    async def _bind(self, place: tuple[PodFacts, str]) -> None:
+    async def bind(self, place: Place) -> None:
+        """Bind one pod."""
         pod, node = place
         target = {"apiVersion": "v1", "kind": "Node", "name": node}
         metadata = {"name": pod.name, "namespace": NAMESPACE, "uid": str(pod.pod_id)}
@@ -123,6 +133,41 @@ class Server:
     async def remove_node(self, node: NodeCase) -> None:
         """Remove a node."""
         await self.ask("DELETE", NODES.path(name=node.name))
+
+
+class OfficialClient:
+    """The Python client of Kubernetes as it comes, used as its documentation shows."""
+
+    def __init__(self, configuration: Any) -> None:
+        self._client = client.ApiClient(configuration)
+        self._pods = client.CoreV1Api(self._client)
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path) -> Self:
+        """Read a kubeconfig."""
+        configuration = client.Configuration()
+        await config.load_kube_config(str(kubeconfig), client_configuration=configuration, persist_config=False)
+        return cls(configuration)
+
+    async def bind(self, place: Place) -> None:
+        """Bind one pod; its answer is not made into an object."""
+        pod, node = place
+        target = client.V1ObjectReference(api_version="v1", kind="Node", name=node)
+        body = client.V1Binding(metadata=client.V1ObjectMeta(name=pod.name), target=target)
+        answer = await self._pods.create_namespaced_pod_binding_without_preload_content(pod.name, NAMESPACE, body)
+        await answer.read()
+
+    async def close(self) -> None:
+        """Let go of its connections."""
+        await self._client.close()
+
+
+async def bind_all(do: Callable[[Place], Awaitable[None]], pods: Iterable[PodFacts], targets: Sequence[str]) -> float:
+    """Bind pods, node by node, and return the seconds."""
+    places = [(pod, targets[number % len(targets)]) for number, pod in enumerate(pods)]
+    began = perf_counter()
+    await each(do, places)
+    return perf_counter() - began
 
 
 async def each(do: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -152,22 +197,22 @@ class Told:
 
     async def lot(self, lot: Lot) -> None:
         """Write what there is to know of a lot."""
-        places = iter(lot.pods)
-        for job in lot.jobs:
-            pods = tuple(next(places) for _ in job.tasks)
-            workload_id = facts.id_of("workload", job.name)
-            await self.tell((facts.discovered(job, facts.START), facts.formed(job, ())))
-            await self.tell((PodObserved(workload_id=workload_id, pods=pods),))
+
+        async def tell(job: JobCase, pods: Sequence[PodFacts]) -> None:
+            seen = PodObserved(workload_id=facts.id_of("workload", job.name), pods=tuple(pods))
+            await self.tell((facts.discovered(job, facts.START), facts.formed(job, ()), seen))
+
+        await each(lambda one: tell(*one), list(lot.by_job()))
 
     async def end(self, lot: Lot) -> None:
         """Write that a lot is gone, so that nobody is on the nodes when they come again."""
-        places = iter(lot.pods)
-        for job in lot.jobs:
-            marks = tuple(_mark(next(places)) for _ in job.tasks)
+
+        async def end(job: JobCase, pods: Sequence[PodFacts]) -> None:
             workload_id = facts.id_of("workload", job.name)
-            await self.tell(
-                (PodGone(workload_id=workload_id, pods=marks), WorkloadGone(workload_id=workload_id, end_seen=True))
-            )
+            gone = PodGone(workload_id=workload_id, pods=tuple(map(_mark, pods)))
+            await self.tell((gone, WorkloadGone(workload_id=workload_id, end_seen=True)))
+
+        await each(lambda one: end(*one), list(lot.by_job()))
 
     async def all_seen(self, pods: Iterable[PodFacts]) -> None:
         """Wait until integrations has told of every pod."""
@@ -194,7 +239,8 @@ def _mark(pod: PodFacts) -> PodMark:
     return PodMark(pod_id=pod.pod_id, name=pod.name, last_phase=pod.phase)
 
 
-def _gone(node: NodeCase) -> NodeGone:
+def gone(node: NodeCase) -> NodeGone:
+    """Return the event that a node is gone."""
     return NodeGone(node_id=facts.id_of("node", node.name), name=node.name)
 
 
@@ -214,7 +260,7 @@ class Alone:
             await self._told.tell(map(facts.observed_node, self.cluster))
             await self._told.all_bound(lot.pods, end)
             seconds = perf_counter() - began
-        await self._told.tell(_gone(node) for node in self.cluster)
+        await self._told.tell(gone(node) for node in self.cluster)
         await self._told.end(lot)
         return seconds
 
@@ -243,43 +289,61 @@ class Whole:
 class Rounds:
     """Runs of one side; every lot is made before its clock starts and deleted afterwards."""
 
-    def __init__(self, side: Alone | Whole, server: Server, name: str, scale: float) -> None:
+    def __init__(self, side: Alone | Whole, server: Server, official: OfficialClient, name: str, scale: float) -> None:
         self._side = side
         self._server = server
+        self._official = official
         self._targets = [f"nowhere-{node.name}" for node in side.cluster]
         self._name = name
         self._amount = scaled(PODS_BOUND // GANG, scale) * GANG
 
     async def ours(self) -> Sample:
-        """Let the scheduler bind."""
-        return await self._run(self._side.seconds)
+        """Let the scheduler bind; one run stands beside both clients."""
+        sample: dict[str, float] = {}
+        for shape, gang in SHAPES.items():
+            rate = await self._rate(gang, self._side.seconds)
+            sample |= dict.fromkeys((_figure(self._name, shape), _figure(self._name, shape, OFFICIAL)), rate)
+        return sample
 
     async def bare(self) -> Sample:
         """Bind ourselves. The scheduler, which is not told of these pods or finds them bound, has nothing to do."""
-
-        async def bind(lot: Lot) -> float:
-            return await self._server.bind(lot.pods, self._targets)
-
-        return await self._run(bind)
-
-    async def _run(self, bind: Callable[[Lot], Awaitable[float]]) -> Sample:
         sample: dict[str, float] = {}
         for shape, gang in SHAPES.items():
-            lot = await self._server.create(self._amount, gang)
-            sample[_figure(self._name, shape)] = self._amount / await bind(lot)
-            await self._server.delete(lot.pods)
+            sample[_figure(self._name, shape)] = await self._rate(gang, self._by(self._server.bind))
+            sample[_figure(self._name, shape, OFFICIAL)] = await self._rate(gang, self._by(self._official.bind))
         return sample
 
+    def _by(self, bind: Callable[[Place], Awaitable[None]]) -> Callable[[Lot], Awaitable[float]]:
+        return lambda lot: bind_all(bind, lot.pods, self._targets)
 
-def _figure(name: str, shape: str) -> str:
-    return f"bound, {shape}, {name}"
+    async def _rate(self, gang: int, seconds: Callable[[Lot], Awaitable[float]]) -> float:
+        lot = await self._server.create(self._amount, gang)
+        rate = self._amount / await seconds(lot)
+        await self._server.delete(lot.pods)
+        return rate
+
+
+def _figure(name: str, shape: str, against: str = "") -> str:
+    return f"bound, {shape}, {name}{against}"
 
 
 def _cluster() -> list[NodeCase]:
     return nodes(PODS_BOUND // 50, gpus=0)
 
 
-def _project() -> Iterator[AnyEvent]:
+async def connected(servers: Servers, kubeconfig: Path) -> tuple[Server, OfficialClient]:
+    """Connect, and make the namespace."""
+    transport = await ClientTransport.connect(kubeconfig)
+    servers.cleanup.push_async_callback(transport.close)
+    official = await OfficialClient.connect(kubeconfig)
+    servers.cleanup.push_async_callback(official.close)
+    server = Server(transport)
+    await server.make_namespace()
+    return server, official
+
+
+def queue_of_project() -> Iterator[AnyEvent]:
+    """Return the events that make the project known whose pods are bound."""
     return facts.organisation(queues({PROJECT: None}))
 
 
@@ -287,14 +351,11 @@ def _project() -> Iterator[AnyEvent]:
 async def _alone(servers: Servers, kubeconfig: Path, scale: float) -> AsyncIterator[Contest]:
     nats = await servers.nats()
     told = Told(await nats.journal(Writer.INTEGRATIONS), await nats.journal(Writer.SUBMITTER))
-    for event in _project():
+    for event in queue_of_project():
         await told.reading.append(event)
-    transport = await ClientTransport.connect(kubeconfig)
-    servers.cleanup.push_async_callback(transport.close)
-    server, cluster = Server(transport), _cluster()
-    await server.make_namespace()
+    server, official = await connected(servers, kubeconfig)
     await servers.service("scheduler", nats, kubeconfig=str(kubeconfig))
-    rounds = Rounds(Alone(told, cluster), server, "scheduler and journal", scale)
+    rounds = Rounds(Alone(told, _cluster()), server, official, "scheduler and journal", scale)
     yield Contest(rounds.ours, rounds.bare)
 
 
@@ -324,21 +385,20 @@ async def _whole(scale: float) -> AsyncIterator[Contest]:
         await servers.cluster(*NO_OPERATORS, "--nodes", str(servers.folder / "nodes.yaml"))
         nats, postgres = await servers.nats(), await servers.postgres()
         journal = await nats.journal(Writer.SUBMITTER)
-        for event in _project():
+        for event in queue_of_project():
             await journal.append(event)
-        transport = await ClientTransport.connect(servers.kubeconfig)
-        servers.cleanup.push_async_callback(transport.close)
-        server, cluster = Server(transport), _cluster()
-        await server.make_namespace()
+        server, official = await connected(servers, servers.kubeconfig)
         for name in ("submitter", "integrations", "scheduler"):
             await servers.service(name, nats)
         await servers.service("status", nats, postgres_dsn=postgres.dsn("muster"))
-        rounds = Rounds(Whole(server, Told(journal, journal), cluster), server, "whole stack", scale)
+        side = Whole(server, Told(journal, journal), _cluster())
+        rounds = Rounds(side, server, official, "whole stack", scale)
         yield Contest(rounds.ours, rounds.bare)
 
 
 def _figures(name: str) -> list[Figure]:
-    return [Figure(_figure(name, shape), "pods/s", CLIENT) for shape in SHAPES]
+    ours = [Figure(_figure(name, shape), "pods/s", CLIENT) for shape in SHAPES]
+    return ours + [Figure(_figure(name, shape, OFFICIAL), "pods/s", OFFICIAL_CLIENT) for shape in SHAPES]
 
 
 BENCHMARK = Benchmark("binding", _figures("scheduler and journal"), _on_simulated)

@@ -47,10 +47,11 @@ async def run(*arguments: str) -> str:
         ("recognition", 4),
         ("steady-cycle", 2),
         ("recognition-watch", 3),
-        ("binding", 2),
+        ("binding", 4),
         ("arrivals", 9),
         ("quality", 21),
-        ("binding-whole-stack", 2),
+        ("binding-whole-stack", 4),
+        ("switched-on", 1),
         ("new-leader", 1),
     ],
 )
