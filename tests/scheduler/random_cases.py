@@ -60,11 +60,14 @@ def _nodes(chance: Random) -> list[dict[str, Any]]:
 
 
 def _changes(chance: Random, nodes: list[dict[str, Any]], queues: dict[str, Any]) -> dict[str, Any]:
-    """Return what becomes of nodes and quotas: nodes are cordoned, opened again, or lost; quotas change."""
+    """Return what becomes of nodes and quotas: nodes are cordoned, opened, lost, or lose a device; quotas change."""
     lost = [node["name"] for node in nodes if chance.random() < 0.1]
     changed = [node for node in nodes if node["name"] not in lost and chance.random() < 0.2]
     return {
-        "nodes": [{**node, "unschedulable": chance.random() < 0.5} for node in changed],
+        "nodes": [
+            {**node, "unschedulable": chance.random() < 0.5, "gpus": max(0, node["gpus"] - chance.choice((0, 0, 1)))}
+            for node in changed
+        ],
         "lose_nodes": lost,
         "queues": [{**_quota(chance), "name": queue["name"]} for queue in queues["queues"] if chance.random() < 0.2],
     }

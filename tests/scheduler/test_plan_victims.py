@@ -407,3 +407,11 @@ def test_a_gang_bound_where_it_was_nominated_asks_for_more_in_the_same_plan() ->
     assert (placed(made), victims(made), nominated(made)) == (["g0"], {"p0": "reclaim"}, ["g1"])
     (blocked,) = made.blocked
     assert blocked.code == "RoomIsBeingMade"
+
+
+def test_a_device_that_failed_under_a_pod_is_not_made_free_by_its_leaving() -> None:
+    state = state_of(node("a", gpus=2), project("p", 2), *singles("t", 2, "p"))
+    tell(state, node("a", gpus=1), belongs("new", "p"), *gang("new", 1, priority="build"))
+    made = next_plan(state)
+    assert victims(made) == {"t0": "preempt"}
+    assert [place.devices[0].index for place in made.nominations] == [0]

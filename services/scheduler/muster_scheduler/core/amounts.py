@@ -113,7 +113,8 @@ def name_devices(node: NodeObserved, uses: Sequence[Use]) -> list[Use]:
     for need, devices in uses:
         portion = need.portion if not need.device_bytes else _portion(need, node)
         known = devices or not need.devices
-        named.append((need, devices if known else _last_with_room(free, need.devices, portion)))
+        there = tuple(share for share in devices if share.index < node.gpu_devices)  # a device may have failed
+        named.append((need, there if known else _last_with_room(free, need.devices, portion)))
     return named
 
 

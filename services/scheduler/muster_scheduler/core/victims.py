@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
+from uuid import UUID
 
 from muster_scheduler.core.accounts import Account, Triple, rank
 from muster_scheduler.core.amounts import total_of
@@ -31,25 +33,25 @@ class Victims:
 
     def __init__(self, draft: Draft, pool: str) -> None:
         self._draft, self._pool = draft, pool
-        self._by_account: dict[Account, list[Unit]] = {}
+        self._by_account: dict[Account, dict[int, Unit]] = {}
+        self._places: dict[UUID, tuple[dict[int, Unit], int]] = {}  # of the unit of a pod, or of the core of a group
+        self._seen_victims = self._seen_groups = 0
         queues = draft.snapshot.queues
         self._protects = any(queue.preempt_minimum_seconds or queue.reclaim_minimum_seconds for queue in queues)
         views = [view for view in draft.snapshot.views.values() if view.preemptible and self._is_here(view)]
         views.sort(key=lambda view: view.order, reverse=True)
         views.sort(key=lambda view: view.priority)
         for view in views:
-            units = list(self._units(view))
-            self._by_account.setdefault(draft.account(view, pool), []).extend(units)
+            self._file(view, self._by_account.setdefault(draft.account(view, pool), {}))
 
     def of(self, account: Account) -> Iterator[Unit]:
         """Return the units of one project that are still there, who goes first first."""
-        units = self._by_account.get(account, [])
-        first = next((index for index, unit in enumerate(units) if self._stays(unit)), len(units))
-        del units[:first]  # who went already is passed over but once
-        return (unit for unit in list(units) if self._stays(unit))
+        self._drop_the_gone()
+        return iter(list(self._by_account.get(account, {}).values()))
 
     def accounts(self) -> list[Account]:
         """Return the projects that have any."""
+        self._drop_the_gone()
         return [account for account in self._by_account if self._by_account[account]]
 
     def is_protected(self, unit: Unit, *, reclaim: bool) -> bool:
@@ -89,11 +91,22 @@ class Victims:
     def _is_here(self, view: GroupView) -> bool:
         return bool(view.staying) and self._draft.pools_of(view) == (self._pool,)
 
-    def _stays(self, unit: Unit) -> bool:
-        """Say whether a unit may still go; a core may not, from under pods that this plan has placed."""
-        if unit.is_core and unit.view.id in self._draft.seated:
-            return False
-        return all(pod.facts.pod_id not in self._draft.evicted for pod in unit.pods)
+    def _file(self, view: GroupView, units: dict[int, Unit]) -> None:
+        for unit in self._units(view):
+            place = units, len(self._places)
+            units[place[1]] = unit
+            for key in (*(pod.facts.pod_id for pod in unit.pods), *([view.id] if unit.is_core else [])):
+                self._places[key] = place
+
+    def _drop_the_gone(self) -> None:
+        """Drop units that were told to go, and cores of groups for which this plan has placed pods."""
+        draft = self._draft
+        gone = [victim.pod_id for victim in draft.victims[self._seen_victims :]]
+        gone += islice(draft.seated, self._seen_groups, None)
+        self._seen_victims, self._seen_groups = len(draft.victims), len(draft.seated)
+        for key in gone:
+            if (place := self._places.get(key)) is not None:
+                place[0].pop(place[1], None)
 
     def _units(self, view: GroupView) -> Iterator[Unit]:
         """Yield what can go of a group, its core last, if none of its pods has to stay."""
