@@ -338,6 +338,13 @@ def test_a_service_is_one_workload_with_both_clusters_of_an_upgrade() -> None:
     assert {group.priority_class for group in found.groups.values()} == {PriorityClass.INFERENCE}
 
 
+def test_a_retry_that_has_not_named_its_cluster_yet_is_of_the_size_of_the_one_that_stays() -> None:
+    job = ray_job(status={"jobDeploymentStatus": "Retrying"})
+    old, new = ray_cluster("tune-old", owner=job, deleting=True), ray_cluster("tune-new", owner=job)
+    assert see(job, old, new).owner.desired_pods == 8
+    assert see(job, old).owner.desired_pods == 8
+
+
 @pytest.mark.parametrize(("deleting", "desired"), [(False, 14), (True, 7)])
 def test_the_cluster_an_upgrade_left_behind_counts_until_it_is_deleted(deleting: bool, desired: int) -> None:
     service = ray_service(status={"activeServiceStatus": {"rayClusterName": "chat-new"}})

@@ -227,6 +227,11 @@ def _planned(sight: Sight, path: str) -> Sequence[_Cluster]:
     return [_Cluster(sight.name, spec)] if isinstance(spec, Mapping) and not _shares_cluster(sight) else []
 
 
+def _lasting(sight: Sight, path: str) -> Sequence[_Cluster]:
+    """Return the clusters that are there to stay; the one that is planned while there is none."""
+    return [cluster for cluster in _made_clusters(sight) if not cluster.leaves] or _planned(sight, path)
+
+
 def _gangs(sight: Sight, path: str) -> Sequence[Grouping]:
     """Return a gang per cluster; one for the cluster that is planned while none is seen, also of what is suspended."""
     unseen = not any(_is_node(pod) for pod in sight.pods)
@@ -241,7 +246,7 @@ def _job_members(sight: Sight) -> tuple[Members, ...] | None:
     """Return the nodes of the current cluster, and the submitter, for which nobody waits who has a cluster."""
     if sight.item is None:
         return None
-    clusters = _made_clusters(sight) or _planned(sight, "rayClusterSpec")
+    clusters = _lasting(sight, "rayClusterSpec")
     name = text(sight.status, "rayClusterName")
     current = [cluster for cluster in clusters if cluster.name == name] or clusters
     nodes = tuple(size for cluster in current for size in _sizes(cluster.spec))
@@ -327,8 +332,7 @@ def _service_members(sight: Sight) -> tuple[Members, ...] | None:
     if sight.item is None:
         return None
     active, _ = _service_clusters(sight.status)
-    there = [cluster for cluster in _made_clusters(sight) if not cluster.leaves]
-    clusters = there or _planned(sight, "rayClusterConfig")
+    clusters = _lasting(sight, "rayClusterConfig")
     upgrades = active in {cluster.name for cluster in clusters}
     return tuple(
         size if not upgrades or cluster.name == active else _spare(size)
