@@ -18,8 +18,6 @@ from clients.conftest import Api
 from clients.docker_engine import DockerEngine, docker_engine
 from clients.environments import Environment, Ran, environment
 
-pytestmark = pytest.mark.nightly  # a minute and more beside everything else on two cores
-
 PROJECT = """
 name: digits
 docker_env: {image: train:1}
@@ -117,6 +115,7 @@ def test_mlflow_finishes_its_run_when_its_job_is_complete(finished: ProjectRun) 
     ]
 
 
+@pytest.mark.nightly  # MLflow looks at its Job every five seconds
 def test_mlflow_fails_its_run_when_its_job_fails(mlflow: Mlflow) -> None:
     failed = mlflow.run_project(**{"sim.run-seconds": "1", "sim.exit-code": "1"})
     assert (failed.code, failed.info["status"]) == (1, "FAILED")

@@ -21,6 +21,7 @@ class Case:
     last: str = "Completed"
     priority: str = "train"
     sized_by_stop: bool = False  # it is stopped by its size, so that nothing is asked for then
+    left: int = 0  # pods at its end, where nothing says how many it wants and those that are there count
 
     @property
     def wanted(self) -> int:
@@ -31,6 +32,8 @@ class Case:
         return Picture("Running", f"{self.wanted}/{self.wanted}", self.gpus, self.gpus, self.roles)
 
     def at_rest(self, phase: str) -> Picture:
+        if self.left:
+            return Picture(phase, f"0/{self.left}", 0, 0)
         return Picture(phase, f"0/{self.wanted}", self.gpus, 0)
 
     @property
@@ -73,8 +76,16 @@ CASES = (
 
 
 FINAL_CASES = (
-    Case("workflow.yaml", "digits-7mxkz", "Workflow", 1, {"step": 1}, ends="step"),
-    Case("spark-submit.yaml", "sales-report", "SparkApp", 2, {"driver": 1, "executor": 2}, ends="driver"),
+    Case("workflow.yaml", "digits-7mxkz", "Workflow", 1, {"step": 1}, ends="step", left=2),
+    Case(
+        "spark-submit.yaml",
+        "sales-report",
+        "SparkApp",
+        2,
+        {"driver": 1, "executor": 2},
+        ends="driver",
+        left=1,
+    ),
 )
 """What is not stopped and resumed. A pipeline run is seen here when its driver has planned and its step trains."""
 

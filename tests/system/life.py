@@ -229,11 +229,16 @@ class Life:
         """Delete it, and wait until it is seen gone."""
         answer = await self.world.muster.delete(f"/api/v1/workloads/{self.id}")
         assert answer.status_code == 202, answer.text
-        await self.world.until(self._is_gone)
+        await self.goes()
 
-    async def _is_gone(self) -> bool:
-        row = await self.world.look(f"/workloads/{self.id}")
-        return row["deleted_at"] is not None and not await self.pods()
+    async def goes(self) -> None:
+        """Wait until it is seen gone, with all its pods."""
+
+        async def is_gone() -> bool:
+            row = await self.world.look(f"/workloads/{self.id}")
+            return row["deleted_at"] is not None and not await self.pods()
+
+        await self.world.until(is_gone)
 
 
 def _picture(row: Any, living: Sequence[Any]) -> Picture:

@@ -79,7 +79,9 @@ async def test_what_grows_and_shrinks_stays_one_workload(world: World, growth: G
     await thing.put(growth.field, growth.size - 1)
     await life.shows(case.running)
     assert "Stopped" not in await life.phases()
-    await life.delete()
+    await thing.delete()  # by whoever made it
+    await life.goes()
+    assert await world.only_row(name) is None
 
 
 # ------------------------------------------------------------ what is peculiar to one system
@@ -118,7 +120,7 @@ async def test_a_pipeline_run_goes_from_step_to_step_to_its_end(world: World) ->
     life = await world.workload("digits-of-old")
     await life.shows(case_of("Workflow").running)
     await life.end("step")
-    await life.reaches("Completed")
+    await life.shows(case_of("Workflow").at_rest("Completed"))
     assert (await life.phases())[:4] == STARTED
     assert "Failed" not in await life.phases()
     await life.delete()
@@ -162,6 +164,7 @@ async def test_what_spark_submit_made_is_one_workload_until_its_driver_ends(worl
     assert row["actions_supported"] == {"stop": False, "activate": False, "delete": True}
     await life.end("driver")
     await life.reaches("Completed")
+    await life.shows(case_of("SparkApp").at_rest("Completed"))
     assert await life.phases() == [*STARTED, "Completed"]
     await life.delete()
     assert await driver.read() is None

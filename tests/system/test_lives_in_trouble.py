@@ -100,6 +100,8 @@ async def test_a_failure_is_shown_with_its_reason(world: World, trouble: Trouble
     await life.end(trouble.role, trouble.exit_code)
     await life.reaches("Failed")
     assert trouble.reason in (await life.row())["phase_reason"]
+    await life.shows(case_of(trouble.kind).at_rest("Failed"))
+    assert (await life.phases())[-1] == "Failed"
     await life.delete()
 
 
