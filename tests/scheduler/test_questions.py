@@ -4,13 +4,13 @@ from typing import Any
 
 from muster_contracts import events as e
 from muster_contracts.questions import Fit, NotAnswered, WhatNodesHold, WhyDoesItWait, WouldItFit
-from muster_contracts.values import Caller, GpuRequest, PoolQuota
+from muster_contracts.values import Caller, GpuRequest, PlacementRules, PoolQuota
 from muster_scheduler.core.fitting import addressed, why_does_it_wait, would_it_fit
 from muster_scheduler.core.holdings import holdings, node_holdings
 from muster_scheduler.core.plan import Limits, plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
-from scheduler.worlds import gang, group, id_of, node, pod, recorded
+from scheduler.worlds import gang, group, id_of, node, plan_made, pod, recorded
 
 SOMEBODY = Caller(name="ada")
 HALF = {"gpu": GpuRequest(devices=1, portion_millionths=500_000)}
@@ -111,6 +111,19 @@ def test_why_it_waits_names_holders_and_the_place_in_the_queue() -> None:
         ("demo", 2_000_000),
     ]
     assert waits.holders[0].quota.gpu_millionths == 4_000_000
+
+
+def test_who_has_a_place_and_no_volume_yet_is_told_for_which_claim_it_waits() -> None:
+    waits = PlacementRules(claims_waiting=("scratch",), claims_unbound=("data",))
+    state = world(node("a"), project("demo"), owned("train", "demo", gang("train", 2, rules=waits)))
+    made = plan_made(plan(take_snapshot(state)))
+    for one in recorded([made], first=state.position + 1):
+        state.apply(one)
+    (told,) = why_does_it_wait(
+        take_snapshot(state), Limits(), WhyDoesItWait(workload_id=id_of("workload/train"))
+    ).groups
+    assert (told.code, told.pods, told.numbers) == ("VolumesAwaited", 2, {"claims": 4})
+    assert told.reason == "train has its place on a; it waits for the volume of the claim scratch and 3 more."
 
 
 def test_what_does_not_wait_has_no_reason() -> None:

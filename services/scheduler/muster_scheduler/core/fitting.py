@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 from muster_contracts.events import PlanMade
 from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES
@@ -35,7 +36,7 @@ from muster_scheduler.core.decision import limits_of
 from muster_scheduler.core.draft import Draft, Limits
 from muster_scheduler.core.drawing import FIRST_FIRM_PRIORITY, PRIORITIES
 from muster_scheduler.core.gang import Part
-from muster_scheduler.core.groups import GroupView, Waiting
+from muster_scheduler.core.groups import Bound, GroupView, Waiting
 from muster_scheduler.core.need import need_of
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
@@ -67,12 +68,13 @@ def would_it_fit(snapshot: Snapshot, limits: Limits, asked: WouldItFit) -> Fit:
 
 
 def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -> Waits:
-    """Plan as the next plan will, and say what it says of the groups of a workload."""
+    """Plan as the next plan will, and say what it says of the groups of a workload; who has a place may wait, too."""
+    groups = [_awaits_volumes(view) for view in _promised_without_volumes(snapshot, asked.workload_id)]
     waiting = [view for view in snapshot.groups if view.workload_id == asked.workload_id]
-    if not waiting:
-        return Waits(position=snapshot.position)
-    made, draft = plan(snapshot, limits), Draft(snapshot, limits)
-    return Waits(position=snapshot.position, groups=tuple(_waits(draft, made, view) for view in waiting))
+    if waiting:
+        made, draft = plan(snapshot, limits), Draft(snapshot, limits)
+        groups += [_waits(draft, made, view) for view in waiting]
+    return Waits(position=snapshot.position, groups=tuple(groups))
 
 
 def why_did_it_wait(history: Iterable[Recorded], asked: WhyDoesItWait) -> Waits:
@@ -151,6 +153,36 @@ def _victims(snapshot: Snapshot, made: Plan) -> tuple[WouldGo, ...]:
     return tuple(
         WouldGo(workload_id=workload_id, name=names.get(workload_id, ""), pods=count, rule=rule)
         for (workload_id, rule), count in counts.items()
+    )
+
+
+def _promised_without_volumes(snapshot: Snapshot, workload_id: UUID) -> Iterable[GroupView]:
+    return (
+        view for view in snapshot.views.values() if view.workload_id == workload_id and any(_awaited_claims(view.bound))
+    )
+
+
+def _awaited_claims(pods: Iterable[Bound]) -> list[tuple[str, str]]:
+    """Return the claims that promised pods wait for, each with the node of its pod."""
+    promised = [(pod.node, pod.facts.rules) for pod in pods if not pod.facts.node]
+    return [
+        (claim, node) for node, rules in promised if rules for claim in (*rules.claims_waiting, *rules.claims_unbound)
+    ]
+
+
+def _awaits_volumes(view: GroupView) -> GroupWaits:
+    claims = _awaited_claims(view.bound)
+    (claim, node), more = claims[0], len(claims) - 1
+    others = f" and {more} more" if more else ""
+    return GroupWaits(
+        pod_group_id=view.id,
+        name=view.name,
+        pods=sum(1 for pod in view.bound if not pod.facts.node),
+        node_pools=view.node_pools,
+        code="VolumesAwaited",
+        reason=f"{view.name} has its place on {node}; it waits for the volume of the claim {claim}{others}.",
+        remedy="Whoever makes its volumes has to make them; the events of the claim say what is in the way.",
+        numbers={"claims": len(claims)},
     )
 
 
