@@ -415,3 +415,11 @@ def test_a_device_that_failed_under_a_pod_is_not_made_free_by_its_leaving() -> N
     made = next_plan(state)
     assert victims(made) == {"t0": "preempt"}
     assert [place.devices[0].index for place in made.nominations] == [0]
+
+
+def test_an_unlimited_quota_is_for_no_more_than_the_nodes_that_are_there() -> None:
+    events = [node("a", gpus=2), project("p", None), project("q", 1), *singles("p", 2, "p")]
+    held = running("far", "far", "b", "0,1", gpus=2)
+    state = state_of(*events, node("b", gpus=2), belongs("far", "p"), *group("far", [held]))
+    tell(state, node("b", gpus=2, ready=False), belongs("new", "q"), *gang("new", 1))
+    assert victims(next_plan(state)) == {"p1": "reclaim"}

@@ -61,14 +61,14 @@ def _against_the_rule(facts: Facts, victim: Victim, view: GroupView, pod: Bound,
 def _is_borrowed(facts: Facts, view: GroupView, pod: Bound) -> bool:
     """Say whether its project, or a department above, held more than its quota of anything before the plan.
 
-    What is above a limit, which then was lowered, is nobody's due either.
+    What is above a limit, which then was lowered, is nobody's due either, and no quota is for more than there is.
     """
     pool = facts.pool(pod.node)
-    held = facts.held(pool, firm=False)
+    held, capacity = facts.held(pool, firm=False), facts.snapshot.terrain.capacity(pool)
     return any(
-        _passes(held[key], bounds(key, pool))
+        _passes(held[key], bounds)
         for key in facts.above(view.queue)
-        for bounds in (facts.deserved, facts.limits)
+        for bounds in (facts.deserved(key, pool), facts.limits(key, pool), capacity)
     )
 
 
