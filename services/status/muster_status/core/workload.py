@@ -52,6 +52,7 @@ from muster_contracts.values import (
     WorkloadSpec,
 )
 
+from muster_status.core.counts import Counts
 from muster_status.core.pod import Pod, clean, pod_of
 
 EVERYTHING = Supports(stop=True, activate=True, delete=True)
@@ -59,40 +60,6 @@ EVERYTHING = Supports(stop=True, activate=True, delete=True)
 
 NO_RESOURCES = Resources()
 NOTHING_SAID = Supports()
-
-
-@dataclass(slots=True)
-class Counts:
-    """How many pods there are of each sort. `present` ones are not finished; `live` ones are not terminating either.
-
-    `scheduled`, `ready`, `started`, `unhealthy` are live ones; `succeeded` and `failed` are of all time.
-    """
-
-    present: int = 0
-    live: int = 0
-    scheduled: int = 0
-    running: int = 0
-    ready: int = 0
-    started: int = 0
-    unhealthy: int = 0
-    succeeded: int = 0
-    failed: int = 0
-
-    def add(self, pod: Pod, by: int = 1) -> None:
-        """Count a pod, or take it out of the count again (-1)."""
-        if pod.finished:
-            self.succeeded += by * pod.succeeded
-            self.failed += by * (not pod.succeeded and not pod.terminating)  # an evicted one did not fail by itself
-            return
-        self.present += by
-        if pod.terminating:
-            return
-        self.live += by
-        self.scheduled += by * bool(pod.node)
-        self.running += by * pod.running
-        self.ready += by * (pod.ready and bool(pod.node))
-        self.started += by * pod.started
-        self.unhealthy += by * pod.unhealthy
 
 
 @dataclass(slots=True)
