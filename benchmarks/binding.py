@@ -257,7 +257,7 @@ class Alone:
         end = await self._told.writing.end()
         async with asyncio.timeout(PATIENCE_SECONDS):
             began = perf_counter()
-            await self._told.tell(map(facts.observed_node, self.cluster))
+            await each(self._told.writing.append, [facts.observed_node(node) for node in self.cluster])
             await self._told.all_bound(lot.pods, end)
             seconds = perf_counter() - began
         await self._told.tell(gone(node) for node in self.cluster)

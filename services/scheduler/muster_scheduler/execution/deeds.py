@@ -160,8 +160,15 @@ class Execution:
 
 
 async def _all(deeds: Iterable[Awaitable[Result]]) -> tuple[list[Result], BaseException | None]:
-    """Wait until all have ended; return what those that succeeded returned, and the first error of the others."""
-    results = await asyncio.gather(*deeds, return_exceptions=True)
+    """Wait until all have ended; return what those that succeeded returned, and the first error of the others.
+
+    Raises the error of one that is alone: nobody is to be waited for. Most workloads are one pod, and the tasks for it
+    would cost as much as its report.
+    """
+    under_way = list(deeds)
+    if len(under_way) == 1:
+        return [await under_way[0]], None
+    results = await asyncio.gather(*under_way, return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
     return [result for result in results if not isinstance(result, BaseException)], errors[0] if errors else None
 
