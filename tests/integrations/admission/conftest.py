@@ -22,7 +22,7 @@ from servers import free_port
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[KubernetesCluster]:
     path = tmp_path / "kubeconfig"
-    with process("simcluster", "--kubeconfig", str(path), "--seed", "1") as running:
+    with process("simcluster", "--kubeconfig", str(path), "--seed", "1", "--authorization-mode", "RBAC") as running:
         assert running.stdout is not None
         assert running.stdout.readline().startswith("http://")
         connected = await KubernetesCluster.connect(path)

@@ -3,10 +3,13 @@
 import asyncio
 import base64
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography import x509
+from installation.manifests import KUBERNETES, apply, manifests
 from integrations.admission.stage import ELSEWHERE, HOME, SECONDS, OpenJournal, Stage, job, pod
 from integrations.kube import project
 from muster_cluster.kubernetes import KubernetesCluster
@@ -162,6 +165,37 @@ async def test_while_it_is_down_only_new_pods_of_projects_wait_for_it(stage: Sta
     async with stage.up():
         [member] = await stage.until_pods("patient", 1)
         assert member.spec.scheduler_name == "muster-scheduler"
+
+
+async def test_without_the_right_to_apply_its_webhooks_it_says_so_and_goes_on_once_it_has_it(
+    stage: Stage, tmp_path: Path
+) -> None:
+    cluster = await KubernetesCluster.connect(as_integrations(tmp_path))
+    _, role, binding = manifests(KUBERNETES / "rights" / "integrations.yaml")
+    *others, webhooks = role["rules"]
+    await apply(stage.cluster, [{**role, "rules": others}, binding])
+    with pytest.raises(ExceptionGroup) as refused:
+        async with stage.up(cluster):
+            pass
+    failure: BaseException = refused.value
+    while isinstance(failure, ExceptionGroup):
+        [failure] = failure.exceptions
+    assert isinstance(failure, Unavailable)
+    assert str(failure).startswith("The MutatingWebhookConfiguration cannot be applied: mutatingwebhookconfigurations.")
+    assert 'User "system:serviceaccount:muster:integrations" cannot patch resource' in str(failure)
+    await apply(stage.cluster, [{**role, "rules": [*others, webhooks]}])
+    async with stage.up(cluster):
+        assert (await stage.cluster.create(PODS, pod("reviewed"))).spec.scheduler_name == "muster-scheduler"
+    await cluster.close()
+
+
+def as_integrations(folder: Path) -> Path:
+    """Return a kubeconfig with the token of the account in place of the administrator's nothing."""
+    config = yaml.safe_load((folder / "kubeconfig").read_text(encoding="utf-8"))
+    config["users"][0]["user"] = {"token": "system:serviceaccount:muster:integrations"}
+    path = folder / "integrations"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
 
 
 async def test_a_configuration_that_somebody_spoils_is_mended(stage: Stage) -> None:
