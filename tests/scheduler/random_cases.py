@@ -53,6 +53,7 @@ def _nodes(chance: Random) -> list[dict[str, Any]]:
             "name": f"node{number}",
             "gpus": chance.choice((0, width, width, width)),
             "cpu_milli": chance.choice((4, 16)),
+            "gpu_memory_mib": chance.choice((100, 100, 200)),
             "labels": {ZONE: f"z{number // 3}", RACK: f"r{number // 2}"},
         }
         for number in range(chance.randint(1, 5))
@@ -74,11 +75,12 @@ def _changes(chance: Random, nodes: list[dict[str, Any]], queues: dict[str, Any]
 
 
 def _queues(chance: Random) -> dict[str, Any]:
-    departments = [f"d{number}" for number in range(chance.randint(1, 2))]
-    queues = [
-        {**_quota(chance), "name": f"q{n}", "parent": chance.choice(departments)} for n in range(chance.randint(1, 4))
-    ]
-    return {"departments": [{**_quota(chance, 6), "name": name} for name in departments], "queues": queues}
+    names = [f"d{number}" for number in range(chance.randint(1, 3))]
+    departments = [{**_quota(chance, 6), "name": name} for name in names]
+    if len(names) > 2:
+        departments[2]["parent"] = names[1]
+    queues = [{**_quota(chance), "name": f"q{n}", "parent": chance.choice(names)} for n in range(chance.randint(1, 4))]
+    return {"departments": departments, "queues": queues}
 
 
 def _quota(chance: Random, most: int = 4) -> dict[str, Any]:
@@ -90,6 +92,8 @@ def _quota(chance: Random, most: int = 4) -> dict[str, Any]:
     }
     if chance.random() < 0.2:
         quota["max_allowed_gpus"] = deserved + chance.randint(1, 3)
+    if chance.random() < 0.2:
+        quota["deserved_cpu_milli"] = chance.choice((0, 2000, 6000))
     return quota
 
 
@@ -130,7 +134,7 @@ def _gpus(chance: Random) -> dict[str, Any]:
 
 def _parts(chance: Random, tasks: list[dict[str, Any]]) -> dict[str, Any]:
     for number, task in enumerate(tasks):
-        task["sub_group"] = f"part{number % 2}"
+        task["sub_group"] = f"part{number % 2}" if number < 3 else ""
     parts = [{"name": "part0", "min_available": 1}, {"name": "part1", "min_available": 1}]
     root: dict[str, Any] = {"name": "root", "pod_sets": parts}
     if chance.random() < 0.3:
