@@ -15,7 +15,8 @@ from muster_scheduler.core.state import State
 from scheduler.worlds import gone, group, id_of, node, plan_made, pod, recorded
 
 ROUNDS = 6
-WORLDS, BATCH = 600, 100
+WORLDS, BATCH = 400, 100
+NIGHTLY_WORLDS, NIGHTLY_BATCH = 20_000, 1000
 APPS = ("web", "db", "batch")
 
 
@@ -23,6 +24,12 @@ APPS = ("web", "db", "batch")
 def test_rules_about_company_hold_in_every_plan(first: int) -> None:
     placed = sum(play(seed) for seed in range(first, first + BATCH))
     assert placed > BATCH  # the worlds are not so strict that nothing ever happens
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(WORLDS, WORLDS + NIGHTLY_WORLDS, NIGHTLY_BATCH))
+def test_rules_about_company_hold_in_a_great_many_worlds(first: int) -> None:
+    assert sum(play(seed) for seed in range(first, first + NIGHTLY_BATCH)) > NIGHTLY_BATCH
 
 
 def play(seed: int) -> int:
