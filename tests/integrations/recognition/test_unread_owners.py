@@ -201,6 +201,17 @@ def test_a_cluster_is_its_jobs_as_soon_as_the_job_says_so() -> None:
     assert (only.discovered.kind, len(only.pods)) == ("RayJob", 1)
 
 
+def test_a_row_that_only_a_part_made_ends_when_the_part_turns_out_to_be_anothers() -> None:
+    train_job = manifest(RESOURCES["TrainJob"], "llama", spec={})
+    job_set = manifest(RESOURCES["JobSet"], "llama", owner=train_job)
+    job = manifest(RESOURCES["Job"], "llama-node-0", owner=job_set)
+    world = told([job], (("jobset.x-k8s.io", "JobSet"),))
+    assert [one.discovered and one.discovered.kind for one in world.fold.workloads.values()] == ["JobSet"]
+    world.show(train_job)
+    world.write()
+    assert [one.discovered and one.discovered.kind for one in world.fold.workloads.values()] == ["TrainJob"]
+
+
 def test_a_part_whose_owner_is_not_there_is_in_the_owners_workload_after_a_restart_too() -> None:
     cluster = manifest(RESOURCES["RayCluster"], "sweep-x", owner=manifest(RESOURCES["RayJob"], "sweep"))
     world = told([cluster], ())

@@ -65,8 +65,8 @@ class Departures:
     """What is known of that which is no longer there.
 
     `moved` says to which workload a pod belongs now, `last_words` how a pod stood in the end if that is known better
-    than the journal does. `end_seen`: the object's deletion was told to us, not found out after a gap. `hidden`: we may
-    not look at objects of its kind, so that not to see it means nothing.
+    than the journal does. `end_seen`: the object's deletion was told to us, not found out after a gap. `hidden`: the
+    object may be there, where we may not look.
     """
 
     moved: Mapping[UUID, UUID] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from uuid import UUID
 from muster_cluster.objects import Pod
 from muster_contracts.events import WorkloadDiscovered
 
+from muster_integrations.core.fold import FoldedWorkload
 from muster_integrations.core.seen import Departures
 from muster_integrations.recognition.endings import Endings
 from muster_integrations.recognition.identities import Identities, attempt_id
@@ -44,7 +45,7 @@ class Subjects:
             moved={pod_id: home for pod_id, home in homes if isinstance(home, UUID) and home != workload_id},
             last_words=self._endings.last_words(workload_id),
             end_seen=self._endings.was_seen(workload_id),
-            hidden=folded is not None and folded.discovered is not None and self._is_hidden(folded.discovered),
+            hidden=folded is not None and self._is_hidden(folded),
         )
 
     def passing_pods(self, workload_id: UUID) -> list[UUID]:
@@ -53,8 +54,10 @@ class Subjects:
         written = folded.pods if folded is not None else {}
         return [pod_id for pod_id in self._endings.last_words(workload_id) if pod_id not in written]
 
-    def _is_hidden(self, discovered: WorkloadDiscovered) -> bool:
-        return self._inventory.reading_of(kind_name(discovered)) is Reading.FORBIDDEN
+    def _is_hidden(self, folded: FoldedWorkload) -> bool:
+        if folded.discovered is None or self._places.is_given_away(folded.workload_id):
+            return False
+        return self._inventory.reading_of(kind_name(folded.discovered)) is Reading.FORBIDDEN
 
     def _remnant(self, workload_id: UUID) -> Subject | None:
         """Return a workload that no object ends while the end of its last pods is not written: that tells of it."""
