@@ -258,6 +258,21 @@ def test_a_task_that_failed_and_went_before_it_was_written_is_remembered(others:
     assert world.write() == []
 
 
+def test_a_task_whose_pods_went_is_not_said_to_run_beside_the_next() -> None:
+    world = World(project())
+    trains = task_pod("train")
+    world.show(trains)
+    world.write()
+    world.show(task_pod("report"))
+    world.step(trains, None)
+    world.write()
+    (found,) = all_seen(world)
+    written = world.fold.workloads[found.workload_id].discovered
+    assert written is not None
+    assert written.attributes["task_id"] == "report"
+    assert "tasks" not in written.attributes
+
+
 def test_a_try_that_went_well_and_went_before_it_was_written_is_remembered() -> None:
     world = World(project())
     failed, again = task_pod(phase="Failed"), task_pod(number=2)

@@ -105,14 +105,19 @@ def tries(sight: Sight) -> Mapping[str, str]:
 
 
 def run_facts(sight: Sight) -> Mapping[str, str]:
-    """Return whose task made the pods of any workload, by their true names as far as a pod ever told them."""
-    pods = [pod for pod in (*sight.pods, *sight.gone) if _run_key(pod.metadata.labels)]
-    if not pods:
+    """Return whose task made the pods of any workload, by their true names as far as a pod ever told them.
+
+    The tasks are those of the pods that are there. One that went tells its task only when it was the last: nobody looks
+    again when that it went is written.
+    """
+    there, gone = ([pod.metadata for pod in pods if _run_key(pod.metadata.labels)] for pods in (sight.pods, sight.gone))
+    described = there or gone
+    if not described:
         return {}
-    names = {name: _true_name(sight, [pod.metadata for pod in pods], name) for name in (DAG, RUN, *_DATES)}
+    names = {name: _true_name(sight, [*there, *gone], name) for name in (DAG, RUN, *_DATES)}
     last = _last_numbers(sight)
-    latest = [pod.metadata for pod in pods if _try_of(pod.metadata).number >= last[_try_of(pod.metadata).task]]
-    facts = {**names, **_task_facts(latest or [pod.metadata for pod in pods])}
+    latest = [one for one in described if _try_of(one).number >= last[_try_of(one).task]]
+    facts = {**names, **_task_facts(latest or described)}
     return {name: value for name, value in facts.items() if value}
 
 
