@@ -8,14 +8,15 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from system.conftest import Running
+from system.conftest import Running, running_stack
 
 WORKLOADS = 50
 MUSTER = ("submitter", "integrations", "scheduler", "status", "nats", "postgres")
@@ -27,6 +28,13 @@ SPREAD_SECONDS = 6.0
 PATIENCE_SECONDS = 120
 
 Dump = dict[str, list[str]]
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    """A stack whose services save checkpoints so often that each of their lives begins at one."""
+    async with running_stack(tmp_path / "state", MUSTER_CHECKPOINT_EVENTS="40") as running:
+        yield running
 
 
 @pytest.mark.parametrize("seed", [1, 2])

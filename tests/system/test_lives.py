@@ -84,6 +84,44 @@ async def test_what_grows_and_shrinks_stays_one_workload(world: World, growth: G
     assert await world.only_row(name) is None
 
 
+# ------------------------------------------------------------ suspended by others
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("PyTorchJob", "runPolicy.suspend"),
+        ("TFJob", "runPolicy.suspend"),
+        ("MPIJob", "runPolicy.suspend"),
+        ("TrainJob", "suspend"),
+        ("RayCluster", "suspend"),
+        ("RayJob", "suspend"),
+        ("RayService", "suspend"),
+        ("SparkApplication", "suspend"),
+        ("MLflowRun", "suspend"),
+    ],
+)
+async def test_what_somebody_suspends_in_kubernetes_is_stopped_until_they_resume_it(
+    world: World, kind: str, field: str
+) -> None:
+    case = case_of(kind)
+    name = f"suspended-{case.name}"
+    # A runtime of its own, where there is one: the example's is there already.
+    own = {"0.metadata.name": name, "spec.runtimeRef.name": name} if kind == "TrainJob" else {}
+    *_, thing = await world.create(case.example, name=name, **own)
+    life = await world.workload(name)
+    await life.shows(case.running)
+    await thing.put(field, True)
+    await life.shows(case.stopped)
+    await thing.put(field, False)
+    await life.shows(case.running)
+    seen = [phase for phase in await life.phases() if phase != "Degraded"]  # a pod may be seen to go before the reason
+    assert seen == STARTED + AGAIN
+    await thing.delete()
+    await life.goes()
+
+
 # ------------------------------------------------------------ what is peculiar to one system
 
 
