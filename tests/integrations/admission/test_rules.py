@@ -244,6 +244,17 @@ def test_templates_of_kinds_that_kubernetes_checks_itself_are_changed_too(kind: 
     }[len(metadata) + len(metadata.get("metadata", {}))]
 
 
+def test_the_template_of_a_cron_job_is_changed_where_it_is() -> None:
+    template = {"metadata": {}, "spec": pod(resources=limited("0.5"))["spec"]}
+    spec = {"schedule": "@daily", "jobTemplate": {"spec": {"template": template}}}
+    answer = review({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "a"}, "spec": spec}, context())
+    assert [patch["path"] for patch in answer.patches] == [
+        "/spec/jobTemplate/spec/template/metadata/annotations",
+        "/spec/jobTemplate/spec/template/spec/containers/0/resources/limits/nvidia.com~1gpu",
+        "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/nvidia.com~1gpu",
+    ]
+
+
 # ---------------------------------------------------------------- virtual machines
 
 
@@ -304,6 +315,8 @@ def test_what_has_no_shape_is_left_to_the_api_server(metadata: Any) -> None:
 
 
 @pytest.mark.parametrize("spec", [None, 7, {"template": []}, {"template": {"metadata": "x"}}])
-@pytest.mark.parametrize(("group", "kind"), [("kubevirt.io", "VirtualMachine"), ("apps", "Deployment")])
+@pytest.mark.parametrize(
+    ("group", "kind"), [("kubevirt.io", "VirtualMachine"), ("apps", "Deployment"), ("batch", "CronJob")]
+)
 def test_a_template_without_shape_is_left_to_the_api_server_too(group: str, kind: str, spec: Any) -> None:
     assert review({"apiVersion": f"{group}/v1", "kind": kind, "metadata": {}, "spec": spec}, context()) == Answer()

@@ -89,7 +89,7 @@ def _mutating(client: Manifest, policy: FailurePolicy) -> Sequence[Manifest]:
     """
     in_project = {"namespaceSelector": _having(PROJECT)}
     foreign = {"objectSelector": _lacking(WORKLOAD_ID)}
-    pods, templates = _rule(("CREATE",), "", "pods"), _rule(("CREATE", "UPDATE"), "batch", "jobs")
+    pods, templates = _rule(("CREATE",), "", "pods"), _rule(("CREATE", "UPDATE"), "batch", "jobs", "cronjobs")
     more = _rule(("CREATE", "UPDATE"), "apps", "deployments", "replicasets", "statefulsets")
     return [
         _webhook("pods", client, policy, pods, **in_project, **foreign),

@@ -17,7 +17,12 @@ from muster_integrations.admission.answers import NOTHING, Answer, Context, Patc
 from muster_integrations.admission.portions import WAYS, Nonsense, Portion, is_part, read_portion, ways_of
 
 _SETTLED: Final = (*WAYS, GPUS)
-_TEMPLATED: Final = {"batch": ("Job",), "apps": ("Deployment", "ReplicaSet", "StatefulSet")}
+_TEMPLATE: Final = ("spec", "template")
+_TEMPLATES: Final = {
+    ("batch", "CronJob"): ("spec", "jobTemplate", *_TEMPLATE),
+    ("batch", "Job"): _TEMPLATE,
+    **{("apps", kind): _TEMPLATE for kind in ("Deployment", "ReplicaSet", "StatefulSet")},
+}
 _LAUNCHER: Final = ("kubevirt.io", "virt-launcher")
 _NO_MACHINE: Final = (
     "A virtual machine of KubeVirt gets whole GPUs: take away what asks for a portion of one ({where})."
@@ -70,8 +75,9 @@ def _template_in(written: Raw, context: Context) -> tuple[Raw, tuple[str, ...]]:
     """Return the pod that is new, or the template of a kind of Kubernetes' own, and where it stands; else nothing."""
     if is_kind(written, "", "Pod"):
         return (written if context.created else {}), ()
-    if any(is_kind(written, group, *kinds) for group, kinds in _TEMPLATED.items()):
-        return part(written, "spec", "template"), ("spec", "template")
+    for (group, kind), path in _TEMPLATES.items():
+        if is_kind(written, group, kind):
+            return part(written, *path), path
     return {}, ()
 
 
