@@ -166,11 +166,12 @@ def test_the_last_failure_names_pod_and_cause() -> None:
     )
 
 
-def test_a_failing_sidecar_does_not_fail_the_workload() -> None:
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_sidecar_that_ends_does_not_degrade_the_workload(exit_code: int) -> None:
     story = Story()
     main = ContainerFacts(name="main", state=ContainerState.RUNNING, ready=True)
-    helper = ContainerFacts(name="logger", role="sidecar", state=ContainerState.TERMINATED, exit_code=1, restarts=9)
-    facts = story.ready_facts(0, containers=(main, helper))
+    helper = ContainerFacts(name="logger", role="sidecar", state=ContainerState.TERMINATED, exit_code=exit_code)
+    facts = story.ready_facts(0, ready=False, containers=(main, helper))
     assert since_running(story, story.observed(facts)) == []
 
 

@@ -50,7 +50,7 @@ def pod_of(facts: PodFacts) -> Pod:
         succeeded=facts.phase is PodPhase.SUCCEEDED,
         terminating=facts.terminating,
         running=facts.phase is PodPhase.RUNNING,
-        ready=facts.ready or _done_or_ready(mains),
+        ready=facts.ready or _done_or_ready(facts, mains),
         started=bool(mains) and (all(map(_has_started, mains)) or any(map(_crashed, ours))),
         unhealthy=any(map(_crashed, ours)),
         trouble=trouble_of(facts),
@@ -80,9 +80,10 @@ def _done(container: ContainerFacts) -> bool:
     return container.state is ContainerState.TERMINATED and container.exit_code == 0
 
 
-def _done_or_ready(mains: list[ContainerFacts]) -> bool:
-    """Whether some main containers ended well and the others are ready: Kubernetes calls such a pod unready."""
-    return any(map(_done, mains)) and all(_done(container) or container.ready for container in mains)
+def _done_or_ready(facts: PodFacts, mains: list[ContainerFacts]) -> bool:
+    """Whether the main containers ended well or are ready, and some have ended: Kubernetes calls such a pod unready."""
+    ended = any(one.state is ContainerState.TERMINATED for one in facts.containers if one.role != "init")
+    return ended and bool(mains) and all(_done(container) or container.ready for container in mains)
 
 
 def _has_started(container: ContainerFacts) -> bool:
