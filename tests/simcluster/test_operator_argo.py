@@ -83,6 +83,23 @@ def phase(world: Any, name: str = "run") -> str:
     return str(world.found(WORKFLOWS, name)["status"]["phase"])
 
 
+async def test_the_companion_of_a_step_ends_after_it(world):
+    world.client.create(WORKFLOWS, workflow(step("entry", run_seconds="forever")))
+    await world.advance(10)
+    [pod] = world.pods()
+    annotations = {**pod["metadata"]["annotations"], "sim.run-seconds": "0"}
+    since = world.store.version
+    world.client.update("pods", {**pod, "metadata": {**pod["metadata"], "annotations": annotations}})
+    await world.advance(1)
+    states = [
+        {each["name"]: next(iter(each["state"])) for each in change.stored.body["status"]["containerStatuses"]}
+        for change in world.store.since("pods", since)
+    ]
+    assert {"main": "terminated", "wait": "running"} in states
+    assert {"main": "running", "wait": "terminated"} not in states
+    assert world.pods()[0]["status"]["phase"] == "Succeeded"
+
+
 async def test_a_pipeline_run_goes_from_driver_to_driver_to_launcher(world):
     world.client.create(WORKFLOWS, pipeline())
     await world.advance(5)

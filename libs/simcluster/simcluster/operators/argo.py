@@ -10,7 +10,7 @@ What a step puts out comes from its template: the value or default of each outpu
 Not here: artifacts, loops, suspend and resource templates, exit handlers, hooks, memoisation, workflow templates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,6 @@ WORKFLOW = CustomKind(
 )
 _MARK = "workflows.argoproj.io"
 _EXECUTOR = "quay.io/argoproj/argoexec:latest"
-_USUAL_SECONDS = "3"  # how long a container runs that says nothing else
 _FOR_GOOD = (400, 422)  # refusals of a pod that will be refused again
 _COLLECTED = {  # podGC strategy → ends of a pod, ends of the workflow at which the pod goes; None: at any time
     "OnPodCompletion": (("Succeeded", "Failed"), None),
@@ -56,6 +55,7 @@ class WorkflowOperator(Operator):
             for step in run.proceed():
                 self._begin(obj, run, step)
             self._shut_down(obj, run)
+            self._let_companions_end(pods.values())
             status = run.status()
             self._write(obj, status)
         self._mark_and_collect(obj, status)
@@ -68,6 +68,14 @@ class WorkflowOperator(Operator):
             if error.code not in _FOR_GOOD:
                 raise
             run.refuse(step, error.message)
+
+    def _let_companions_end(self, pods: Iterable[Object]) -> None:
+        """End the container `wait` of pods whose `main` has ended: it has nothing to wait for any more."""
+        for pod in pods:
+            if not is_finished(pod) and _main_has_ended(pod):
+                metadata = pod["metadata"]
+                ended = {**metadata["annotations"], "sim.run-seconds.wait": "0"}
+                self.client.update("pods", {**pod, "metadata": {**metadata, "annotations": ended}})
 
     def _shut_down(self, workflow: Object, run: Run) -> None:
         strategy = workflow["spec"].get("shutdown")
@@ -131,12 +139,13 @@ def _pod(workflow: Object, step: Step) -> Object:
         "kubectl.kubernetes.io/default-container": "main",
     }
     pod = with_course(pod, "init", run_seconds="1")
-    pod = with_course(pod, "wait", run_seconds=_seconds_of_main(metadata["annotations"]))
+    pod = with_course(pod, "wait", run_seconds="forever")
     return noted_failures(pod, step.failures) if step.failures else pod
 
 
-def _seconds_of_main(annotations: Mapping[str, str]) -> str:
-    return annotations.get("sim.run-seconds.main", annotations.get("sim.run-seconds", _USUAL_SECONDS))
+def _main_has_ended(pod: Object) -> bool:
+    shown = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any(each["name"] == "main" and "terminated" in each["state"] for each in shown)
 
 
 def _template(workflow: Object, template: Mapping[str, Any]) -> Object:
