@@ -276,7 +276,7 @@ def missing_events(fold: Fold, mirror: Mirror, workload_id: UUID) -> Sequence[An
     seen = mirror.seen_workload(workload_id)
     if seen is not None:
         mirror.tell(workload_id)
-    return decide_workload(folded, seen, mirror.departures_of(workload_id))
+    return decide_workload(folded, seen, mirror.departures_of(workload_id, seen.pods if seen is not None else ()))
 
 
 def _known(resource: Resource[Any], item: HasMetadata | None) -> Known | None:

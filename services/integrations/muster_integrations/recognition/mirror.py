@@ -9,7 +9,7 @@ A change of owners, labels, projects or submissions settles the places of the ob
 only makes their workload due for comparison, or of that no more than the pod.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from uuid import UUID
 
 from muster_cluster.objects import Node, Pod
@@ -211,9 +211,9 @@ class Mirror:
         subject = self._subjects.subject(workload_id)
         return None if subject is None else describe(subject, self._facts.facts)
 
-    def departures_of(self, workload_id: UUID) -> Departures:
-        """Return what is known of the pods that left a workload, and of its end."""
-        return self._subjects.departures(workload_id)
+    def departures_of(self, workload_id: UUID, staying: Container[UUID] = ()) -> Departures:
+        """Return what is known of the pods that left a workload, which are not those that stay, and of its end."""
+        return self._subjects.departures(workload_id, staying)
 
     def passing_pods(self, workload_id: UUID) -> list[UUID]:
         """Return the pods that came and went between two looks, so that nothing will ever be written of them."""

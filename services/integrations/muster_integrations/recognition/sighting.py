@@ -4,7 +4,7 @@ Once the object itself is gone and pods of it remain, the journal remembers what
 it is being deleted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -241,19 +241,24 @@ def _node_pools(described: Sequence[Metadata]) -> tuple[str, ...]:
 def _pods(
     subject: Subject, kind: Kind, sight: Sight, groupings: Sequence[Grouping], make_facts: MakeFacts
 ) -> dict[UUID, PodFacts]:
+    gpu_names = kind.gpu_names(sight)
     facts = [
-        make_facts(pod, _membership(kind, sight, grouping, group_id(subject.workload_id, grouping.key), pod))
+        make_facts(pod, membership)
         for grouping in groupings
-        for pod in grouping.pods
+        for pod, membership in _memberships(subject, kind, sight, grouping, gpu_names)
     ]
     return {one.pod_id: one for one in facts}
 
 
-def _membership(kind: Kind, sight: Sight, grouping: Grouping, identity: UUID, pod: Pod) -> Membership:
-    role = kind.role(pod, sight)
+def _memberships(
+    subject: Subject, kind: Kind, sight: Sight, grouping: Grouping, gpu_names: frozenset[str]
+) -> Iterator[tuple[Pod, Membership]]:
+    identity = group_id(subject.workload_id, grouping.key)
     parts = {part.name for part in grouping.sub_groups}
-    part = role if role in parts else ""
-    return Membership(identity, role, part, kind.main_containers(pod), kind.gpu_names(sight))
+    for pod in grouping.pods:
+        role = kind.role(pod, sight)
+        part = role if role in parts else ""
+        yield pod, Membership(identity, role, part, kind.main_containers(pod), gpu_names)
 
 
 def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) -> SeenWorkload:

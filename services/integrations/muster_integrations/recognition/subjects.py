@@ -1,6 +1,6 @@
 """What each workload is made of at this moment, put together for its description, and what is no longer there of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -37,10 +37,11 @@ class Subjects:
         members = self._places.members(workload_id)
         return self._remnant(workload_id) if members is None else self._gathered(workload_id, members)
 
-    def departures(self, workload_id: UUID) -> Departures:
-        """Return what is known of the pods that left a workload, and of its end."""
+    def departures(self, workload_id: UUID, staying: Container[UUID]) -> Departures:
+        """Return what is known of the pods that left a workload, which are not those that stay, and of its end."""
         folded = self._knowledge.workload(workload_id)
-        homes = ((pod_id, self._places.place(str(pod_id))) for pod_id in (folded.pods if folded else ()))
+        left = [pod_id for pod_id in (folded.pods if folded else ()) if pod_id not in staying]
+        homes = ((pod_id, self._places.place(str(pod_id))) for pod_id in left)
         return Departures(
             moved={pod_id: home for pod_id, home in homes if isinstance(home, UUID) and home != workload_id},
             last_words=self._endings.last_words(workload_id),
