@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
-from muster_chassis.checkpointing import Checkpointing, event_at
+from muster_chassis.checkpointing import BYTES_AN_EVENT, Checkpointing, event_at
 from muster_chassis.following import Progress, follow_into
 from muster_chassis.health import Health
 from muster_contracts.errors import Unavailable
@@ -33,6 +33,7 @@ class Stops:
     position: int = 0
     counts: dict[UUID, int] = field(default_factory=dict)
     last: StopRequested | None = None
+    ballast: str = ""
 
     def __post_init__(self) -> None:
         self.read = 0
@@ -134,6 +135,19 @@ async def test_the_next_one_is_made_when_enough_has_come_since(journal: MemoryJo
         await life.progress.reach(EVENTS + BETWEEN)
         await checkpoints.saved()
     assert checkpoints.positions[-1] in range(EVENTS - EVENTS % BETWEEN + BETWEEN, EVENTS + BETWEEN + 1)
+
+
+async def test_a_large_one_is_made_less_often(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    life = Life(journal, checkpoints)
+    life.fold.ballast = "x" * 4 * BETWEEN * BYTES_AN_EVENT
+    async with life.living():
+        for number in range(EVENTS):
+            await stop(journal, number)
+            await life.progress.reach(number + 1)
+            if number + 1 in {BETWEEN, 5 * BETWEEN, 9 * BETWEEN}:
+                await checkpoints.saved()
+    assert checkpoints.positions == [BETWEEN, 5 * BETWEEN, 9 * BETWEEN]
 
 
 async def test_who_is_not_active_saves_nothing(journal: MemoryJournal) -> None:

@@ -28,6 +28,10 @@ from pydantic import TypeAdapter, ValidationError
 
 log = structlog.get_logger()
 
+BYTES_AN_EVENT = 1000
+"""So many bytes of a checkpoint are worth writing for each event since the last one: a large one is made less often, or
+writing would take longer than the folding that it spares."""
+
 SQUEEZED_AT_ONCE = 256 * 1024
 """Bytes, squeezed in a few milliseconds."""
 
@@ -79,6 +83,7 @@ class Checkpointing(Generic[F]):
         self._restored = restored
         self._adapter: TypeAdapter[F] = TypeAdapter(type(fold))
         self._saved = 0
+        self._bytes = 0
         self._made: _Made | None = None
         self._due = asyncio.Event()
 
@@ -117,19 +122,26 @@ class Checkpointing(Generic[F]):
         if event is None or event.envelope.id != checkpoint.event_id:
             raise _NotBelieved("It is of another journal.")
         try:
+            body = zlib.decompress(checkpoint.body)
+            self._bytes = len(body)
             with _no_collection():
-                return self._adapter.validate_json(zlib.decompress(checkpoint.body))
+                return self._adapter.validate_json(body)
         except (zlib.error, ValidationError) as error:
             raise _NotBelieved(str(error)) from error
 
     def note(self, batch: Batch) -> None:
         """Write the fold down, at the end of a batch, when enough was folded since the last checkpoint."""
-        if batch.events and self._active() and batch.events[-1].position - self._saved >= self._events_between:
+        if batch.events and self._active() and batch.events[-1].position >= self._due_at:
             last = batch.events[-1]
             assert self.fold.position == last.position, "a checkpoint is made when the batch was folded"
             self._saved = last.position
             self._made = _Made(last, self._adapter.dump_json(self.fold, exclude_defaults=True))
+            self._bytes = len(self._made.json)
             self._due.set()
+
+    @property
+    def _due_at(self) -> int:
+        return self._saved + max(self._events_between, self._bytes // BYTES_AN_EVENT)
 
     async def run(self) -> None:
         """Save whatever is written down, for ever. Raises Unavailable when that fails; the next one may do."""

@@ -33,7 +33,8 @@ class ServiceSettings(BaseModel):
         25_000,
         ge=1,
         description="Events between two checkpoints of what a service has folded: the most it has to read when it "
-        "starts again, about a second's worth. Making one stops it for some 6 µs a pod or workload.",
+        "starts again, about a second's worth; more where a checkpoint is larger than 25 MB. Making one stops the "
+        "service for some 6 µs a pod or workload.",
     )
     kubeconfig: Path | None = Field(None, description="Which cluster; none: the one this process runs in.")
 
