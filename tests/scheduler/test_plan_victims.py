@@ -423,3 +423,18 @@ def test_an_unlimited_quota_is_for_no_more_than_the_nodes_that_are_there() -> No
     state = state_of(*events, node("b", gpus=2), belongs("far", "p"), *group("far", [held]))
     tell(state, node("b", gpus=2, ready=False), belongs("new", "q"), *gang("new", 1))
     assert victims(next_plan(state)) == {"p1": "reclaim"}
+
+
+def test_gangs_give_what_they_can_spare_before_any_goes_whole() -> None:
+    events: list[e.AnyEvent] = [node("a", gpus=4), project("p", 4), belongs("new", "p")]
+    for name, device, age in (("old", 0, 60), ("young", 2, 30)):
+        pods = [running(f"{name}{i}", name, "a", str(device + i), age=age, order_priority=i) for i in range(2)]
+        events += [belongs(name, "p"), *group(name, pods, min_members=1)]
+    made = next_plan(state_of(*events, *gang("new", 2, priority="build")))
+    assert sorted(victims(made)) == ["old0", "young0"]
+
+
+def test_of_two_projects_that_would_hold_alike_the_one_that_holds_less_of_its_due_is_served() -> None:
+    events = [node("a", gpus=2), project("p", 2), project("q", 2), *singles("p", 1, "p")]
+    waiting = [belongs("mine", "p"), *gang("mine", 1, age=60), belongs("other", "q"), *gang("other", 1)]
+    assert placed(next_plan(state_of(*events, *waiting))) == ["other-0"]

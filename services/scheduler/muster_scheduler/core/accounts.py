@@ -47,8 +47,9 @@ class Queue:
 class Account:
     """A queue in one pool.
 
-    `weights` count for GPUs in millionths. `firm` is the part of `allocated` that may not be taken back, `fresh` what
-    the plan in the making gives it: that counts for the queue, but nobody can be told to go from it yet.
+    `weights` count for GPUs in millionths. `allocatable` is the larger of quota and fair share, within the limit: what
+    it may come to hold before others have a better claim. `firm` is the part of `allocated` that may not be taken back,
+    `fresh` what the plan in the making gives it: that counts for the queue, but nobody can be told to go from it yet.
     """
 
     queue: Queue
@@ -59,6 +60,7 @@ class Account:
     weights: Triple = (MEDIUM * WHOLE_GPU, 1, 1)
     priority: int = 0
     fair: list[int] = field(default_factory=lambda: [0, 0, 0])
+    allocatable: list[int] = field(default_factory=lambda: [0, 0, 0])
     allocated: list[int] = field(default_factory=lambda: [0, 0, 0])
     firm: list[int] = field(default_factory=lambda: [0, 0, 0])
     fresh: list[int] = field(default_factory=lambda: [0, 0, 0])
@@ -146,7 +148,14 @@ class Accounts:
         claims = [_claims(account, requests.get(key, NOTHING)) for key, account in self.by_key.items()]
         capacity = {resource: max(0, self.capacity[r]) for r, resource in enumerate(RESOURCES)}
         for key, shares in fair_shares(claims, capacity).items():
-            self.by_key[key].fair = [shares.get(resource, 0) for resource in RESOURCES]
+            account = self.by_key[key]
+            account.fair = [shares.get(resource, 0) for resource in RESOURCES]
+            account.allocatable = [self._allocatable(account, r) for r in range(3)]
+
+    def _allocatable(self, account: Account, resource: int) -> int:
+        due, limit = account.deserved[resource], account.limit[resource]
+        most = self.capacity[resource] if due is None else max(due, account.fair[resource])
+        return most if limit is None else min(most, limit)
 
 
 def over_limit(leaf: Account, amounts: Triple) -> Account | None:
@@ -164,20 +173,21 @@ def over_firm_quota(leaf: Account, amounts: Triple) -> Account | None:
 def rank(account: Account, wanted: Triple, allocated: Iterable[int]) -> tuple[int, ...]:
     """Rank a queue among its siblings, the smallest first: who is served next with `wanted` for its next group.
 
-    First those not above their fair share, then those that stay within their quota, then by priority; then those that
-    have a share at all, then the smallest dominant share (the largest part of its fair share that it would hold of any
-    resource), then the older.
+    First those not above their fair share, then those that stay within their quota of everything, then by priority;
+    then those that get nothing of what is not theirs to hold, then the smallest dominant share (the largest part of
+    what is allocatable to it that it would hold of any resource, then that it holds), then the smaller, then the older.
     """
     held = tuple(allocated)
     after = _sum(held, wanted)
-    involved = involved_in(wanted)
-    shareless = any(account.fair[r] == 0 for r in involved)
+    share = account.allocatable
     return (
         exceeds(held, account.fair, range(3)),
-        exceeds(after, account.deserved, involved),
+        exceeds(after, account.deserved, range(3)),
         -account.priority,
-        shareless,
-        saturation(after, account.fair, range(3)),
+        any(share[r] == 0 < after[r] for r in range(3)),
+        saturation(after, share, range(3)),
+        saturation(held, share, range(3)),
+        *share,
         account.queue.age,
     )
 

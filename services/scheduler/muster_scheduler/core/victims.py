@@ -1,7 +1,8 @@
 """Who could be told to go, in units: single pods that a gang can spare, and last the pods that only go together.
 
-The newest of the lowest priority comes first. Pods of other schedulers, pods already on their way, pods that were
-refused to us a moment ago and the cores of gangs inside their minimum run time are left alone.
+Of the lowest priority the newest comes first, and what gangs can spare before any of them goes whole. Pods of other
+schedulers, pods already on their way, pods that were refused to us a moment ago and the cores of gangs inside their
+minimum run time are left alone.
 """
 
 from collections import Counter
@@ -40,9 +41,10 @@ class Victims:
         self._protects = any(queue.preempt_minimum_seconds or queue.reclaim_minimum_seconds for queue in queues)
         views = [view for view in draft.snapshot.views.values() if view.preemptible and self._is_here(view)]
         views.sort(key=lambda view: view.order, reverse=True)
-        views.sort(key=lambda view: view.priority)
-        for view in views:
-            self._file(view, self._by_account.setdefault(draft.account(view, pool), {}))
+        units = [unit for view in views for unit in self._units(view)]
+        units.sort(key=lambda unit: (unit.view.priority, unit.is_core))
+        for unit in units:
+            self._file(unit, self._by_account.setdefault(draft.account(unit.view, pool), {}))
 
     def of(self, account: Account) -> Iterator[Unit]:
         """Return the units of one project that are still there, who goes first first."""
@@ -91,12 +93,11 @@ class Victims:
     def _is_here(self, view: GroupView) -> bool:
         return bool(view.staying) and self._draft.pools_of(view) == (self._pool,)
 
-    def _file(self, view: GroupView, units: dict[int, Unit]) -> None:
-        for unit in self._units(view):
-            place = units, len(self._places)
-            units[place[1]] = unit
-            for key in (*(pod.facts.pod_id for pod in unit.pods), *([view.id] if unit.is_core else [])):
-                self._places[key] = place
+    def _file(self, unit: Unit, units: dict[int, Unit]) -> None:
+        place = units, len(self._places)
+        units[place[1]] = unit
+        for key in (*(pod.facts.pod_id for pod in unit.pods), *([unit.view.id] if unit.is_core else [])):
+            self._places[key] = place
 
     def _drop_the_gone(self) -> None:
         """Drop units that were told to go, and cores of groups for which this plan has placed pods."""
