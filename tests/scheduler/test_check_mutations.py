@@ -12,7 +12,7 @@ from muster_contracts import events as e
 from muster_contracts.values import WHOLE_GPU, Placement, PoolQuota, Victim
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.check_facts import Facts
-from muster_scheduler.core.check_shares import possible_shares
+from muster_scheduler.core.check_shares import Shares
 from muster_scheduler.core.draft import Draft, Limits
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.reasons import Blocked
@@ -249,7 +249,8 @@ def test_both_arithmetics_of_fair_share_agree_in_worlds_by_chance() -> None:
             made = plan(snapshot)
             accounts = Draft(snapshot, Limits()).accounts("default")
             planned = {key: tuple(account.fair) for key, account in accounts.by_key.items()}
-            (checked, *_) = possible_shares(Facts(snapshot, made), "default")
-            assert {key: checked[key] for key in planned} == planned, f"seed {seed}"
+            shares = Shares(Facts(snapshot, made))
+            checked = {key: shares.bounds("default", key) for key in planned}
+            assert checked == {key: (share, share) for key, share in planned.items()}, f"seed {seed}"
             world.carry_out(made)
             world.settle()

@@ -16,7 +16,7 @@ from muster_contracts.values import WHOLE_GPU, PodFacts
 
 from muster_scheduler.core.check_facts import Amount, Bounds, Facts
 from muster_scheduler.core.check_places import unsuitable
-from muster_scheduler.core.check_shares import possible_shares
+from muster_scheduler.core.check_shares import Shares
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.reasons import Blocked
 
@@ -90,6 +90,8 @@ class _Recount:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+        self._shares = Shares(facts)
+        self._sums: dict[tuple[str, bool], dict[str, Amount]] = {}
         self._looked_at: dict[tuple[object, ...], bool] = {}
         self._rules: Mapping[str, Callable[[GroupView, Mapping[str, int]], bool]] = {
             "PodsMissing": self._pods_missing,
@@ -148,11 +150,11 @@ class _Recount:
 
     def _over_share(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
         return any(
-            shares.get(view.queue, (0, 0, 0))[r] == numbers["fair_share"]
+            least[r] <= numbers["fair_share"] <= most[r]
             and self._is_held(pool, view.queue, r, numbers["held"], firm=False)
             and self._is_asked(view, r, numbers["needed"])
             for pool in self._facts.pools_of(view)
-            for shares in self._shares_of(pool)
+            for least, most in [self._shares.bounds(pool, view.queue)]
             for r in range(3)
         )
 
@@ -167,15 +169,6 @@ class _Recount:
         all_or_none = not view.bound and not view.finished and len(view.waiting) == view.min_members
         return told == asked if all_or_none else 0 < told <= asked
 
-    def _shares_of(self, pool: str) -> list[dict[str, Amount]]:
-        if pool not in self._shares:
-            self._shares[pool] = possible_shares(self._facts, pool)
-        return self._shares[pool]
-
-    @cached_property
-    def _shares(self) -> dict[str, list[dict[str, Amount]]]:
-        return {}
-
     def _held(self, pool: str, *, firm: bool) -> dict[str, Amount]:
         """Sum what every queue holds with what the plan gives it, less what it takes."""
         if (pool, firm) not in self._sums:
@@ -184,10 +177,6 @@ class _Recount:
             entries += [(view.queue, amount) for view, amount in self._given(pool) if not (firm and view.preemptible)]
             self._sums[pool, firm] = facts.summed(entries)
         return self._sums[pool, firm]
-
-    @cached_property
-    def _sums(self) -> dict[tuple[str, bool], dict[str, Amount]]:
-        return {}
 
     def _given(self, pool: str) -> Iterator[tuple[GroupView, Amount]]:
         facts = self._facts

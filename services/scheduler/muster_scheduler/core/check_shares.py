@@ -6,7 +6,7 @@ everybody wants of its quota, then by priority and weight what is left, then who
 Victims are judged one after the other, as they were named: what their queue held just before must be above its fair
 share, or above its quota if who asks stays within its own. Pods of a gang that cannot go one by one are judged at once.
 A group that may use several node pools wants something of each until it has a place in one; when the planner divided a
-pool it may have had one. Both are tried, and only what is wrong either way is a fault.
+pool it may have had one. Then a share lies between two bounds, and only what is wrong with both is a fault.
 """
 
 from collections import defaultdict
@@ -148,14 +148,54 @@ def _capacity(facts: Facts, pool: str) -> Amount:
     )
 
 
-def possible_shares(facts: Facts, pool: str) -> list[dict[str, Amount]]:
-    """Return the shares of a pool: as all want who wait, and as those do who were given no place elsewhere."""
-    seats = [place for place in facts.places if place.node in facts.rows]
-    elsewhere = {place.pod_group_id for place in seats if facts.pool(place.node) != pool}
-    everybody = [view for view in facts.snapshot.groups if pool in facts.pools_of(view)]
-    fewer = [view for view in everybody if view.id not in elsewhere]
-    wishes = [everybody, fewer] if len(fewer) < len(everybody) else [everybody]
-    return [fair_shares(facts, pool, _wanted(facts, pool, views)) for views in wishes]
+class Shares:
+    """The fair shares of a plan, by pool and queue: exact, or between which bounds, if that depends on the order."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._divided: dict[tuple[str, str], dict[str, Amount]] = {}
+        self._bounds: dict[tuple[str, str], tuple[Amount, Amount]] = {}
+        self._wanting: dict[str, tuple[list[GroupView], list[GroupView]]] = {}
+
+    def bounds(self, pool: str, key: str) -> tuple[Amount, Amount]:
+        """Return the least and the most that may be due to a queue."""
+        if (pool, key) not in self._bounds:
+            self._bounds[pool, key] = self._find_bounds(pool, key)
+        return self._bounds[pool, key]
+
+    def _find_bounds(self, pool: str, key: str) -> tuple[Amount, Amount]:
+        """Return the least: those below it want what they certainly want, others what they may; and the most."""
+        everybody, uncertain = self._who_wants(pool)
+        if not uncertain:
+            share = self._divide(pool, "", everybody).get(key, (0, 0, 0))
+            return share, share
+        mine = {view.id for view in uncertain if key in self._facts.above(view.queue)}
+        others = {view.id for view in uncertain} - mine
+        least = self._divide(pool, f"least of {key}", [view for view in everybody if view.id not in mine])
+        most = self._divide(pool, f"most of {key}", [view for view in everybody if view.id not in others])
+        low, high = least.get(key, (0, 0, 0)), most.get(key, (0, 0, 0))
+        return _plus(low, UNITS, -1), _plus(high, UNITS)  # what does not divide may go to another
+
+    def _who_wants(self, pool: str) -> tuple[list[GroupView], list[GroupView]]:
+        """Return who may want something of a pool, and who of them may not."""
+        if pool not in self._wanting:
+            everybody = [view for view in self._facts.snapshot.groups if pool in self._facts.pools_of(view)]
+            self._wanting[pool] = everybody, [view for view in everybody if self._may_be_elsewhere(view, pool)]
+        return self._wanting[pool]
+
+    def _may_be_elsewhere(self, view: GroupView, pool: str) -> bool:
+        """Say whether a group had a place in another pool, perhaps, when this one was divided."""
+        return self._places.get(view.id, pool) != pool
+
+    @cached_property
+    def _places(self) -> dict[UUID, str]:
+        facts = self._facts
+        return {place.pod_group_id: facts.pool(place.node) for place in facts.places if place.node in facts.rows}
+
+    def _divide(self, pool: str, wish: str, views: Sequence[GroupView]) -> dict[str, Amount]:
+        if (pool, wish) not in self._divided:
+            self._divided[pool, wish] = fair_shares(self._facts, pool, _wanted(self._facts, pool, views))
+        return self._divided[pool, wish]
 
 
 def _wanted(facts: Facts, pool: str, views: Sequence[GroupView]) -> dict[str, Amount]:
@@ -192,7 +232,7 @@ class _Reclaims:
     def __init__(self, facts: Facts, pool: str) -> None:
         self._facts, self._pool = facts, pool
         self._held = facts.held(pool, firm=False)
-        self._shares = possible_shares(facts, pool)
+        self._shares = Shares(facts)
         self._asked: dict[UUID, Amount] = {}
 
     def complaints(self, victims: Sequence[Victim]) -> Iterator[str]:
@@ -213,7 +253,8 @@ class _Reclaims:
         asked = self._asked_by(friend)
         for key in self._facts.above(friend.queue):
             after = _plus(_plus(self._held[key], self._placed[key]), asked)
-            if not any(all(after[r] <= shares[key][r] or not asked[r] for r in range(3)) for shares in self._shares):
+            _, most = self._shares.bounds(self._pool, key)
+            if any(asked[r] and after[r] > most[r] for r in range(3)):
                 yield f"Group {friend.id} has room made by reclaim, with which {key} holds more than its fair share."
 
     @cached_property
@@ -239,8 +280,8 @@ class _Reclaims:
         view, _ = facts.bound[victim.pod_id]
         ours, theirs = _parting(facts, friend.queue, view.queue)
         useful = self._useful(friend, unit)
-        if not any(self._may_take(shares, friend, ours, theirs, useful) for shares in self._shares):
-            share = self._shares[0][theirs]
+        share, _ = self._shares.bounds(self._pool, theirs)
+        if not self._may_take(share, friend, ours, theirs, useful):
             told = [f"{self._held[theirs][r]} of {share[r]} {KINDS[r]}" for r in useful]
             yield f"Pod {victim.pod_id} is reclaimed from {theirs}, which holds {', '.join(told)} due to it."
         for key in facts.above(view.queue):
@@ -255,11 +296,9 @@ class _Reclaims:
         given = self._facts.total(self._facts.bound[victim.pod_id][1].facts for victim in unit)
         return [r for r in range(3) if asked[r] and given[r]]
 
-    def _may_take(
-        self, shares: dict[str, Amount], friend: GroupView, ours: str, theirs: str, useful: Sequence[int]
-    ) -> bool:
+    def _may_take(self, share: Amount, friend: GroupView, ours: str, theirs: str, useful: Sequence[int]) -> bool:
         held, deserved = self._held[theirs], self._facts.deserved(theirs, self._pool)
-        if any(held[r] > shares[theirs][r] for r in useful):
+        if any(held[r] > share[r] for r in useful):
             return True
         above_quota = any(bound is not None and r in useful and held[r] > bound for r, bound in enumerate(deserved))
         return above_quota and self._stays_within_quota(friend, ours)
