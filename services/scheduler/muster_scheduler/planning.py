@@ -11,8 +11,16 @@ from uuid import UUID, uuid5
 import structlog
 from muster_chassis.following import Progress
 from muster_contracts.errors import Unavailable
-from muster_contracts.events import DeadlinePassed, LeadershipTaken, OwnerObserved, PhaseChanged, PodScheduled
-from muster_contracts.wire import Recorded
+from muster_contracts.events import (
+    AnyEvent,
+    DeadlinePassed,
+    LeadershipTaken,
+    OwnerObserved,
+    PhaseChanged,
+    PodObserved,
+    PodScheduled,
+)
+from muster_contracts.values import PodFacts
 from muster_journal.port import Batch, Conflict, Journal
 
 from muster_scheduler.core.check import wrong_decisions
@@ -22,7 +30,7 @@ from muster_scheduler.core.deadlines import Deadline, next_deadline
 from muster_scheduler.core.decision import planner_version, written
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
-from muster_scheduler.core.state import State
+from muster_scheduler.core.state import FINISHED, Pod, State
 from muster_scheduler.leading import Leadership
 from muster_scheduler.settings import SchedulerSettings
 from muster_scheduler.telling import Telling
@@ -60,9 +68,11 @@ class Planning:
 
     async def fold(self, batch: Batch) -> None:
         """Apply a batch of the journal, and wake the loop when another plan might come of it."""
+        is_news = self._somebody_waits
         for recorded in batch.events:
+            is_news = is_news or _may_need_room(recorded.event, self.state)
             self.state.apply(recorded)
-        if self.state.changes and (self._somebody_waits or any(map(_may_need_room, batch.events))):
+        if is_news and self.state.changes:
             self._changed.set()
 
     async def take_leadership(self) -> None:
@@ -155,6 +165,18 @@ class Planning:
         await self.progress.reach(version)
 
 
-def _may_need_room(recorded: Recorded) -> bool:
+def _may_need_room(event: AnyEvent, before: State) -> bool:
     """Say whether an event can lead to a plan while nobody waits; a promise that was kept, for example, cannot."""
-    return not isinstance(recorded.event, PodScheduled | PhaseChanged | OwnerObserved)
+    match event:
+        case PodScheduled() | PhaseChanged() | OwnerObserved():
+            return False
+        case PodObserved():
+            return not all(_goes_on(facts, before.pods.get(facts.pod_id)) for facts in event.pods)
+    return True
+
+
+def _goes_on(seen: PodFacts, before: Pod | None) -> bool:
+    """Say whether a pod that has its place keeps it, in the same group."""
+    if before is None or before.assignment is None or before.facts.pod_group_id != seen.pod_group_id:
+        return False
+    return seen.phase not in FINISHED and not seen.terminating
