@@ -76,12 +76,17 @@ RETRIES = (
 )
 LOSSES = (
     ("Notebook", "notebook"),
-    ("RayCluster", "head"),
-    ("RayCluster", "worker:gpu"),
-    ("RayService", "worker:gpu"),
-    ("SparkApplication", "executor"),
     ("SeldonDeployment", "model"),
-    ("InferenceService", "predictor"),
+    *(
+        pytest.param(kind, role, marks=pytest.mark.nightly)  # as these two, and slower
+        for kind, role in (
+            ("RayCluster", "head"),
+            ("RayCluster", "worker:gpu"),
+            ("RayService", "worker:gpu"),
+            ("SparkApplication", "executor"),
+            ("InferenceService", "predictor"),
+        )
+    ),
 )
 
 
@@ -120,7 +125,6 @@ async def test_what_is_tried_again_stays_one_workload_and_has_not_failed(world: 
     await life.delete()
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize(("kind", "role"), LOSSES)
 async def test_what_is_lost_is_made_anew_in_the_same_workload(world: World, kind: str, role: str) -> None:
     life = await begun(world, kind, f"losing-{role.partition(':')[0]}-{case_of(kind).name}", {})
