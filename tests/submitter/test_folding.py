@@ -124,6 +124,16 @@ def test_what_is_gone_keeps_only_what_idempotency_needs(story: Story) -> None:
     assert workload.submission.digest
 
 
+def test_a_name_is_free_when_its_workload_is_gone_and_taken_again_when_that_comes_back(story: Story) -> None:
+    workload_id = story.submit(asked())
+    story.tell(discovered(workload_id))
+    assert story.state.namesakes("demo", "hello") == {workload_id}
+    story.tell(WorkloadGone(workload_id=workload_id, end_seen=True))
+    assert story.state.namesakes("demo", "hello") == set()
+    story.tell(discovered(workload_id))
+    assert story.state.namesakes("demo", "hello") == {workload_id}
+
+
 def test_a_foreign_workload_of_which_nothing_was_asked_is_forgotten_when_it_is_gone(story: Story) -> None:
     foreign = UUID(int=4)
     story.tell(discovered(foreign, "theirs"), WorkloadGone(workload_id=foreign, end_seen=True))
