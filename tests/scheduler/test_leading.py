@@ -84,6 +84,37 @@ async def test_a_lease_that_ran_out_while_it_was_renewed_is_held_again(monkeypat
     renewing.cancel()
 
 
+class Interrupted(MemoryLeases):
+    """Leases nobody answers for, when told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = True
+
+    async def hold(self, name: str, holder: str) -> bool:
+        if not self.answers:
+            raise Unavailable("NATS does not answer.")
+        return await super().hold(name, holder)
+
+
+async def test_a_deed_that_comes_while_the_lease_has_run_out_is_done_when_it_is_ours_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "LEASE_SECONDS", 0.2)
+    leases = Interrupted()
+    await scene.observe("gang", 1)
+    scene.transport.gate.clear()
+    scene.transport.broken["/binding"] = 1
+    scene.start_scheduler(leases=leases, lease_renewal_seconds=0.02)
+    await scene.transport.reached.wait()
+    leases.answers = False
+    await asyncio.sleep(0.3)
+    scene.transport.gate.set()  # this one is lost, and tried again while nobody holds the lease
+    await asyncio.sleep(0.5)
+    leases.answers = True
+    await scene.until(scheduled(1))
+
+
 async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(scene: Scene) -> None:
     first, second = _planning(scene, "first"), _planning(scene, "second")
     await scene.observe("gang", 1)

@@ -60,10 +60,11 @@ class Planning:
     @property
     def leads(self) -> bool:
         """Whether we lead, as far as we have read, and have not been asleep since we last could be sure."""
-        return self._is_our_epoch and self._leadership.is_ours
+        return self.is_our_epoch and self._leadership.is_ours
 
     @property
-    def _is_our_epoch(self) -> bool:
+    def is_our_epoch(self) -> bool:
+        """Whether nobody took the lead after us, as far as we have read."""
         return self.epoch > 0 and self.epoch == self.state.epoch
 
     async def fold(self, batch: Batch) -> None:
@@ -109,7 +110,7 @@ class Planning:
             if not self._leadership.is_ours:
                 self.telling.take(())
                 return
-            if not self._is_our_epoch:
+            if not self.is_our_epoch:
                 raise Unavailable("Another scheduler took the lead.")
             await self.cycle()
             await asyncio.sleep(self._settings.cycle_pause_seconds)

@@ -65,18 +65,24 @@ class Execution:
     def due_after(self, event: AnyEvent) -> list[UUID]:
         """Return the workloads about which there is something to do since an event, victims first: others wait."""
         match event:
-            case PlanMade() if self._planning.leads:
+            case PlanMade() if self._planning.is_our_epoch:
                 return [victim.workload_id for victim in event.victims] + [one.workload_id for one in event.placements]
             case PodObserved() if any(self._volumes.may_be_ready(pod) for pod in event.pods):
                 return [event.workload_id]
         return []
 
     async def carry_out(self, workload_id: UUID) -> None:
-        """Do what is open about a workload; then write what was done and what was given up."""
+        """Do what is open about a workload; then write what was done and what was given up.
+
+        Raises Unavailable while the lease is not ours: if it is again before anybody else takes the lead, nobody else
+        would ask for the deed.
+        """
         state = self._planning.state
         entry = state.workloads.get(workload_id)
-        if entry is None or not entry.is_open or not self._planning.leads:
+        if entry is None or not entry.is_open or not self._planning.is_our_epoch:
             return
+        if not self._planning.leads:
+            raise Unavailable("The lease of the scheduler has run out.")
         version = entry.version
         evictions = [state.evictions[pod_id] for pod_id in entry.condemned]
         promises = [state.promises[pod_id] for pod_id in entry.promised]
