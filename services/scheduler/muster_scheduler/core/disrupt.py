@@ -101,6 +101,7 @@ class Disruption:
         self._nominate(outcome)
         for unit, pod, _ in outcome.moved:
             draft.name_victim(unit.view, pod, "consolidate", beneficiary)
+            draft.stays(unit.view)
         for unit in outcome.lost:
             for pod in unit.pods:
                 draft.name_victim(unit.view, pod, rule, beneficiary)

@@ -128,6 +128,10 @@ class Draft:
             counts.setdefault(item.view.id, Counter()).update(leaves)
         self.seats.setdefault(item.view.id, []).extend(seats)
 
+    def stays(self, view: GroupView) -> None:
+        """Note that the core of a group must not go in this plan, for a pod of it moves and has to find it again."""
+        self.seated.setdefault(view.id, Counter())
+
     def place_of(self, view: GroupView, facts: PodFacts, row: int, devices: tuple[DeviceShare, ...]) -> Placement:
         """Write down a place for a pod."""
         return Placement.model_construct(
