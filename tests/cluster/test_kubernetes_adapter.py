@@ -310,5 +310,5 @@ async def test_objects_of_another_shape_than_ours_stop_whoever_asked(tmp_path: P
 
 
 def test_what_we_do_not_name_is_skipped_and_what_is_missing_has_a_default() -> None:
-    pod = msgspec.json.decode(b'{"metadata":{"name":"a","managedFields":[{}]},"spec":{"volumes":[1]}}', type=Pod)
+    pod = msgspec.json.decode(b'{"metadata":{"name":"a","managedFields":[{}]},"spec":{"hostAliases":[1]}}', type=Pod)
     assert (pod.metadata.name, pod.status.phase, pod.spec.containers) == ("a", "Pending", ())
