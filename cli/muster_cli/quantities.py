@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from muster_cli.failure import Exit, Failure
 
 WHOLE_GPU = 1_000_000
+MOST_GPUS = 10**9
 
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
@@ -34,8 +35,8 @@ def gpu_millionths(text: str) -> int:
         amount = Decimal(text)
     except InvalidOperation:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise Failure(Exit.INVALID, f"{text!r} is not a number of GPUs.", "Write it like 3 or 0.5.")
+    if not amount.is_finite() or not 0 <= amount <= MOST_GPUS or amount * WHOLE_GPU % 1:
+        raise Failure(Exit.INVALID, f"{text!r} is not a number of GPUs.", "Write it like 3 or 0.5; six decimals count.")
     return int(amount * WHOLE_GPU)
 
 
@@ -43,6 +44,9 @@ def asked_gpus(text: str, memory: str | None) -> dict[str, int]:
     """Return devices and what is asked of each: the whole, a part of one, or memory of each. Raises Failure."""
     amount = gpu_millionths(text)
     if memory is not None:
+        if amount % WHOLE_GPU:
+            message = f"{text} GPUs and {memory} of each are two ways to ask for a part of one."
+            raise Failure(Exit.INVALID, message, "Write --gpu-memory alone, or beside a whole number of GPUs.")
         return {"gpu_devices": max(1, amount // WHOLE_GPU), "gpu_memory_bytes": memory_bytes(memory)}
     if amount % WHOLE_GPU == 0:
         return {"gpu_devices": amount // WHOLE_GPU}

@@ -126,6 +126,13 @@ def test_a_file_without_a_project_goes_to_the_project_of_the_environment(
             2,
             "1.5 GPUs are neither whole ones nor a part of one.",
         ),
+        (["submit", "training", "x", "-p", "demo", "--gpu", "0.0000001"], 2, "'0.0000001' is not a number of GPUs."),
+        (["submit", "training", "x", "-p", "demo", "--gpu", "1e99"], 2, "'1e99' is not a number of GPUs."),
+        (
+            ["submit", "training", "x", "-p", "demo", "--gpu", "0.5", "--gpu-memory", "20Gi"],
+            2,
+            "0.5 GPUs and 20Gi of each are two ways to ask for a part of one.",
+        ),
         (["submit", "training", "x", "--parallelism", "many"], 2, "Usage: muster submit training"),
         (["frobnicate"], 2, "Usage: muster "),
         (["wait", "x", "--for", "Done"], 2, "'Done' is not a phase; the phases are Creating, Pending, "),
