@@ -1,12 +1,19 @@
 """Where pods go whose volumes reach some nodes only, or are made for them on the node they get."""
 
+from dataclasses import replace
+
 from muster_contracts import events as e
 from muster_contracts.values import LabelRule, NodeTerm, PlacementRules
+from muster_contracts.wire import Envelope, Recorded
+from muster_scheduler.core.check import faults
+from muster_scheduler.core.deadlines import next_deadline
+from muster_scheduler.core.draft import Limits
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
-from muster_scheduler.core.state import SHUNNED_FOR
+from muster_scheduler.core.state import State
 from scheduler.worlds import group, id_of, node, plan_made, pod, recorded, state_of
 
+WAITS = PlacementRules(claims_waiting=("scratch",))
 ZONE_B = NodeTerm(rules=(LabelRule(key="zone", values=("b",)),))
 
 
@@ -34,9 +41,9 @@ def test_of_several_volumes_every_one_must_be_reached() -> None:
     assert [one.code for one in nowhere.blocked] == ["NodesUnsuitable"]
 
 
-def test_where_a_volume_could_not_be_made_a_pod_is_not_placed_again_for_a_while() -> None:
-    events = [*nodes(), *scratch(PlacementRules(claims_waiting=("scratch",)))]
-    state = state_of(*events)
+def refused_on_the_first(*land: e.AnyEvent) -> State:
+    """Return a state in which a pod was placed on a node, its volume refused there, and the pod seen anew."""
+    state = state_of(*land, *scratch(WAITS))
     made = plan(take_snapshot(state))
     assert places(made) == ["first"]
     written = plan_made(made)
@@ -48,14 +55,67 @@ def test_where_a_volume_could_not_be_made_a_pod_is_not_placed_again_for_a_while(
         reason="No volume could be made there.",
         misplaced=(id_of("pod/scratch-0"),),
     )
-    seen_anew = pod("scratch-0", "scratch", rules=PlacementRules(claims_waiting=("scratch",)), resource_version="8")
+    seen_anew = pod("scratch-0", "scratch", rules=WAITS, resource_version="8")
     again = e.PodObserved(workload_id=id_of("workload/scratch"), pods=(seen_anew,))
-    later = recorded([written, released, again], first=state.position + 1)
-    for one in later:
+    for one in recorded([written, released, again], first=state.position + 1):
         state.apply(one)
+    return state
+
+
+def pass_deadline(state: State) -> None:
+    """Let the next deadline come on a cluster where nothing else happens."""
+    deadline = next_deadline(take_snapshot(state), Limits())
+    assert deadline is not None
+    passed = e.DeadlinePassed(
+        workload_id=deadline.workload_id, pod_group_id=deadline.pod_group_id, deadline=deadline.deadline
+    )
+    position = state.position + 1
+    state.apply(Recorded(position, Envelope(id_of(f"event/{position}"), deadline.at), passed))
+
+
+def test_where_a_volume_could_not_be_made_a_pod_is_not_placed_again_for_a_while() -> None:
+    state = refused_on_the_first(*nodes())
     assert places(plan(take_snapshot(state))) == ["second"]
-    seconds = int(SHUNNED_FOR.total_seconds())
-    for one in recorded([node("second", cpu=1 + n) for n in range(seconds)], first=state.position + 1):
-        state.apply(one)
+    pass_deadline(state)
     assert places(plan(take_snapshot(state))) == ["first"]
     assert state.shunned == {}
+
+
+def test_a_pod_with_nowhere_else_to_go_is_told_so_and_tried_again_when_the_time_has_come() -> None:
+    state = refused_on_the_first(node("first"))
+    snapshot = take_snapshot(state)
+    made = plan(snapshot)
+    (blocked,) = made.blocked
+    assert (blocked.code, blocked.numbers["nodes"]) == ("VolumeRefused", 1)
+    assert "keeps off 1 node where no volume could be made for it: first." in blocked.reason
+    assert faults(snapshot, made) == []
+    pass_deadline(state)
+    assert places(plan(take_snapshot(state))) == ["first"]
+
+
+def test_a_pod_that_only_the_refusing_node_has_room_for_is_told_of_the_refusal() -> None:
+    snapshot = take_snapshot(refused_on_the_first(node("first"), node("full", gpus=0)))
+    made = plan(snapshot)
+    assert [one.code for one in made.blocked] == ["VolumeRefused"]
+    assert faults(snapshot, made) == []
+
+
+def test_who_has_its_place_elsewhere_waits_for_no_time_to_pass() -> None:
+    state = refused_on_the_first(*nodes())
+    written = plan_made(plan(take_snapshot(state)), 2)
+    (one,) = recorded([written], first=state.position + 1)
+    state.apply(one)
+    assert next_deadline(take_snapshot(state), Limits()) is None
+
+
+def test_a_place_where_the_volume_was_refused_is_found_and_so_is_an_untrue_reason() -> None:
+    snapshot = take_snapshot(refused_on_the_first(*nodes()))
+    made = plan(snapshot)
+    (place,) = made.placements
+    back = place.model_copy(update={"node": "first"})
+    assert "keeps off first" in " ".join(faults(snapshot, replace(made, placements=(back,))))
+    nowhere = take_snapshot(refused_on_the_first(node("first")))
+    left = plan(nowhere)
+    for code, numbers in (("VolumeRefused", {"nodes": 2}), ("NodesUnsuitable", {"nodes": 1, "ready": 1})):
+        wrong = replace(left.blocked[0], code=code, numbers=numbers)
+        assert f"told {code} with" in " ".join(faults(nowhere, replace(left, blocked=(wrong,))))

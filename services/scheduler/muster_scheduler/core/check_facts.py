@@ -34,6 +34,11 @@ class Facts:
         return {pod.facts.pod_id: (view, pod.facts) for view in self.snapshot.groups for pod in view.waiting}
 
     @cached_property
+    def shunned(self) -> dict[UUID, tuple[str, ...]]:
+        """The nodes that pods which want a place keep off: their volumes were refused there."""
+        return {pod.facts.pod_id: pod.need.shunned for view in self.snapshot.groups for pod in view.waiting}
+
+    @cached_property
     def bound(self) -> dict[UUID, tuple[GroupView, Bound]]:
         """Pods that have one."""
         return {pod.facts.pod_id: (view, pod) for view in self.snapshot.views.values() for pod in view.bound}

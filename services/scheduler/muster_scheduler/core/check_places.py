@@ -25,6 +25,8 @@ def wrong_places(facts: Facts) -> Iterator[str]:
             node = facts.snapshot.terrain.nodes[facts.rows[place.node]]
             yield from unsuitable(node, pod)
             yield from _wrong_devices(node, pod, place)
+            if node.name in facts.shunned.get(pod.pod_id, ()):
+                yield f"Pod {pod.pod_id} keeps off {node.name}, where its volume was refused a moment ago."
     yield from _broken_gangs(facts)
     yield from _wrong_pools(facts)
     yield from _far_apart(facts)

@@ -28,6 +28,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "NodePoolUnschedulable": ("nodes",),
     "OverLimit": ("needed", "held", "bound"),
     "QuotaExceededNonPreemptible": ("needed", "held", "bound"),
+    "VolumeRefused": ("nodes",),
     "NodesUnsuitable": ("nodes", "ready"),
     "NoFittingNode": ("best",),
     "FairShareExceeded": ("needed", "held", "fair_share"),
@@ -98,6 +99,7 @@ class _Recount:
             "NodePoolUnschedulable": self._no_node_takes_pods,
             "OverLimit": self._over_limit,
             "QuotaExceededNonPreemptible": self._over_quota,
+            "VolumeRefused": self._refused,
             "NodesUnsuitable": self._nodes,
             "NoFittingNode": self._best_node,
             "FairShareExceeded": self._over_share,
@@ -200,6 +202,15 @@ class _Recount:
             return False
         return self._looked(view, (), lambda pod: any(not _suitable(here, pod) for here in pools))
 
+    def _refused(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
+        """Say whether a pod keeps off so many nodes of a pool that would take it."""
+        pools = [_open(self._nodes_of(pool)) for pool in self._facts.pools_of(view)]
+        return self._looked(view, (numbers["nodes"],), lambda pod: numbers["nodes"] in self._kept_off(pools, pod))
+
+    def _kept_off(self, pools: Iterable[Iterable[NodeObserved]], pod: PodFacts) -> set[int]:
+        shunned = self._facts.shunned[pod.pod_id]
+        return {sum(node.name in shunned for node in _suitable(here, pod)) for here in pools}
+
     def _gang(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
         possible = numbers["fitting"] <= numbers["members"] <= len(view.waiting)
         if not (possible and self._is_quiet):
@@ -217,7 +228,8 @@ class _Recount:
         """Return the most that a node has free of each resource; of parts, on the last of the devices needed."""
         found: set[int] = set()
         for pool in self._facts.pools_of(view):
-            here = _suitable(_open(self._nodes_of(pool)), pod)
+            shunned = self._facts.shunned[pod.pod_id]
+            here = [node for node in _suitable(_open(self._nodes_of(pool)), pod) if node.name not in shunned]
             rows = [self._facts.rows[node.name] for node in here]
             devices = self._free_devices(here)
             found.add(max((sum(free == WHOLE_GPU for free in one) for one in devices), default=0))
@@ -229,8 +241,6 @@ class _Recount:
 
     def _looked(self, view: GroupView, more: tuple[object, ...], holds: Callable[[PodFacts], bool]) -> bool:
         """Ask about every kind of pod of a group until it holds of one; believe it once enough has been looked at."""
-        if any(pod.need.shunned for pod in view.waiting):
-            return True
         kinds = {(self._facts.pools_of(view), pod.need, *more): pod.facts for pod in view.waiting}
         for kind, pod in kinds.items():
             if kind not in self._looked_at:

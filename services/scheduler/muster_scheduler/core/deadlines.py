@@ -1,4 +1,4 @@
-"""Moments at which a plan may come out otherwise although nothing has happened: a grace or a protection is over.
+"""Moments at which a plan may come out otherwise although nothing happened: a grace, a protection, a refusal is over.
 
 A plan looks at no clock; the time it knows is that of the last event. Whoever runs it waits for the next of these
 moments and writes `DeadlinePassed`, and by that the time has come.
@@ -23,7 +23,7 @@ class Deadline:
     at: datetime
     workload_id: UUID
     pod_group_id: UUID
-    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction"]
+    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction", "refused-volume"]
 
 
 def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
@@ -31,7 +31,7 @@ def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
     now = snapshot.now
     if now is None:
         return None
-    known = (*_graces(snapshot, limits), *_protections(snapshot), *_refusals(snapshot))
+    known = (*_graces(snapshot, limits), *_protections(snapshot), *_refusals(snapshot), *_shunnings(snapshot))
     ahead = (one for one in known if one.at > now)
     return min(ahead, key=lambda one: (one.at, one.pod_group_id), default=None)
 
@@ -63,6 +63,14 @@ def _refusals(snapshot: Snapshot) -> Iterator[Deadline]:
         view = snapshot.views.get(group_id)
         if view is not None:
             yield Deadline(at, view.workload_id, view.id, "refused-eviction")
+
+
+def _shunnings(snapshot: Snapshot) -> Iterator[Deadline]:
+    """Return when pods that wait may be placed again where their volumes could not be made."""
+    for group_id, at in snapshot.shunned:
+        view = snapshot.views.get(group_id)
+        if view is not None and any(pod.need.shunned for pod in view.waiting):
+            yield Deadline(at, view.workload_id, view.id, "refused-volume")
 
 
 def _granted(queues: dict[str, Queue], view: GroupView) -> Iterator[int]:

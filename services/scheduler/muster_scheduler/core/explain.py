@@ -1,11 +1,13 @@
 """Finding the dominant reason of every group that is left, in the order in which they would be asked.
 
-Rules come before room: a quota or a limit that forbids a group is the reason even in an empty cluster. Then whether any
-node would ever take it, whether one has room, and last what its project could still claim.
+Rules come before room: a quota or a limit that forbids a group is the reason even in an empty cluster. Then whether it
+keeps off nodes where its volumes were refused, whether any node would ever take it, whether one has room, and last what
+its project could still claim.
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from muster_contracts.values import WHOLE_GPU
@@ -16,10 +18,13 @@ from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, amount_of, gpus
 from muster_scheduler.core.room import UNFIT
+from muster_scheduler.core.state import SHUNNED_FOR
 from muster_scheduler.core.terrain import DEFAULT_POOL
 
 WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."
 NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
+NAMED = 3
+"""Nodes that a sentence names at most."""
 
 
 def explain(draft: Draft, left: Failed) -> None:
@@ -64,6 +69,18 @@ def _nominated(places: int) -> Cause:
     )
 
 
+def _refused(nodes: list[str]) -> Cause:
+    count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    named = ", ".join([*nodes[:NAMED], *(["…"] if len(nodes) > NAMED else [])])
+    minutes = int(SHUNNED_FOR.total_seconds()) // 60
+    return Cause(
+        "VolumeRefused",
+        f"keeps off {count} where no volume could be made for it: {named}.",
+        f"Each is tried again {minutes} minutes after it was refused; make room in its storage.",
+        {"nodes": len(nodes)},
+    )
+
+
 class _Inquiry:
     """One item and the pool it failed in."""
 
@@ -79,6 +96,7 @@ class _Inquiry:
         """Offer causes, the dominant one first; the last always holds."""
         yield from self._by_pool()
         yield from self._by_rule()
+        yield from self._by_volume()
         yield from self._by_node()
         yield from self._by_share()
         yield self._gang()
@@ -123,6 +141,20 @@ class _Inquiry:
             remedy = f"Submit it as preemptible, or raise the quota of {account.queue.name}."
         return Cause(code, sentence, remedy, {"needed": self._amounts[r], "held": held[r], "bound": most})
 
+    def _by_volume(self) -> Iterator[Cause]:
+        """Offer the nodes that a pod keeps off for a while, if it had room there, or has nowhere else to go."""
+        for need in dict.fromkeys(pod.need for pod in self._item.pods if pod.need.shunned):
+            anywhere = replace(need, shunned=())
+            admitted = self._draft.terrain.admits(anywhere) & self._open
+            names = [self._draft.terrain.nodes[row].name for row in np.flatnonzero(admitted)]
+            refused = [name for name in names if name in need.shunned]
+            excluded = len(refused) == len(names)
+            if refused and not self._has_room(need) and (excluded or self._has_room(anywhere)):
+                yield _refused(refused)
+
+    def _has_room(self, need: Need) -> bool:
+        return bool((self._layer.scores(need, self._pool) < UNFIT).any())
+
     def _by_node(self) -> Iterator[Cause]:
         terrain, need = self._draft.terrain, self._need
         admitted = terrain.admits(need) & self._open
@@ -135,7 +167,7 @@ class _Inquiry:
                 {"nodes": total, "ready": ready},
             )
             return
-        if (self._layer.scores(need, self._pool) < UNFIT).any():
+        if self._has_room(need):
             return
         rows = np.flatnonzero(admitted)
         yield from self._fragmented(need, rows)
@@ -214,7 +246,7 @@ class _Inquiry:
         return not mine and exceeds(after, leaf.fair, involved) and not exceeds(amounts, capacity, involved)
 
     def _by_share(self) -> Iterator[Cause]:
-        if not self._share_is_why() or (self._layer.scores(self._need, self._pool) < UNFIT).any():
+        if not self._share_is_why() or self._has_room(self._need):
             return
         leaf, amounts = self._leaf, self._amounts
         r = next(r for r in involved_in(amounts) if leaf.allocated[r] + amounts[r] > leaf.fair[r])

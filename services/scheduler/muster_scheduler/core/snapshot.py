@@ -5,7 +5,7 @@
 made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -26,7 +26,8 @@ class Snapshot:
     """All that a plan may look at. `position` is where the journal stood, `now` the time of its last event.
 
     `groups` have pods that want a place, oldest first; `views` are all groups by id; `short` run without being whole.
-    `spared` are groups of pods whose eviction was refused, and until when they are left alone.
+    `spared` are groups of pods whose eviction was refused, and until when they are left alone; `shunned` groups of pods
+    that keep off a node, and until when.
     """
 
     position: int
@@ -41,6 +42,7 @@ class Snapshot:
     holding: Holding
     nominations: Mapping[UUID, tuple[Placement, ...]]
     spared: tuple[tuple[UUID, datetime], ...] = ()
+    shunned: tuple[tuple[UUID, datetime], ...] = ()
 
 
 def take_snapshot(state: State) -> Snapshot:
@@ -59,12 +61,11 @@ def take_snapshot(state: State) -> Snapshot:
         queues=picture.queues,
         holding=dict(picture.holding),
         nominations=dict(state.nominations),
-        spared=_spared(state),
+        spared=_by_group(state, state.spared.items()),
+        shunned=_by_group(state, ((pod_id, min(nodes.values())) for pod_id, nodes in state.shunned.items())),
     )
 
 
-def _spared(state: State) -> tuple[tuple[UUID, datetime], ...]:
-    groups = (
-        (state.pods[pod_id].facts.pod_group_id, at) for pod_id, at in state.spared.items() if pod_id in state.pods
-    )
+def _by_group(state: State, pods: Iterable[tuple[UUID, datetime]]) -> tuple[tuple[UUID, datetime], ...]:
+    groups = ((state.pods[pod_id].facts.pod_group_id, at) for pod_id, at in pods if pod_id in state.pods)
     return tuple((group_id, at) for group_id, at in groups if group_id is not None)
