@@ -66,7 +66,8 @@ class FoldedWorkload:
 
     `asked_to_suspend` is what the last request or limit wants of the object, until it has followed; `refused`:
     Kubernetes will never take it; `closed`: it has ended without an object that tells, so what comes now is another
-    attempt.
+    attempt. `turned_at` is where in the journal the object was last told to have become suspended (True), or to run
+    (False): a request before it, which we may fold later than our own event, is done.
     """
 
     workload_id: UUID
@@ -74,6 +75,7 @@ class FoldedWorkload:
     groups: dict[UUID, PodGroupFormed] = field(default_factory=dict)
     pods: dict[UUID, PodFacts] = field(default_factory=dict)
     asked_to_suspend: bool | None = None
+    turned_at: dict[bool, int] = field(default_factory=dict)
     asked_to_delete: bool = False
     refused: bool = False
     closed: bool = False
@@ -84,8 +86,13 @@ class FoldedWorkload:
         suspended = self.discovered is not None and self.discovered.owner.suspended
         return self.asked_to_suspend is not None and self.asked_to_suspend != suspended
 
-    def forget_what_was_done(self, suspended: bool) -> None:
+    def ask(self, suspended: bool, position: int) -> None:
+        """Note what a request wants of the object, unless the object was told to have followed after it."""
+        self.asked_to_suspend = None if position < self.turned_at.get(suspended, 0) else suspended
+
+    def forget_what_was_done(self, suspended: bool, position: int) -> None:
         """Note that the object has followed, so that a heartbeat is none again when somebody else changes it later."""
+        self.turned_at[suspended] = position
         if self.asked_to_suspend is suspended:
             self.asked_to_suspend = None
 
@@ -178,12 +185,12 @@ class Fold:
             if position <= self.versions.get(subject.id, 0):
                 return
             self.versions[subject.id] = position
-        self._evolve(event)
+        self._evolve(event, position)
 
-    def _evolve(self, event: AnyEvent) -> None:
+    def _evolve(self, event: AnyEvent, position: int) -> None:
         match event:
             case WorkloadDiscovered() | OwnerObserved() | WorkloadGone():
-                self._fold_owner(event)
+                self._fold_owner(event, position)
             case PodGroupFormed() | PodGroupChanged():
                 self._fold_group(event)
             case PodObserved() | PodGone() | PodMoved():
@@ -197,7 +204,7 @@ class Fold:
             case ProjectChanged():
                 self._fold_project(event)
             case StopRequested() | ActivateRequested() | DeleteRequested() | LimitReached() | ObjectsRefused():
-                self._fold_request(event)
+                self._fold_request(event, position)
             case (
                 SubmissionRefused()
                 | ObjectsApplied()
@@ -226,22 +233,22 @@ class Fold:
             case _:
                 assert_never(event)
 
-    def _fold_owner(self, event: WorkloadDiscovered | OwnerObserved | WorkloadGone) -> None:
+    def _fold_owner(self, event: WorkloadDiscovered | OwnerObserved | WorkloadGone, position: int) -> None:
         match event:
             case WorkloadDiscovered():
                 workload = self._workload(event.workload_id)
                 workload.discovered = event
-                workload.forget_what_was_done(event.owner.suspended)
+                workload.forget_what_was_done(event.owner.suspended, position)
             case OwnerObserved():
-                self._fold_owner_observed(event)
+                self._fold_owner_observed(event, position)
             case WorkloadGone():
                 self._forget(event.workload_id)
 
-    def _fold_owner_observed(self, event: OwnerObserved) -> None:
+    def _fold_owner_observed(self, event: OwnerObserved, position: int) -> None:
         workload = self._workload(event.workload_id)
         assert workload.discovered is not None, "an owner is observed after its workload was discovered"
         if event.owner.suspended != workload.discovered.owner.suspended:
-            workload.forget_what_was_done(event.owner.suspended)
+            workload.forget_what_was_done(event.owner.suspended, position)
         names = ("controls", "attributes", "requests", "parent")
         changed = {name: getattr(event, name) for name in names}
         workload.discovered = workload.discovered.model_copy(
@@ -297,7 +304,7 @@ class Fold:
             self.projects[event.namespace] = event.name
             self.airflow_units[event.namespace] = event.airflow_unit
 
-    def _fold_request(self, event: Request) -> None:
+    def _fold_request(self, event: Request, position: int) -> None:
         if event.workload_id in self.gone:
             return
         workload = self._workload(event.workload_id)
@@ -305,9 +312,9 @@ class Fold:
             case LimitReached(limit="quiet"):
                 workload.closed = True
             case StopRequested() | LimitReached(effect="stop" | "fail"):
-                workload.asked_to_suspend = True
+                workload.ask(True, position)
             case ActivateRequested():
-                workload.asked_to_suspend = False
+                workload.ask(False, position)
             case DeleteRequested() | LimitReached(effect="delete"):
                 workload.asked_to_delete = True
             case ObjectsRefused():
