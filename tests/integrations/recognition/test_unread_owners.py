@@ -201,15 +201,38 @@ def test_a_cluster_is_its_jobs_as_soon_as_the_job_says_so() -> None:
     assert (only.discovered.kind, len(only.pods)) == ("RayJob", 1)
 
 
-def test_a_row_that_only_a_part_made_ends_when_the_part_turns_out_to_be_anothers() -> None:
+JOB_SET = ("jobset.x-k8s.io", "JobSet")
+
+
+def a_part_that_is_anothers() -> tuple[Manifest, Manifest]:
+    """A TrainJob, and a Job that a JobSet of the TrainJob made."""
     train_job = manifest(RESOURCES["TrainJob"], "llama", spec={})
     job_set = manifest(RESOURCES["JobSet"], "llama", owner=train_job)
-    job = manifest(RESOURCES["Job"], "llama-node-0", owner=job_set)
-    world = told([job], (("jobset.x-k8s.io", "JobSet"),))
-    assert [one.discovered and one.discovered.kind for one in world.fold.workloads.values()] == ["JobSet"]
+    return train_job, manifest(RESOURCES["Job"], "llama-node-0", owner=job_set)
+
+
+def rows(world: World) -> list[str | None]:
+    """The kind of every workload."""
+    return [one.discovered and one.discovered.kind for one in world.fold.workloads.values()]
+
+
+def test_a_row_that_only_a_part_made_ends_when_the_part_turns_out_to_be_anothers() -> None:
+    train_job, job = a_part_that_is_anothers()
+    world = told([job], (JOB_SET,))
+    assert rows(world) == ["JobSet"]
     world.show(train_job)
     world.write()
-    assert [one.discovered and one.discovered.kind for one in world.fold.workloads.values()] == ["TrainJob"]
+    assert rows(world) == ["TrainJob"]
+
+
+def test_a_row_that_only_a_part_made_ends_also_when_we_were_away_as_the_part_turned_out_to_be_anothers() -> None:
+    train_job, job = a_part_that_is_anothers()
+    before = told([job], (JOB_SET,))
+    after = World(*before.events)
+    after.mirror.reads(JOB_SET, Reading.FORBIDDEN)
+    after.show(train_job, job)
+    after.write_everybody()
+    assert rows(after) == ["TrainJob"]
 
 
 def test_a_part_whose_owner_is_not_there_is_in_the_owners_workload_after_a_restart_too() -> None:

@@ -67,7 +67,6 @@ class Places:
         self._askers: Index[Name] = Index()
         self._places: dict[str, Place] = {}
         self._members: dict[UUID, Members] = {}
-        self._given_away: set[UUID] = set()
         self._given_up: set[str] = set()
 
     # ------------------------------------------------------------ what is asked
@@ -84,10 +83,6 @@ class Places:
     def members(self, workload_id: UUID) -> Members | None:
         """Return the objects of a workload; None when there is none."""
         return self._members.get(workload_id)
-
-    def is_given_away(self, workload_id: UUID) -> bool:
-        """Say whether a workload has no object any more because the last turned out to be another's."""
-        return workload_id in self._given_away
 
     def resolution(self, uid: str) -> Resolution:
         """Return how the place of an object in a workload was found."""
@@ -139,7 +134,7 @@ class Places:
         old = self._places.get(uid)
         new = self._place(known, old) if known is not None else None
         if new != old:
-            self._leave(uid, old, moves=isinstance(new, UUID))
+            self._leave(uid, old)
         if new is None:
             self._places.pop(uid, None)
         else:
@@ -147,7 +142,7 @@ class Places:
         if known is not None:
             self._enter(known, new)
 
-    def _leave(self, uid: str, place: Place | None, *, moves: bool) -> None:
+    def _leave(self, uid: str, place: Place | None) -> None:
         if not isinstance(place, UUID):
             return
         self._agenda.compare(place)
@@ -158,8 +153,6 @@ class Places:
             members.anchor = ""
         if not members.anybody:
             del self._members[place]
-            if moves:
-                self._given_away.add(place)
 
     def _enter(self, known: Known, place: Place | None) -> None:
         uid = known.metadata.uid
@@ -169,7 +162,6 @@ class Places:
         if not isinstance(place, UUID):
             return
         self._agenda.compare(place)
-        self._given_away.discard(place)
         members = self._members.setdefault(place, Members())
         if known.kind is POD:
             members.pods[uid] = None

@@ -56,9 +56,12 @@ class Subjects:
         return [pod_id for pod_id in self._endings.last_words(workload_id) if pod_id not in written]
 
     def _is_hidden(self, folded: FoldedWorkload) -> bool:
-        if folded.discovered is None or self._places.is_given_away(folded.workload_id):
+        """Say whether its object may be there, where we may not look, and is no part of one that is there."""
+        if folded.discovered is None:
             return False
-        return self._inventory.reading_of(kind_name(folded.discovered)) is Reading.FORBIDDEN
+        kind, found = kind_name(folded.discovered), folded.discovered
+        held = self._inventory.holder_of((kind, found.namespace, found.name)) is not None
+        return self._inventory.reading_of(kind) is Reading.FORBIDDEN and not held
 
     def _remnant(self, workload_id: UUID) -> Subject | None:
         """Return a workload that no object ends while the end of its last pods is not written: that tells of it."""
