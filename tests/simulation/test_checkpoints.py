@@ -9,8 +9,11 @@ from functools import cache
 from typing import Any
 
 import pytest
+from muster_chassis.checkpointing import Checkpointing
+from muster_contracts import versions
 from muster_contracts.wire import Recorded
 from muster_integrations.core.fold import Fold
+from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_scheduler.core.plan import plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State as SchedulerState
@@ -91,3 +94,22 @@ def test_a_fold_that_was_written_down_anywhere_becomes_what_a_fold_from_the_begi
     for number, restored in restored_ones:
         assert kind.folded(restored, events[number + 1 :]) == live
     assert len(restored_ones) > 5
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_checkpoint_is_believed_no_longer_when_old_events_are_read_otherwise(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def code() -> str:
+        versions.code_version.cache_clear()
+        return Checkpointing(MemoryCheckpoints(), name, KINDS[name].make(), events_between=1).code
+
+    before, read = code(), versions._source
+
+    def changed(module: str) -> bytes | None:
+        return b"" if module == "muster_contracts.upcasts" else read(module)
+
+    monkeypatch.setattr(versions, "_source", changed)
+    assert code() != before
+    monkeypatch.undo()
+    assert code() == before

@@ -2,7 +2,7 @@
 
 A fold is a dataclass whose fields are all that the journal says to it; pydantic reads and writes it by its types. What
 is worked out from the fields is set in `__post_init__` and is not kept. A checkpoint is believed only if the same code
-made it (`code_version`) out of this journal (the event at its position is the one that stood there); otherwise, and if
+made it (`_code_of`) out of this journal (the event at its position is the one that stood there); otherwise, and if
 it cannot be read, the journal is folded from its beginning, which is always right and only slower.
 
 Neighbours: `following` restores before it reads and notes every batch; `muster_journal.checkpoints` stores.
@@ -75,7 +75,7 @@ class Checkpointing(Generic[F]):
         restored: Callable[[], None] = lambda: None,
     ) -> None:
         self.fold = fold
-        self.code = code_version(type(fold).__module__, "muster_")  # now: sources may be replaced while we run
+        self.code = _code_of(fold)  # now: sources may be replaced while we run
         self._checkpoints = checkpoints
         self._name = name
         self._events_between = events_between
@@ -157,6 +157,12 @@ class Checkpointing(Generic[F]):
         checkpoint = Checkpoint(made.last.position, made.last.envelope.id, self.code, body)
         await self._checkpoints.save(self._name, checkpoint)
         log.info("A checkpoint is saved.", fold=self._name, position=checkpoint.position, bytes=len(body))
+
+
+def _code_of(fold: Folded) -> str:
+    """Return the name of a fold's code, and of what brings old events up to date before any fold is given them."""
+    modules = (type(fold).__module__, "muster_contracts.wire")
+    return "-".join(code_version(module, "muster_") for module in modules)
 
 
 async def event_at(journal: Journal, position: int) -> Recorded | None:
