@@ -93,6 +93,15 @@ async def test_parts_of_two_who_saved_at_once_are_no_checkpoint(open_on_server: 
     assert await one.load("fold") is None
 
 
+@pytest.mark.parametrize("said", [b'{"place": 0, "parts": 0, "later": true}', b'{"place": 0}', b"[]"])
+async def test_what_another_release_wrote_is_no_checkpoint(open_on_server: OpenCheckpoints, said: bytes) -> None:
+    checkpoints, saved = await open_on_server(), checkpoint(1)
+    await checkpoints._connection.publish("muster.checkpoints.status.rolled_back", said, {})  # type: ignore[attr-defined]
+    assert await checkpoints.load("rolled_back") is None
+    await checkpoints.save("rolled_back", saved)
+    assert await checkpoints.load("rolled_back") == saved
+
+
 async def test_a_service_saves_its_own_alone(nats_server: RunningNats) -> None:
     user = Writer.STATUS.value
     checkpoints = await JetStreamCheckpoints.connect(

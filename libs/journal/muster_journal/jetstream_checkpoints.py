@@ -88,7 +88,12 @@ class JetStreamCheckpoints:
 
     async def _current(self, name: str) -> _Current | None:
         found = await self._read(self._subject(name))
-        return None if found is None else _Current(**json.loads(found))
+        if found is None:
+            return None
+        try:
+            return _Current(**json.loads(found))
+        except TypeError:
+            return None  # another release says other things of it
 
     async def _read(self, subject: str) -> bytes | None:
         request = {"last_by_subj": subject}
