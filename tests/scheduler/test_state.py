@@ -5,7 +5,7 @@ from muster_contracts.values import Placement
 from muster_scheduler.core.plan import plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import Changes, State
-from scheduler.worlds import gang, group, id_of, node, pod, recorded, running, state_of
+from scheduler.worlds import gang, gone, group, id_of, node, pod, recorded, running, state_of
 
 
 def promised(name: str) -> e.PlanMade:
@@ -62,8 +62,8 @@ def test_a_late_end_of_a_node_does_not_take_the_one_that_has_its_name_now() -> N
 
 def test_a_workload_that_is_gone_is_remembered_until_its_promises_are_closed() -> None:
     workload_id = id_of("workload/w")
-    gone = e.WorkloadGone(workload_id=workload_id, end_seen=True)
-    state = state_of(node("a"), *group("w", [pod("w", "w")]), blocked("w"), promised("w"), gone)
+    ended = e.WorkloadGone(workload_id=workload_id, end_seen=True)
+    state = state_of(node("a"), *group("w", [pod("w", "w")]), blocked("w"), promised("w"), ended)
     assert state.workloads[workload_id].version == 4
     assert list(state.workloads[workload_id].promised) == [id_of("pod/w")]
     released = e.PlacementReleased(
@@ -101,3 +101,40 @@ def test_what_is_kept_when_nodes_come_and_go_is_what_a_new_look_would_find() -> 
     assert (kept.views, kept.holding, kept.groups) == (fresh.views, fresh.holding, fresh.groups)
     assert (kept.idle.devices == fresh.idle.devices).all()
     assert len(kept.groups) == 1
+
+
+def test_what_is_written_of_a_workload_after_its_end_is_kept_nowhere() -> None:
+    workload_id, group_id = id_of("workload/w"), id_of("group/w")
+    ended = e.WorkloadGone(workload_id=workload_id, end_seen=True)
+    passed = e.DeadlinePassed(workload_id=workload_id, pod_group_id=group_id, deadline="stale-gang")
+    state = state_of(*group("w", [pod("w", "w")]), ended, blocked("w"), passed)
+    assert state.workloads == {}
+
+
+def test_a_nomination_of_several_parts_is_kept_whole_and_only_until_its_group_has_its_places() -> None:
+    parts = [promised(name) for name in ("one", "two")]
+    nominated = [
+        part.model_copy(update={"placements": (), "nominations": (_of_group(part.placements[0], "g"),), "part": number})
+        for number, part in enumerate(parts)
+    ]
+    state = state_of(node("a"), *nominated)
+    assert [place.name for place in state.nominations[id_of("group/g")].places] == ["one", "two"]
+    later = nominated[1].model_copy(update={"plan_id": id_of("later")})
+    state.apply(recorded([later], first=state.position + 1)[0])
+    assert [place.name for place in state.nominations[id_of("group/g")].places] == ["two"]
+    placed = promised("g")
+    state.apply(recorded([placed], first=state.position + 1)[0])
+    assert state.nominations == {}
+
+
+def _of_group(place: Placement, name: str) -> Placement:
+    return place.model_copy(update={"pod_group_id": id_of(f"group/{name}")})
+
+
+def test_a_node_without_tenants_is_kept_nowhere() -> None:
+    facts = running("r", "r", "a", "0")
+    state = state_of(node("a"), *group("r", [facts]))
+    assert list(state.tenants) == ["a"]
+    for one in recorded([gone("r", "r"), e.NodeGone(node_id=node("a").node_id, name="a")], first=state.position + 1):
+        state.apply(one)
+    assert state.tenants == {}

@@ -60,7 +60,7 @@ def take_snapshot(state: State) -> Snapshot:
         short=tuple(sorted(picture.short)),
         queues=picture.queues,
         holding=dict(picture.holding),
-        nominations=dict(state.nominations),
+        nominations={group_id: one.places for group_id, one in state.nominations.items()},
         spared=_by_group(state, state.spared.items()),
         shunned=_by_group(state, ((pod_id, min(nodes.values())) for pod_id, nodes in state.shunned.items())),
     )

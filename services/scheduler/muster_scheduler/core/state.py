@@ -103,6 +103,14 @@ class Eviction:
         return self.victim
 
 
+@dataclass(frozen=True, slots=True)
+class Nomination:
+    """The places that a group is to have, and the plan that says so."""
+
+    plan_id: UUID
+    places: tuple[Placement, ...]
+
+
 @dataclass(slots=True)
 class WorkloadEntry:
     """What matters of a workload: its project, groups, open promises and evictions, our own subject's last position.
@@ -161,8 +169,7 @@ class State:
     refused: dict[UUID, str] = field(default_factory=dict)  # by pod, the version under which it was last refused to us
     spared: dict[UUID, datetime] = field(default_factory=dict)  # until when, by pod, who is spared longest last
     shunned: dict[UUID, dict[str, datetime]] = field(default_factory=dict)  # until when, by pod and node
-    nominations: dict[UUID, tuple[Placement, ...]] = field(default_factory=dict)  # by group
-    nominated_by: dict[UUID, UUID] = field(default_factory=dict)  # plan by group
+    nominations: dict[UUID, Nomination] = field(default_factory=dict)  # by group
     tenants: dict[str, dict[UUID, None]] = field(default_factory=dict)  # pods by node, assigned and promised
     queue_ages: dict[str, int] = field(default_factory=dict)  # position of the first event of a project or department
     epoch: int = 0
@@ -244,7 +251,7 @@ class State:
             case e.PodPreempted():
                 self._carry_out(event, position)
             case e.DeadlinePassed():
-                self.workload(event.workload_id).version = position
+                self._note_version(event.workload_id, position)
             case e.WorkloadBlocked():
                 self._block(event, position)
             case (
@@ -292,7 +299,10 @@ class State:
         self.changes.nodes[node] = None
 
     def _move_out(self, node: str, pod_id: UUID) -> None:
-        self.tenants.get(node, {}).pop(pod_id, None)
+        tenants = self.tenants.get(node, {})
+        tenants.pop(pod_id, None)
+        if not tenants:
+            self.tenants.pop(node, None)
         self.changes.nodes[node] = None
 
     def _see_pod(self, workload_id: UUID, facts: PodFacts) -> None:
@@ -385,6 +395,11 @@ class State:
         entry.gone = True
         self._forget_if_done(workload_id)
 
+    def _note_version(self, workload_id: UUID, position: int) -> None:
+        """Note what we wrote of a workload; a reason, or that a deadline passed, may come after its end."""
+        if (entry := self.workloads.get(workload_id)) is not None:
+            entry.version = position
+
     def _forget_if_done(self, workload_id: UUID) -> None:
         entry = self.workloads.get(workload_id)
         if entry is not None and entry.gone and not entry.is_open:
@@ -418,12 +433,12 @@ class State:
         for nomination in nominations:
             by_group.setdefault(nomination.pod_group_id, []).append(nomination)
         for group_id, places in by_group.items():
-            before = self.nominations.get(group_id, ()) if self.nominated_by.get(group_id) == plan_id else ()
-            self.nominations[group_id] = (*before, *places)
-            self.nominated_by[group_id] = plan_id
+            known = self.nominations.get(group_id)
+            before = known.places if known is not None and known.plan_id == plan_id else ()
+            self.nominations[group_id] = Nomination(plan_id, (*before, *places))
 
     def _confirm(self, event: e.PodScheduled, position: int) -> None:
-        self.workload(event.workload_id).version = position
+        self._note_version(event.workload_id, position)
         for bound in event.pods:
             self._close_promise(event.plan_id, bound.pod_id)
             if (pod := self.pods.get(bound.pod_id)) is not None:
@@ -435,7 +450,7 @@ class State:
         self._forget_if_done(event.workload_id)
 
     def _release(self, event: e.PlacementReleased, position: int) -> None:
-        self.workload(event.workload_id).version = position
+        self._note_version(event.workload_id, position)
         for pod_id in event.pod_ids:
             if (promise := self.promises.get(pod_id)) is not None and pod_id in self.pods:
                 self.refused[pod_id] = promise.placement.resource_version
@@ -447,7 +462,7 @@ class State:
         self._forget_if_done(event.workload_id)
 
     def _carry_out(self, event: e.PodPreempted, position: int) -> None:
-        self.workload(event.workload_id).version = position
+        self._note_version(event.workload_id, position)
         for pod_id in event.pod_ids:
             self._close_eviction(event.plan_id, pod_id)
         self._forget_if_done(event.workload_id)
@@ -488,6 +503,6 @@ class State:
             self._touch(self.pods[pod_id])
 
     def _block(self, event: e.WorkloadBlocked, position: int) -> None:
-        self.workload(event.workload_id).version = position
+        self._note_version(event.workload_id, position)
         if (group := self.groups.get(event.pod_group_id)) is not None:
             group.blocked = essence(event.code, event.numbers)
