@@ -175,6 +175,24 @@ def test_a_sidecar_that_ends_does_not_degrade_the_workload(exit_code: int) -> No
     assert since_running(story, story.observed(facts)) == []
 
 
+@pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ContainerCreating"])
+def test_a_sidecar_that_is_not_ready_keeps_no_workload_from_running(reason: str) -> None:
+    story = Story()
+    main = ContainerFacts(name="main", state=ContainerState.RUNNING, ready=True)
+    facts = story.ready_facts(
+        0, ready=False, containers=(main, ContainerFacts(name="proxy", role="sidecar", reason=reason))
+    )
+    assert phases([*story.life()[:5], story.observed(facts)], story) == HAPPY[:4]
+
+
+def test_a_pod_whose_readiness_gate_is_closed_is_not_ready() -> None:
+    story = Story()
+    proxy = ContainerFacts(name="proxy", role="sidecar", state=ContainerState.RUNNING, ready=True)
+    main = ContainerFacts(name="main", state=ContainerState.RUNNING, ready=True)
+    facts = story.ready_facts(0, ready=False, containers=(main, proxy))
+    assert phases([*story.life()[:5], story.observed(facts)], story) == HAPPY[:3]
+
+
 def test_pods_that_come_and_end_one_after_the_other_do_not_degrade_a_job() -> None:
     story = Story()
     owner = OwnerFacts(desired_pods=2, min_pods=2)

@@ -50,7 +50,7 @@ def pod_of(facts: PodFacts) -> Pod:
         succeeded=facts.phase is PodPhase.SUCCEEDED,
         terminating=facts.terminating,
         running=facts.phase is PodPhase.RUNNING,
-        ready=facts.ready or _done_or_ready(facts, mains),
+        ready=facts.ready or _ready_but_for_sidecars(facts, mains),
         started=bool(mains) and (all(map(_has_started, mains)) or any(map(_crashed, ours))),
         unhealthy=any(map(_crashed, ours)),
         trouble=trouble_of(facts),
@@ -80,10 +80,13 @@ def _done(container: ContainerFacts) -> bool:
     return container.state is ContainerState.TERMINATED and container.exit_code == 0
 
 
-def _done_or_ready(facts: PodFacts, mains: list[ContainerFacts]) -> bool:
-    """Whether the main containers ended well or are ready, and some have ended: Kubernetes calls such a pod unready."""
-    ended = any(one.state is ContainerState.TERMINATED for one in facts.containers if one.role != "init")
-    return ended and bool(mains) and all(_done(container) or container.ready for container in mains)
+def _ready_but_for_sidecars(facts: PodFacts, mains: list[ContainerFacts]) -> bool:
+    """Whether the main containers ended well or are ready, and Kubernetes calls the pod unready for a container alone.
+
+    Where every container is ready and the pod is not, a readiness gate or its node is the cause, and that counts.
+    """
+    well = bool(mains) and all(_done(container) or container.ready for container in mains)
+    return well and any(not container.ready for container in facts.containers if container.role != "init")
 
 
 def _has_started(container: ContainerFacts) -> bool:
