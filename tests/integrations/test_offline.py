@@ -8,6 +8,7 @@ from muster_cli.recognised import phase_of, recognised
 from muster_cluster.objects import DEPLOYMENTS, JOBS, NODES, REPLICA_SETS
 from muster_cluster.port import Resource
 from muster_contracts import names
+from muster_contracts.values import ParentRef
 from muster_integrations.core.seen import SeenWorkload
 from muster_integrations.recognition.manifests import Document, Ignored
 from muster_integrations.recognition.offline import Picture
@@ -16,6 +17,7 @@ Manifest = dict[str, Any]
 DAEMON_SETS: Resource[Any] = Resource("apps", "v1", "daemonsets", "DaemonSet", dict)
 CRON_JOBS: Resource[Any] = Resource("batch", "v1", "cronjobs", "CronJob", dict)
 SERVICES: Resource[Any] = Resource("", "v1", "services", "Service", dict)
+NOTEBOOKS: Resource[Any] = Resource("kubeflow.org", "v1", "notebooks", "Notebook", dict)
 ROLLOUTS: Resource[Any] = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", dict)
 
 
@@ -175,3 +177,16 @@ def test_the_way_up_is_explained_with_what_was_tried() -> None:
     assert explanation.workload is not None
     assert (explanation.workload.kind, explanation.rule) == ("Rollout", "owner: Rollout")
     assert explanation.tried[-1].endswith("is not there, or may not be read.")
+
+
+def test_what_labels_name_before_the_owners_is_explained_with_the_way_to_its_parent() -> None:
+    notebook = manifest(NOTEBOOKS, "desk")
+    labels = {"spark-role": "executor", "spark-app-selector": "spark-1", "spark-app-name": "etl"}
+    desk = pod("desk-0", owner=notebook)
+    (explanation,) = picture(notebook, desk, pod("etl-exec-1", owner=desk, labels=labels)).explain("etl-exec-1")
+    assert explanation.workload is not None
+    assert explanation.workload.parent == ParentRef(kind="Notebook", name="desk")
+    assert explanation.rule == "label: SparkApp"
+    tried = [sentence.partition(" (")[0] for sentence in explanation.tried]
+    assert tried[0] == "Its labels name the SparkApp etl; its owners are at most its parent."
+    assert tried[1:3] == ["Pod etl-exec-1 is owned by Pod desk-0", "Pod desk-0 is owned by Notebook desk"]

@@ -31,7 +31,11 @@ def resolve(start: Known, world: World, trail: Trail | None = None) -> Resolutio
     if start.kind is POD and (reason := next((said for rule in APART if (said := rule(start.item))), "")):
         return Resolution(root_of(start), apart=reason)
     if (claim := _first_claim(start, BEFORE_WALK, trail)) is not None:
-        return _within(_by_owners(start, world, Trail()), _claimed(start, claim, world, trail))
+        trail.note(
+            f"Its labels name the {claim.kind.name} {claim.name or claim.key}; its owners are at most its parent."
+        )
+        around = _by_owners(start, world, Trail(trail.tried))  # whose rule is not the one that won
+        return _within(around, _claimed(start, claim, world, trail))
     return _by_owners(start, world, trail)
 
 
