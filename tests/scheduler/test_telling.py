@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from muster_chassis.following import Progress
 from muster_contracts import events as e
+from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
+from muster_journal.port import Journal
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.state import State
 from muster_scheduler.telling import Telling
@@ -23,6 +26,50 @@ def blocked(gang: str, free: int) -> Blocked:
 
 def told(events: list[e.AnyEvent]) -> list[str]:
     return [event.reason for event in of_type(events, e.WorkloadBlocked)]
+
+
+class Broken:
+    """A journal that fails for one gang, and keeps the reason of another on its way until told to go on."""
+
+    def __init__(self, journal: Journal, fails: str) -> None:
+        self._journal = journal
+        self._fails = id_of(f"workload/{fails}")
+        self.failed = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def append(self, event: e.AnyEvent) -> int:
+        assert isinstance(event, e.WorkloadBlocked)
+        if event.workload_id == self._fails:
+            self.failed.set()
+            raise Unavailable("NATS does not answer.")
+        await self.go_on.wait()
+        return await self._journal.append(event)
+
+
+async def test_a_plan_is_not_written_while_a_reason_is_on_its_way_although_another_failed(scene: Scene) -> None:
+    state = State()
+    for gang in ("waits", "last"):
+        await scene.form(gang, 1, [])
+    async for batch in scene.journal(Writer.SCHEDULER).follow(0):
+        for recorded in batch.events:
+            state.apply(recorded)
+        if batch.caught_up:
+            break
+    journal = Broken(scene.journal(Writer.SCHEDULER), fails="waits")
+    progress = Progress()
+    progress.advance(1000, caught_up=True)
+    telling = Telling(cast(Journal, journal), state, progress, pause_seconds=0.0)
+    telling.take([blocked("waits", 1), blocked("last", 1)])
+    running = asyncio.create_task(telling.run())
+    await journal.failed.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert telling.quiet.locked()
+    journal.go_on.set()
+    with pytest.raises(Unavailable):
+        await running
+    assert not telling.quiet.locked()
+    assert told(await scene.events()) == ["1 GPUs are free."]
 
 
 @pytest.fixture

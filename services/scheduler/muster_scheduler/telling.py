@@ -5,7 +5,8 @@ the other, what each plan says of thousands is out of date before it could be wr
 
 Pitfall. Nothing may be written of a workload whose pods a plan has just placed: it does not wait any more, and the
 reports of its bindings, which are appended under the version the plan was carried out from, would fail. So `quiet` is
-held while a plan is written, and what an earlier plan said is forgotten with it.
+held while a plan is written, and what an earlier plan said is forgotten with it; and it is let go only when every
+append has ended, whatever became of the others.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from muster_journal.port import Journal
 
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.state import State
+from muster_scheduler.together import all_ended
 
 AT_ONCE = 64
 """Reasons on their way to the journal; a plan waits for no more than these."""
@@ -55,8 +57,10 @@ class Telling:
 
     async def _tell_some(self) -> None:
         told = list(islice(self._reasons.items(), AT_ONCE))
-        positions = await asyncio.gather(*(self._tell(blocked) for _, blocked in told if self._is_new(blocked)))
+        positions, error = await all_ended(self._tell(blocked) for _, blocked in told if self._is_new(blocked))
         await self._progress.reach(max(positions, default=0))
+        if error is not None:
+            raise error
         for group_id, blocked in told:
             if self._reasons.get(group_id) is blocked:
                 del self._reasons[group_id]

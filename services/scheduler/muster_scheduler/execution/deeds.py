@@ -10,8 +10,7 @@ request must not be under way when the next look at the same workload begins.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from muster_contracts.errors import Unavailable
@@ -24,8 +23,7 @@ from muster_scheduler.execution.evicting import Evictor
 from muster_scheduler.execution.reports import Outcome, Report, by_gang, reports_of_evictions, reports_of_promises
 from muster_scheduler.execution.volumes import Volumes
 from muster_scheduler.planning import Planning
-
-Result = TypeVar("Result")
+from muster_scheduler.together import all_ended
 
 
 class Execution:
@@ -86,7 +84,7 @@ class Execution:
         version = entry.version
         evictions = [state.evictions[pod_id] for pod_id in entry.condemned]
         promises = [state.promises[pod_id] for pod_id in entry.promised]
-        evicted, error = await _all(self._evict(eviction) for eviction in evictions)
+        evicted, error = await all_ended(self._evict(eviction) for eviction in evictions)
         version = await self._report(reports_of_evictions(evicted, state), version)
         if error is not None:
             raise error
@@ -107,7 +105,7 @@ class Execution:
 
         Of the other gangs it is told all the same, for the volumes of one may take minutes.
         """
-        gangs, error = await _all(self._bind_gang(gang) for gang in by_gang(promises, lambda promise: promise))
+        gangs, error = await all_ended(self._bind_gang(gang) for gang in by_gang(promises, lambda promise: promise))
         return [outcome for gang in gangs for outcome in gang], error
 
     async def _bind_gang(self, gang: Sequence[Promise]) -> list[Outcome[Promise]]:
@@ -128,7 +126,7 @@ class Execution:
                 refused.append(promise)
             return Outcome(promise, refusal)
 
-        outcomes, error = await _all(bind(promise) for promise in gang)
+        outcomes, error = await all_ended(bind(promise) for promise in gang)
         if error is not None:
             raise error
         return outcomes
@@ -143,7 +141,7 @@ class Execution:
             async with self._slots:
                 return promise.pod.pod_id, await self._volumes.prepare(promise)
 
-        answers, error = await _all(prepare(promise) for promise in gang)
+        answers, error = await all_ended(prepare(promise) for promise in gang)
         misplaced = {pod_id: reason for pod_id, reason in answers if reason is not None}
         if error is not None and len(misplaced) <= spare:
             raise error
@@ -163,20 +161,6 @@ class Execution:
             raise Unavailable("The workload changed while its pods were bound or evicted.") from lost
         await self._planning.progress.reach(position)
         return position
-
-
-async def _all(deeds: Iterable[Awaitable[Result]]) -> tuple[list[Result], BaseException | None]:
-    """Wait until all have ended; return what those that succeeded returned, and the first error of the others.
-
-    Raises the error of one that is alone: nobody is to be waited for. Most workloads are one pod, and the tasks for it
-    would cost as much as its report.
-    """
-    under_way = list(deeds)
-    if len(under_way) == 1:
-        return [await under_way[0]], None
-    results = await asyncio.gather(*under_way, return_exceptions=True)
-    errors = [result for result in results if isinstance(result, BaseException)]
-    return [result for result in results if not isinstance(result, BaseException)], errors[0] if errors else None
 
 
 def _spare(gang: Sequence[Promise], state: State) -> int:
