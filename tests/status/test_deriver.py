@@ -16,7 +16,7 @@ from muster_contracts.events import (
     WorkloadBlocked,
 )
 from muster_contracts.phases import Phase
-from muster_contracts.values import ContainerFacts, ContainerState, OwnerFacts
+from muster_contracts.values import ContainerFacts, ContainerState, Outcome, OwnerFacts
 from muster_status.core.deriver import Derivation, transition_id
 from muster_status.core.sentences import message_of
 from status.stories import CLUSTER, Story, derive, phases, record, transitions
@@ -155,6 +155,16 @@ def test_a_failed_pod_that_is_tried_again_is_no_failure_and_says_which_attempt()
     assert [each.current for each in found] == [P, S, R]
     expected = "Pod train-0: container main ended with exit code 1. Attempt 2 waits to be scheduled."
     assert found[0].reason == expected
+
+
+def test_a_failed_pod_is_no_attempt_of_a_run_whose_tasks_have_their_own_tries() -> None:
+    story = Story()
+    between = "No task of it has a pod at the moment."
+    told = story.owner(ready=True, reason=between, quiet_outcome=Outcome.SUCCEEDED)
+    events = [*running(story), story.ended(0, well=False), told]
+    assert message(events, story) == between
+    waits = story.owner(quiet_outcome=Outcome.SUCCEEDED)
+    assert transitions([*events, waits, story.waiting(1)], story)[-1].reason == "1 pod waits to be scheduled."
 
 
 def test_the_last_failure_names_pod_and_cause() -> None:

@@ -154,6 +154,15 @@ def test_pods_move_when_a_project_changes_its_mind() -> None:
     assert [seen.kind for seen in all_seen(world)] == ["AirflowTask"]
 
 
+@pytest.mark.parametrize(
+    ("phase", "reason"), [("Succeeded", "It has no pod at the moment."), ("Failed", "Its last try failed.")]
+)
+def test_a_task_speaks_of_itself_and_not_of_tasks(phase: str, reason: str) -> None:
+    world = World(finer_project())
+    world.show(task_pod(phase=phase))
+    assert [seen.owner.reason for seen in all_seen(world)] == [reason]
+
+
 # ------------------------------------------------------------ tries
 
 

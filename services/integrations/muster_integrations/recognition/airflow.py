@@ -12,8 +12,9 @@ its parent.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from muster_cluster.metadata import Metadata
@@ -74,16 +75,17 @@ def parent(metadata: Metadata) -> ParentRef | None:
     return ParentRef(kind=DAG_RUN.name, name=run) if run else None
 
 
-def owner(sight: Sight) -> OwnerFacts:
-    """Return how a run stands by the last tries of its tasks. Between two tasks it runs, whatever failed before.
+def owner(sight: Sight, reason: Callable[[Sequence[Try], bool], str]) -> OwnerFacts:
+    """Return how a run, or a task, stands by its last tries. Between two tasks it runs, whatever failed before.
 
-    While a pod is alive the pods tell whether it runs.
+    While a pod is alive the pods tell whether it runs. `reason` puts the tries that failed into words, given whether
+    one is.
     """
     failed = _failed_tries(sight)
     alive = any(_fate(pod) is Outcome.NONE for pod in sight.pods)
     return OwnerFacts(
         ready=(False if failed else None) if alive else True,
-        reason=_reason(failed, alive),
+        reason=reason(failed, alive),
         quiet_outcome=Outcome.FAILED if failed else Outcome.SUCCEEDED,
     )
 
@@ -197,11 +199,17 @@ def _written(tries: Sequence[Try]) -> str:
     return " ".join(map(str, tries[:_MOST_TRIES]))
 
 
-def _reason(failed: Sequence[Try], alive: bool) -> str:
+def _reason_of_run(failed: Sequence[Try], alive: bool) -> str:
     if not failed:
         return "" if alive else "No task of it has a pod at the moment."
     more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
     return f"The last try failed of {', '.join(one.task for one in failed[:3])}{more}."
+
+
+def _reason_of_task(failed: Sequence[Try], alive: bool) -> str:
+    if failed:
+        return "Its last try failed."
+    return "" if alive else "It has no pod at the moment."
 
 
 def _main_container(pod: Pod) -> str:
@@ -214,12 +222,12 @@ def _fate(pod: Pod) -> Outcome:
     return fate_of(pod, _main_container(pod))
 
 
-def _kind(name: str) -> Kind:
+def _kind(name: str, reason: Callable[[Sequence[Try], bool], str]) -> Kind:
     return Kind(
         group="",
         name=name,
         supports=Supports(stop=False, activate=False, delete=True),
-        owner=owner,
+        owner=partial(owner, reason=reason),
         role=role,
         main_containers=main_containers,
         attributes=tries,
@@ -230,7 +238,7 @@ def _kind(name: str) -> Kind:
     )
 
 
-DAG_RUN = _kind("AirflowDagRun")
-AIRFLOW_TASK = _kind("AirflowTask")
+DAG_RUN = _kind("AirflowDagRun", _reason_of_run)
+AIRFLOW_TASK = _kind("AirflowTask", _reason_of_task)
 
 SYSTEM = System(kinds=(DAG_RUN, AIRFLOW_TASK), by_label=(claim,), parents=(parent,), attributes=(run_facts,))

@@ -68,8 +68,8 @@ def _pending(workload: Workload, situation: Situation, previous: Phase | None) -
     if previous in {Phase.INITIALIZING, Phase.RUNNING, Phase.DEGRADED}:
         if workload.preemption:
             return workload.preemption
-        if situation is Situation.QUEUED and workload.last_failure:
-            return f"{workload.last_failure} Attempt {workload.counts.failed + 1} waits to be scheduled."
+        if situation is Situation.QUEUED and (failure := _failure_of_attempt(workload)):
+            return f"{failure} Attempt {workload.counts.failed + 1} waits to be scheduled."
     if situation is Situation.SHORT:
         return _scheduled(workload)
     waiting = workload.counts.live
@@ -151,10 +151,15 @@ def _trouble(workload: Workload) -> str:
 
 
 def _attempt(workload: Workload) -> str:
-    counts = workload.counts
-    if not workload.last_failure or counts.ready:
+    counts, failure = workload.counts, _failure_of_attempt(workload)
+    if not failure or counts.ready:
         return ""
-    return f"{workload.last_failure} {'It is tried again.' if workload.serving else f'Attempt {counts.failed + 1}.'}"
+    return f"{failure} {'It is tried again.' if workload.serving else f'Attempt {counts.failed + 1}.'}"
+
+
+def _failure_of_attempt(workload: Workload) -> str:
+    """Return why its last attempt failed; nothing where the owner tells of tries, for pods are none of its attempts."""
+    return "" if workload.tries_are_told else workload.last_failure
 
 
 def _blocked(workload: Workload) -> str:

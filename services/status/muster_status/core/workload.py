@@ -136,6 +136,11 @@ class Workload:
         return self.owner.ready if self.owner else None
 
     @property
+    def tries_are_told(self) -> bool:
+        """Whether what owns it tells of the tries of its tasks, each of which may be several pods."""
+        return self.owner is not None and self.owner.quiet_outcome is not Outcome.NONE
+
+    @property
     def desired(self) -> int:
         """How many pods should exist at once."""
         return self.owner.desired_pods if self.owner else 0
