@@ -1,7 +1,9 @@
 """The fold: who belongs where, what is promised, and what late or strange events must not break."""
 
+import pytest
 from muster_contracts import events as e
-from muster_contracts.values import Placement
+from muster_contracts.values import GpuRequest, Placement
+from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import Changes, State
@@ -138,3 +140,32 @@ def test_a_node_without_tenants_is_kept_nowhere() -> None:
     for one in recorded([gone("r", "r"), e.NodeGone(node_id=node("a").node_id, name="a")], first=state.position + 1):
         state.apply(one)
     assert state.tenants == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scheduler_name": "default-scheduler"},
+        {"gpu": GpuRequest(devices=0)},
+        {"gpus": "0,1"},
+        {"gpus": "0:-5000000"},
+        {"gpus": "-1"},
+        {"gpus": "0:500000"},
+    ],
+)
+def test_a_pod_that_merely_says_it_holds_a_device_stops_no_plan(change: dict[str, object]) -> None:
+    says = running("lone", "lone", "a", "0").model_copy(update=change)
+    trains = running("train", "train", "a", "0")
+    state = state_of(node("a"), *group("train", [trains]), *group("lone", [says]), *group("new", [pod("p", "new")]))
+    snapshot = take_snapshot(state)
+    made = plan(snapshot)
+    assert faults(snapshot, made) == []
+    assert [share.index for share in made.placements[0].devices] == [1]
+
+
+def test_a_node_that_lacks_something_already_is_judged_by_what_it_is_given() -> None:
+    twice = [running(f"train-{number}", "train", "a", "0") for number in range(2)]
+    state = state_of(node("a"), *group("train", twice), *group("new", [pod("p", "new")]))
+    snapshot = take_snapshot(state)
+    made = plan(snapshot)
+    assert made.placements and faults(snapshot, made) == []

@@ -49,7 +49,10 @@ def _strangers(facts: Facts) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Crowding:
-    """What is free at one time, and who leaves until then, against what is given."""
+    """What is free at one time, and who leaves until then, against what is given.
+
+    A node may lack something before the plan: it shrank, or somebody bound a pod past us. Only what is given counts.
+    """
 
     facts: Facts
     free: Amounts
@@ -73,16 +76,11 @@ class _Crowding:
         left = Counter({what: int(amount) for what, amount in free.items()})
         coming = [pod for pod in map(self.facts.pod_at, here) if pod is not None]
         going = [bound.facts for bound in self.leaving.get(name, ())]
-        for pods, sign in ((coming, -1), (going, 1)):
-            for pod in pods:
-                left["thousandths of CPUs"] += sign * pod.requests.cpu_milli
-                left["bytes of memory"] += sign * pod.requests.memory_bytes
-                left["pods"] += sign
-                for what, count in pod.requests.extended.items():
-                    left[what] += sign * count
-        for what, amount in left.items():
-            if amount < 0:
-                yield f"Node {name} is given {-amount} {what} more than it has {self.when}."
+        given, freed = _amounts(coming), _amounts(going)
+        for what, amount in given.items():
+            lacking = amount - freed[what] - left[what]
+            if amount and lacking > 0:
+                yield f"Node {name} is given {lacking} {what} more than it has {self.when}."
 
     def _crowded_devices(self, name: str, here: Iterable[Placement]) -> Iterator[str]:
         left = Counter(dict(enumerate(self.free.devices[self.facts.rows[name]].tolist())))
@@ -90,9 +88,21 @@ class _Crowding:
             left.update({share.index: share.portion_millionths for share in bound.devices})
         for place in here:
             left.subtract({share.index: share.portion_millionths for share in place.devices})
-        for index, amount in left.items():
-            if amount < 0:
-                yield f"Device {index} of {name} is given {-amount} too much {self.when}."
+        for index in sorted({share.index for place in here for share in place.devices}):
+            if left[index] < 0:
+                yield f"Device {index} of {name} is given {-left[index]} too much {self.when}."
+
+
+def _amounts(pods: Iterable[PodFacts]) -> Counter[str]:
+    """Sum what pods take of a node, devices apart."""
+    total: Counter[str] = Counter()
+    for pod in pods:
+        total["thousandths of CPUs"] += pod.requests.cpu_milli
+        total["bytes of memory"] += pod.requests.memory_bytes
+        total["pods"] += 1
+        for what, count in pod.requests.extended.items():
+            total[what] += count
+    return total
 
 
 def _wrong_devices(node: NodeObserved, pod: PodFacts, place: Placement) -> Iterator[str]:

@@ -16,7 +16,7 @@ from muster_contracts.phases import PriorityClass
 from muster_contracts.values import DeviceShare, Placement, PodFacts, PodPhase, SubGroup, TopologyConstraint, Victim
 from muster_contracts.wire import Recorded
 
-from muster_scheduler.core.devices import parse_devices
+from muster_scheduler.core.devices import devices_held
 from muster_scheduler.core.essence import essence
 from muster_scheduler.core.picture import Picture
 
@@ -316,7 +316,7 @@ class State:
         if facts.node and (pod.assignment is None or pod.assignment.node != facts.node):
             if pod.assignment is not None:
                 self._move_out(pod.assignment.node, facts.pod_id)
-            pod.assignment = Assignment(facts.node, parse_devices(facts.gpus))
+            pod.assignment = Assignment(facts.node, devices_held(facts))
         if facts.pod_group_id is not None:
             self._join_group(facts.pod_group_id, facts)
         self._touch(pod)

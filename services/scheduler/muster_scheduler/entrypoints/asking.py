@@ -2,7 +2,8 @@
 
 No queue group: every scheduler hears a question, and the one that leads answers. Whoever asks gets nothing while nobody
 leads, and tells so after its patience. The subscription hands over one message after the other, so every question is
-answered by a task of its own.
+answered by a task of its own. One that fails through a fault of ours ends the listening: the health says so, and
+whoever asks is told at once that nobody answers.
 """
 
 import asyncio
@@ -29,35 +30,31 @@ class Asking:
         self._login = login
         self._subject = scheduler_subject(cluster_id)
         self._answering = answering
-        self._replies: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Answer until the connection is closed. Raises Unavailable when there is none."""
+        """Answer for ever. Raises Unavailable when there is no connection, and whatever an answer fails with."""
         connection = await Connection.open(self._login, CONNECT_SECONDS)
         returned = asyncio.Event()
         connection.on_return(returned.set)
         try:
-            while True:  # a client that was dialled anew has no subscriptions
-                returned.clear()
-                end = await self._listen(connection)
-                await returned.wait()
-                await end()
+            async with asyncio.TaskGroup() as replies:
+                while True:  # a client that was dialled anew has no subscriptions
+                    returned.clear()
+                    end = await self._listen(connection, replies)
+                    await returned.wait()
+                    await end()
         finally:
-            for reply in self._replies:
-                reply.cancel()
             await connection.close()
 
-    async def _listen(self, connection: Connection) -> EndListening:
+    async def _listen(self, connection: Connection, replies: asyncio.TaskGroup) -> EndListening:
+        async def hear(message: Msg) -> None:
+            if message.reply:
+                replies.create_task(self._reply(message))
+
         try:
-            return await connection.subscribe(self._subject, self._hear)
+            return await connection.subscribe(self._subject, hear)
         except TimeoutError as error:
             raise Unavailable(f"NATS does not let us listen: {error}.") from error
-
-    async def _hear(self, message: Msg) -> None:
-        if message.reply:
-            reply = asyncio.create_task(self._reply(message))
-            self._replies.add(reply)
-            reply.add_done_callback(self._replies.discard)
 
     async def _reply(self, message: Msg) -> None:
         answer = await self._answering.answer(message.data)
