@@ -103,6 +103,17 @@ def test_an_object_that_is_named_when_it_is_created_has_the_beginning_of_its_nam
     assert only(picture(written)).name == "train-"
 
 
+def test_objects_that_are_named_when_they_are_created_are_as_many_as_were_written() -> None:
+    one, other, named = (
+        unadmitted(job() | {"spec": {"parallelism": size, "template": template()}}) for size in (3, 2, 1)
+    )
+    for written in (one, other):
+        written["metadata"]["generateName"] = f"{written['metadata'].pop('name')}-"
+    named["metadata"] |= {"name": "train-2", "generateName": "train-"}
+    found = picture(one, other, named).workloads
+    assert [(seen.name, seen.owner.desired_pods) for seen in found] == [("train-", 3), ("train-#2", 2), ("train-2", 1)]
+
+
 @pytest.mark.parametrize(
     ("status", "phase"),
     [

@@ -2,13 +2,15 @@
 
 Manifests come from files: before admission, after an export, or by hand. What only a cluster adds is added here. An
 object without a namespace lies in `default`, one without a UID gets an invented one, and whoever refers to such an
-object by kind, namespace and name gets the same. A pod that runs and does not show its containers is taken as ready.
-What is not a Kubernetes object, or cannot be read as one, is left out with the reason.
+object by kind, namespace and name gets the same. Objects that the server would name (`generateName`) are told apart by
+a number: the second `etl-` is `etl-#2`, as no object can be called. A pod that runs and does not show its containers is
+taken as ready. What is not a Kubernetes object, or cannot be read as one, is left out with the reason.
 
 `offline` recognises what comes out. Nothing here knows of files: a document is plain JSON, and says where it
 stood.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -105,6 +107,7 @@ class _Writing:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._by_key: dict[tuple[Name, str], _Written] = {}
+        self._alike: Counter[Name] = Counter()
 
     def add(self, document: Document) -> None:
         """Note a manifest, or why it is none."""
@@ -114,7 +117,16 @@ class _Writing:
             kind, name = text(document.value, "kind"), text(document.value, "metadata", "name")
             self._objects.ignored.append(Ignored(kind, name or document.source, str(error)))
         else:
+            self._tell_apart(one)
             self._by_key[one.key, one.uid] = one
+
+    def _tell_apart(self, one: _Written) -> None:
+        """Number an object that has no name of its own, from the second that begins alike."""
+        if one.uid or text(one.raw, "metadata", "name"):
+            return
+        self._alike[one.key] += 1
+        count = self._alike[one.key]
+        one.name += f"#{count}" if count > 1 else ""
 
     def finish(self) -> None:
         """Read everything that was noted as objects."""
@@ -122,7 +134,8 @@ class _Writing:
         objects = [one for one in self._by_key.values() if one.uid or one.key not in admitted]
         for one in objects:
             if not one.uid:
-                one.uid = one.raw["metadata"]["uid"] = self._invent(one.key)
+                one.uid = self._invent(one.key)
+            one.raw["metadata"].update(name=one.name, namespace=one.namespace, uid=one.uid)
         uids = {one.uid for one in objects}
         names = {one.key: one.uid for one in objects}
         for one in objects:
@@ -183,7 +196,6 @@ def _read(document: Document) -> _Written:
         raise ValueError("It has no name.")
     kind = kind_of(group_of(api_version), kind_name)
     namespace = text(metadata, "namespace") or (DEFAULT_NAMESPACE if _lies_in_a_namespace(kind) else "")
-    metadata.update(name=name, namespace=namespace)
     if kind is POD:
         _complete_pod(raw)
     return _Written(kind, api_version, raw, name, namespace, text(metadata, "uid"))
