@@ -87,7 +87,7 @@ class World:
         return Life(self, row["id"], name)
 
     async def only_row(self, name: str, **query: Any) -> Any:
-        """Return the row of a name, None when there is none; there must not be two. A DAG run adds its run to its own."""
+        """Return the row of a name, which a DAG run lengthens; None when there is none. There must not be two."""
         found = (await self.look("/workloads", search=name, **query))["workloads"]
         rows = [row for row in found if row["name"].partition("/")[0] == name]  # `lab` finds `labelled`, too
         assert len(rows) <= 1, [(row["kind"], row["name"]) for row in rows]
