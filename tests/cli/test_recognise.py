@@ -201,6 +201,19 @@ def test_a_directory_without_manifests_is_refused(types: Type, tmp_path: Path) -
         ("{apiVersion: v1, kind: Pod}", ("Pod", "odd.yaml", "It is no Kubernetes object: it has no metadata.")),
         ("{apiVersion: v1, kind: Pod, metadata: {}}", ("Pod", "odd.yaml", "It has no name.")),
         (
+            "{apiVersion: v1, kind: Pod, metadata: {name: a, labels: {app: web, version: 1.10, since: 2.0, up: 1}}}",
+            ("Pod", "a", "It cannot be read: Expected `str`, got `float` - at `$.metadata.labels[version, since]`."),
+        ),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{resources: {limits: {cpu: []}}}]}}",
+            (
+                "Pod",
+                "a",
+                "It cannot be read: Expected `int | float | str`, got `array` - at "
+                "`$.spec.containers[0].resources.limits[cpu]`.",
+            ),
+        ),
+        (
             "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: 3}}",
             ("Pod", "a", "It cannot be read: Expected `array`, got `int` - at `$.spec.containers`."),
         ),

@@ -10,6 +10,7 @@ taken as ready. What is not a Kubernetes object, or cannot be read as one, is le
 stood.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any, Final
 from muster_cluster.objects import Described, read_object
 from muster_contracts.subjects import derived_id
 
-from muster_integrations.recognition.fields import entries, text
+from muster_integrations.recognition.fields import entries, mapping, text
 from muster_integrations.recognition.kinds import Kind, Known, Name, Standing, group_of
 from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.table import kind_of
@@ -26,6 +27,9 @@ from muster_integrations.recognition.table import kind_of
 DEFAULT_NAMESPACE: Final = "default"
 SOMEWHERE: Final = "somewhere"
 """The node of a pod that runs and does not say where."""
+
+_SOME_ENTRY: Final = re.compile(r"got `(\w+)` - at `\$\.((?:(?!\.{3}).)+)\[\.\.\.\]`$")
+_JSON_TYPES: Final = {str: "str", int: "int", float: "float", bool: "bool", list: "array", dict: "object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class _Writing:
         try:
             self._objects.known[one.uid] = Known(one.kind, one.api_version, read_object(one.raw, model))
         except ValueError as error:
-            self._ignore(one, f"It cannot be read: {error}.")
+            self._ignore(one, f"It cannot be read: {_spelled_out(str(error), one.raw)}.")
 
     def _ignore(self, one: _Written, reason: str) -> None:
         self._objects.ignored.append(Ignored(one.kind.name, one.name, reason))
@@ -199,6 +203,21 @@ def _read(document: Document) -> _Written:
     if kind is POD:
         _complete_pod(raw)
     return _Written(kind, api_version, raw, name, namespace, text(metadata, "uid"))
+
+
+def _spelled_out(refusal: str, raw: Any) -> str:
+    """Return why an object is refused, with the names of the labels or the like of which only one is said to be wrong.
+
+    YAML reads `version: 1.10` as a number, and who is told of `labels[...]` looks for it in vain.
+    """
+    found = _SOME_ENTRY.search(refusal)
+    if found is None:
+        return refusal
+    place = raw
+    for step in re.findall(r"\w+", found[2]):
+        place = place[int(step)] if isinstance(place, list) else mapping(place).get(step)
+    wrong = [name for name, value in mapping(place).items() if _JSON_TYPES[type(value)] == found[1]]
+    return refusal.replace("[...]", f"[{', '.join(wrong)}]")
 
 
 def _lies_in_a_namespace(kind: Kind) -> bool:
