@@ -107,11 +107,8 @@ class Recorder:
         self._pass_on()
 
     def begin_at_checkpoint(self) -> None:
-        """Look anew at what was seen before the fold knew of these projects and submissions."""
-        for namespace in self.fold.projects:
-            self.mirror.namespace_changed(namespace)
-        for workload_id in self.fold.submissions:
-            self.mirror.submission_changed(workload_id)
+        """Look anew at what was seen before the fold knew anything."""
+        self.mirror.settle_anew()
         self._pass_on()
 
     def must_list(self, kinds: Collection[Resource[Any]]) -> None:

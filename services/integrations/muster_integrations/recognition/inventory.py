@@ -88,6 +88,11 @@ class Inventory:
         """Return a live object."""
         return self._objects.get(uid)
 
+    @property
+    def uids(self) -> Collection[str]:
+        """The UIDs of all live objects."""
+        return self._objects.keys()
+
     def by_name(self, name: Name) -> Known | None:
         """Return a live object."""
         return self._objects.get(self._names.get(name, ""))

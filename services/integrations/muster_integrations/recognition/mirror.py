@@ -83,6 +83,10 @@ class Mirror:
             self._places.settle_all(self._places.waiting())
         return news
 
+    def settle_anew(self) -> None:
+        """Settle everything anew: what is known of projects, submissions and homes came all at once."""
+        self._places.settle_all(self._inventory.uids)
+
     def namespace_changed(self, namespace: str) -> None:
         """Settle everything in a namespace anew: it became, or is no longer, a project's."""
         self._places.settle_all(self._inventory.in_namespace(namespace))
