@@ -2,14 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from random import Random
+from typing import Any, cast
 
 import pytest
+from muster_chassis.health import Condition, Health
+from muster_chassis.service import supervise
 from muster_contracts import events as e
 from muster_contracts.questions import Answer, Fit, NotAnswered, Question, WhoHoldsWhat, WouldItFit, answer
 from muster_contracts.subjects import Writer, scheduler_subject
 from muster_journal.connection import Connection, Login
-from muster_scheduler.answering import MOST_OPEN
+from muster_scheduler import answering
+from muster_scheduler.answering import MOST_OPEN, Answering
+from muster_scheduler.core.fitting import would_it_fit
+from muster_scheduler.entrypoints.asking import Asking
 from nats.errors import NoRespondersError
 from scheduler.scene import Scene, of_type, scheduled
 from scheduler.worlds import id_of, node, project
@@ -57,22 +65,72 @@ async def _until_heard(asker: Asker) -> None:
                 return
 
 
-async def test_planning_goes_on_while_fifty_questions_are_open(scene: Scene, asker: Asker) -> None:
+class Withheld:
+    """What the planner says to `would_it_fit`, withheld until `go_on` is set; `begun` says that somebody asked."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, *asked: Any) -> Answer:
+        self.begun.set()
+        assert self.go_on.wait(PATIENCE_SECONDS)
+        return would_it_fit(*asked)
+
+
+@pytest.fixture
+def withheld(monkeypatch: pytest.MonkeyPatch) -> Iterator[Withheld]:
+    """Let no question whether something would fit be answered before the test says so."""
+    withheld = Withheld()
+    monkeypatch.setattr(answering, "would_it_fit", withheld)
+    yield withheld
+    withheld.go_on.set()
+
+
+async def test_planning_goes_on_while_fifty_questions_are_open(scene: Scene, asker: Asker, withheld: Withheld) -> None:
     question = WouldItFit(project="demo", pods=1600, gpu_devices=1)
     open_questions = [asyncio.create_task(asker.ask(question)) for _ in range(50)]
-    await asyncio.wait(open_questions, return_when=asyncio.FIRST_COMPLETED)
+    assert await asyncio.to_thread(withheld.begun.wait, PATIENCE_SECONDS)
     await scene.observe("late", 2)
     await scene.until(scheduled(2))
-    assert not all(task.done() for task in open_questions)
+    assert not any(task.done() for task in open_questions)
+    withheld.go_on.set()
     answers = await asyncio.gather(*open_questions)
     assert {(found.fits, sum(place.pods for place in found.places)) for found in answers if isinstance(found, Fit)} == {
         ("now", 1600)
     }
 
 
-async def test_who_asks_too_much_at_once_is_told_so_and_the_others_are_answered(asker: Asker) -> None:
+async def test_who_asks_too_much_at_once_is_told_so_and_the_others_are_answered(
+    asker: Asker, withheld: Withheld
+) -> None:
     question = WouldItFit(project="demo", pods=200, gpu_devices=1)
-    answers = await asyncio.gather(*(asker.ask(question) for _ in range(MOST_OPEN + 20)))
-    refused = [found for found in answers if isinstance(found, NotAnswered)]
-    assert {found.code for found in refused} == {"Busy"}
-    assert len(answers) - len(refused) >= MOST_OPEN
+    asked = asyncio.as_completed([asker.ask(question) for _ in range(MOST_OPEN + 20)])
+    refused = [await next(asked) for _ in range(20)]
+    assert {found.code for found in refused if isinstance(found, NotAnswered)} == {"Busy"}
+    withheld.go_on.set()
+    answers = [await answer for answer in asked]
+    assert len(answers) == MOST_OPEN
+    assert all(isinstance(found, Fit) for found in answers)
+
+
+class Faulty:
+    """Answers that fail through a fault of ours."""
+
+    async def answer(self, _: bytes) -> Answer | None:
+        raise AssertionError("The planner is wrong.")
+
+
+async def test_an_answer_that_fails_through_our_fault_stops_the_listening_and_turns_the_health_red(
+    nats_server: RunningNats,
+) -> None:
+    health, cluster_id = Health("scheduler"), id_of("faulty")
+    asking = Asking(_login(nats_server, Writer.SCHEDULER), cluster_id, cast(Answering, Faulty()))
+    listening = asyncio.create_task(supervise("asking", asking.run, health, Random(1)))
+    connection = await Connection.open(_login(nats_server, Writer.STATUS), PATIENCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not listening.done():
+            with contextlib.suppress(NoRespondersError, TimeoutError):
+                await connection.client.request(scheduler_subject(cluster_id), b"{}", 0.2)
+    assert health.loops["asking"].condition is Condition.STOPPED
+    assert "The planner is wrong." in health.loops["asking"].reason
+    await connection.close()
