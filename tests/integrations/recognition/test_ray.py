@@ -130,6 +130,15 @@ def test_a_worker_group_wants_its_replicas_and_starts_with_its_minimum(
     assert gangs(found) == {"shared": (1 + minimum, {"head": 1, "worker:gpu": minimum})}
 
 
+def test_a_pod_without_ray_s_labels_submits_a_job_only_if_it_is_of_no_cluster() -> None:
+    cluster, job, service = ray_cluster(), ray_job(), ray_service()
+    of_job, of_service = ray_cluster("tune-1", owner=job), ray_cluster("chat-1", owner=service)
+    assert roles(see(cluster, pod("odd", owner=cluster))) == {"odd": "pod"}
+    assert roles(see(service, of_service, pod("odd", owner=of_service))) == {"odd": "pod"}
+    assert roles(see(job, of_job, pod("odd", owner=of_job))) == {"odd": "pod"}
+    assert roles(see(job, pod("sent", owner=job))) == {"sent": "submitter"}
+
+
 def test_a_suspended_worker_group_wants_nobody() -> None:
     found = see(ray_cluster("shared", GROUP | {"suspend": True}, {"groupName": "cpu", "replicas": 1}))
     assert gangs(found) == {"shared": (2, {"head": 1, "worker:cpu": 1})}

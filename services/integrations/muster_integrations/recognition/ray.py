@@ -120,12 +120,19 @@ def _spare(members: Members) -> Members:
 
 
 def role(pod: Pod, _sight: Sight) -> str:
-    """Return head, worker with its group, redis-cleanup; a pod without any of KubeRay's labels submits the job."""
+    """Return head, worker with its group, redis-cleanup; a pod without KubeRay's labels is just a pod."""
     labels = pod.metadata.labels
     node_type = labels.get(_NODE_TYPE, "")
     if node_type == "worker":
         return _worker_role(labels.get(_WORKER_GROUP, ""))
-    return node_type or ("pod" if _CLUSTER in labels else SUBMITTER)
+    return node_type or "pod"
+
+
+def _role_in_a_job(pod: Pod, sight: Sight) -> str:
+    """Return what any pod of Ray is called; one that is of no cluster submits the job."""
+    owned_by_one = any(owner.kind == RAY_CLUSTER.name for owner in pod.metadata.owner_references)
+    of_a_cluster = owned_by_one or not pod.metadata.labels.keys().isdisjoint((_CLUSTER, _NODE_TYPE))
+    return role(pod, sight) if of_a_cluster else SUBMITTER
 
 
 def main_containers(pod: Pod) -> frozenset[str] | None:
@@ -387,7 +394,7 @@ RAY_JOB: Final = Kind(
     owner=_job_owner,
     members=_job_members,
     groups=_job_groups,
-    role=role,
+    role=_role_in_a_job,
     main_containers=main_containers,
     attributes=_job_attributes,
     controls=_job_controls,
