@@ -259,3 +259,12 @@ def test_pods_of_which_nobody_knows_the_devices_take_the_last_that_strangers_lea
     assert devices(planned(*events, *gang("new", 1, gpus=2))) == {"new-0": [1, 3]}
     (theirs,) = (view for view in snapshot.views.values() if view.name == "theirs")
     assert [share.index for share in theirs.bound[0].devices] == [4, 5], "the last two are the strangers'"
+
+
+def test_memory_of_a_device_that_no_integer_can_hold_in_millionths_fits_nowhere() -> None:
+    absurd = GpuRequest(devices=1, memory_bytes=2**60)
+    events = [*group("absurd", [pod("big", "absurd", gpu=absurd)]), *group("new", [pod("p", "new")])]
+    snapshot = take_snapshot(state_of(node("a", gpu_memory_bytes=80 * GIBIBYTE), *events))
+    made = plan(snapshot)
+    assert [placement.name for placement in made.placements] == ["p"]
+    assert faults(snapshot, made) == []

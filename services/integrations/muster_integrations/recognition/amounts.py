@@ -8,18 +8,35 @@ from muster_contracts import names
 from muster_contracts.values import WHOLE_GPU, Resources
 
 NOTHING = Resources()
+MOST_OF_ANYTHING = 2**50
+"""More than any node has, in any unit, and so little that thousands of pods together are still a 64-bit integer."""
 _OWN_FIELDS = frozenset({"cpu", "memory", "pods", names.GPU_RESOURCE})
 _OTHER_MAKERS_GPUS = frozenset({"amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe"})
 
 
 def to_resources(amounts: Mapping[str, int]) -> Resources:
     """Return amounts by name as one value; what has no field of its own is `extended`, in Kubernetes' count."""
-    return Resources(
+    return _bounded(
         cpu_milli=amounts.get("cpu", 0),
         memory_bytes=amounts.get("memory", 0),
         gpu_millionths=amounts.get(names.GPU_RESOURCE, 0) * WHOLE_GPU,
         extended={name: amounts[name] for name in sorted(amounts.keys() - _OWN_FIELDS)},
     )
+
+
+def _bounded(cpu_milli: int, memory_bytes: int, gpu_millionths: int, extended: Mapping[str, int]) -> Resources:
+    """Return amounts that all who reckon with them can hold: Kubernetes takes any number, which then fits nowhere."""
+    return Resources(
+        cpu_milli=min(cpu_milli, MOST_OF_ANYTHING),
+        memory_bytes=min(memory_bytes, MOST_OF_ANYTHING),
+        gpu_millionths=min(gpu_millionths, MOST_OF_ANYTHING),
+        extended={name: min(amount, MOST_OF_ANYTHING) for name, amount in extended.items()},
+    )
+
+
+def devices_in(amounts: Mapping[str, int]) -> int:
+    """Return how many GPUs are among amounts by name, bounded as those are."""
+    return min(amounts.get(names.GPU_RESOURCE, 0), MOST_OF_ANYTHING // WHOLE_GPU)
 
 
 def amounts_of(spec: PodSpec) -> Amounts:
@@ -53,12 +70,13 @@ def counting_gpus(resources: Resources, gpu_names: frozenset[str]) -> Resources:
     gpus = sum(resources.extended.get(name, 0) for name in _OTHER_MAKERS_GPUS | gpu_names)
     if not gpus:
         return resources
-    return resources.model_copy(update={"gpu_millionths": resources.gpu_millionths + gpus * WHOLE_GPU})
+    counted = min(resources.gpu_millionths + gpus * WHOLE_GPU, MOST_OF_ANYTHING)
+    return resources.model_copy(update={"gpu_millionths": counted})
 
 
 def times(resources: Resources, count: int) -> Resources:
     """Return so many times as much."""
-    return Resources(
+    return _bounded(
         cpu_milli=resources.cpu_milli * count,
         memory_bytes=resources.memory_bytes * count,
         gpu_millionths=resources.gpu_millionths * count,
@@ -76,4 +94,4 @@ def total(parts: Iterable[Resources]) -> Resources:
         gpu_millionths += part.gpu_millionths
         for name, amount in part.extended.items():
             extended[name] = extended.get(name, 0) + amount
-    return Resources(cpu_milli=cpu_milli, memory_bytes=memory_bytes, gpu_millionths=gpu_millionths, extended=extended)
+    return _bounded(cpu_milli, memory_bytes, gpu_millionths, extended)

@@ -30,6 +30,7 @@ from muster_contracts.values import (
 from muster_integrations.recognition.amounts import (
     amounts_of,
     counting_gpus,
+    devices_in,
     portion_limit,
     portion_variable,
     to_resources,
@@ -155,7 +156,7 @@ def gpu_request(spec: PodSpec, annotations: Mapping[str, str], amounts: Amounts)
         return GpuRequest(devices=devices, portion_millionths=portion)
     if devices and memory:
         return GpuRequest(devices=devices, memory_bytes=memory * _MEBIBYTE)
-    return GpuRequest(devices=amounts.get(names.GPU_RESOURCE, 0))
+    return GpuRequest(devices=devices_in(amounts))
 
 
 def _with_portions(asked: Resources, gpu: GpuRequest) -> Resources:

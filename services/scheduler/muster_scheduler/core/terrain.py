@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 
 DEFAULT_POOL = "default"
 NOWHERE = np.iinfo(np.int64).max
+MOST_DEVICE_BYTES = NOWHERE // WHOLE_GPU
+"""Of more, millionths are no 64-bit integer; no device has as much."""
 """More than any device has: the portion of a memory request on a node that does not say how much memory it has."""
 
 
@@ -78,8 +80,8 @@ class Terrain:
         """Return what a pod takes of one device on each node, in millionths."""
         if not need.device_bytes:
             return np.full(len(self), need.portion, dtype=np.int64)
-        known = np.maximum(self.device_bytes, 1)
-        return np.where(self.device_bytes > 0, -(-need.device_bytes * WHOLE_GPU // known), NOWHERE)
+        known, asked = np.maximum(self.device_bytes, 1), min(need.device_bytes, MOST_DEVICE_BYTES)
+        return np.where(self.device_bytes > 0, -(-asked * WHOLE_GPU // known), NOWHERE)
 
     def admits(self, need: Need) -> Mask:
         """Return which nodes take such a pod if they are empty: readiness, selector, taints, node and volume terms."""
