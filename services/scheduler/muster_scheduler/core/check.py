@@ -1,8 +1,11 @@
-"""Lists what is wrong with a plan. Shares no code with the planner: plain loops over plain facts, slow and obvious.
+"""Lists what is wrong with a plan: plain loops over plain facts, slow and obvious, that share no rule with the planner.
+
+It reads the same snapshot, and believes that: which pool a node is in, what is free on it, and what queues hold.
 
 Runs on every plan in tests, and in production before a plan is written: a plan with a wrong decision is never appended.
-A reason that is not true is a fault all the same, but no reason to stop: whoever is left waits either way. It looks
-only at nodes, groups and queues that the plan touches, so it is cheap beside the plan itself.
+A reason that is not true is a fault all the same, but no reason to stop: whoever is left waits either way. Who
+gets which place is judged by the nodes, groups and queues that the plan touches; whether a share is due, or a reason
+true, by every node of a pool, but once for all who are alike, so that it is cheap beside the plan itself.
 """
 
 from collections.abc import Iterator

@@ -64,7 +64,7 @@ def _is_borrowed(facts: Facts, view: GroupView, pod: Bound) -> bool:
     What is above a limit, which then was lowered, is nobody's due either, and no quota is for more than there is.
     """
     pool = facts.pool(pod.node)
-    held, capacity = facts.held(pool, firm=False), facts.snapshot.terrain.capacity(pool)
+    held, capacity = facts.held(pool, firm=False), facts.capacity(pool)
     return any(
         _passes(held[key], bounds)
         for key in facts.above(view.queue)

@@ -27,6 +27,7 @@ class Facts:
         self.snapshot, self.plan = snapshot, plan
         self.rows = snapshot.terrain.rows
         self.places = (*plan.placements, *plan.nominations)
+        self._capacities: dict[str, Amount] = {}
 
     @cached_property
     def waiting(self) -> dict[UUID, tuple[GroupView, PodFacts]]:
@@ -95,6 +96,22 @@ class Facts:
     def pool(self, node: str) -> str:
         """Return the pool of a node."""
         return self.snapshot.terrain.pool_names[self.rows[node]]
+
+    def nodes_of(self, pool: str) -> list[NodeObserved]:
+        """Return the nodes of a pool."""
+        terrain = self.snapshot.terrain
+        return [node for node, name in zip(terrain.nodes, terrain.pool_names, strict=True) if name == pool]
+
+    def capacity(self, pool: str) -> Amount:
+        """Return what the ready nodes of a pool have beside what others hold."""
+        if pool not in self._capacities:
+            here = [node for node in self.nodes_of(pool) if node.ready]
+            self._capacities[pool] = (
+                sum(node.gpu_devices * WHOLE_GPU - node.others.gpu_millionths for node in here),
+                sum(node.allocatable.cpu_milli - node.others.cpu_milli for node in here),
+                sum(node.allocatable.memory_bytes - node.others.memory_bytes for node in here),
+            )
+        return self._capacities[pool]
 
     def above(self, key: str) -> list[str]:
         """Return a queue and all above it."""

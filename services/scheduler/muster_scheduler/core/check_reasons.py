@@ -119,7 +119,7 @@ class _Recount:
         return (numbers["needed"], numbers["present"]) == (view.min_members, present)
 
     def _no_node_takes_pods(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
-        pools = [self._nodes_of(pool) for pool in self._facts.pools_of(view)]
+        pools = [self._facts.nodes_of(pool) for pool in self._facts.pools_of(view)]
         return any(len(here) == numbers["nodes"] and not _open(here) for here in pools)
 
     def _promised(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
@@ -196,7 +196,7 @@ class _Recount:
     # -------------------------------------------------------- what nodes have
 
     def _nodes(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
-        pools = [_open(self._nodes_of(pool)) for pool in self._facts.pools_of(view)]
+        pools = [_open(self._facts.nodes_of(pool)) for pool in self._facts.pools_of(view)]
         ready = any(len(here) == numbers["ready"] for here in pools)
         if numbers["nodes"] != len(self._facts.rows) or not ready:
             return False
@@ -204,7 +204,7 @@ class _Recount:
 
     def _refused(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
         """Say whether a pod keeps off so many nodes of a pool that would take it."""
-        pools = [_open(self._nodes_of(pool)) for pool in self._facts.pools_of(view)]
+        pools = [_open(self._facts.nodes_of(pool)) for pool in self._facts.pools_of(view)]
         return self._looked(view, (numbers["nodes"],), lambda pod: numbers["nodes"] in self._kept_off(pools, pod))
 
     def _kept_off(self, pools: Iterable[Iterable[NodeObserved]], pod: PodFacts) -> set[int]:
@@ -215,7 +215,7 @@ class _Recount:
         possible = numbers["fitting"] <= numbers["members"] <= len(view.waiting)
         if not (possible and self._is_quiet):
             return possible
-        free = [self._free_devices(_open(self._nodes_of(pool))) for pool in self._facts.pools_of(view)]
+        free = [self._free_devices(_open(self._facts.nodes_of(pool))) for pool in self._facts.pools_of(view)]
         return any(sum(map(sum, here)) // WHOLE_GPU == numbers["free"] for here in free)
 
     def _best_node(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
@@ -229,7 +229,7 @@ class _Recount:
         found: set[int] = set()
         for pool in self._facts.pools_of(view):
             shunned = self._facts.shunned[pod.pod_id]
-            here = [node for node in _suitable(_open(self._nodes_of(pool)), pod) if node.name not in shunned]
+            here = [node for node in _suitable(_open(self._facts.nodes_of(pool)), pod) if node.name not in shunned]
             rows = [self._facts.rows[node.name] for node in here]
             devices = self._free_devices(here)
             found.add(max((sum(free == WHOLE_GPU for free in one) for one in devices), default=0))
@@ -248,10 +248,6 @@ class _Recount:
                     return True
                 self._looked_at[kind] = holds(pod)
         return any(self._looked_at[kind] for kind in kinds)
-
-    def _nodes_of(self, pool: str) -> list[NodeObserved]:
-        terrain = self._facts.snapshot.terrain
-        return [node for node, name in zip(terrain.nodes, terrain.pool_names, strict=True) if name == pool]
 
     @property
     def _is_quiet(self) -> bool:

@@ -58,7 +58,7 @@ def fair_shares(facts: Facts, pool: str, wanted: dict[str, Amount]) -> dict[str,
         tops = [claim for key, claim in claims.items() if facts.parents.get(key) not in claims]
         for claim in tops:
             _ask_for_those_below(claim)
-        _divide(max(0, _capacity(facts, pool)[resource]), tops, UNITS[resource])
+        _divide(max(0, facts.capacity(pool)[resource]), tops, UNITS[resource])
         for key, claim in claims.items():
             found.setdefault(key, []).append(claim.share)
     return {key: (gpu, cpu, memory) for key, (gpu, cpu, memory) in found.items()}
@@ -135,17 +135,6 @@ def _hand_out(rest: int, tier: Sequence[_Claim], unit: int) -> int:
         one.share += given
         rest -= given
     return rest
-
-
-def _capacity(facts: Facts, pool: str) -> Amount:
-    """Sum what the ready nodes of a pool have beside what others hold."""
-    terrain = facts.snapshot.terrain
-    here = [node for node, name in zip(terrain.nodes, terrain.pool_names, strict=True) if name == pool and node.ready]
-    return (
-        sum(node.gpu_devices * WHOLE_GPU - node.others.gpu_millionths for node in here),
-        sum(node.allocatable.cpu_milli - node.others.cpu_milli for node in here),
-        sum(node.allocatable.memory_bytes - node.others.memory_bytes for node in here),
-    )
 
 
 class Shares:
