@@ -500,3 +500,19 @@ def test_an_object_that_says_that_something_is_wrong_degrades_what_runs() -> Non
     found = transitions([*running(story), wrong], story)
     assert found[-1].current is D
     assert found[-1].reason == "1 of 1 pod ready. Task train failed in its last try."
+
+
+@pytest.mark.parametrize("serving", [True, False])
+def test_what_its_object_calls_broken_is_degraded_though_no_pod_ever_came(serving: bool) -> None:
+    story = Story()
+    broken = OwnerFacts(serving=serving, ready=False, reason="The model cannot be loaded.")
+    found = transitions([story.discovered(kind="InferenceService", owner=broken)], story)
+    assert [each.current for each in found] == [C, P, D]
+    assert [each.reason for each in found[1:]] == ["It has no pod.", "0 of 1 pod ready. The model cannot be loaded."]
+
+
+def test_what_its_object_calls_broken_waits_as_soon_as_it_has_a_pod_that_waits() -> None:
+    story = Story()
+    broken = OwnerFacts(serving=True, ready=False, reason="The model cannot be loaded.")
+    events = [story.discovered(owner=broken), story.grouped(), story.waiting(0)]
+    assert phases(events, story) == [C, P, D, P]

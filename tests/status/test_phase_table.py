@@ -26,6 +26,7 @@ EXPECTED = {
     Situation.OWNER_DELETING: (DELETING, DELETING, DELETING, DELETING, DELETING, None, DELETING, None, None),
     Situation.SUSPENDED: (STOPPED, STOPPED, STOPPED, STOPPED, STOPPED, None, None, None, None),
     Situation.STOPPING: (None, None, None, None, None, None, None, None, None),
+    Situation.BROKEN: (P, D, D, D, None, None, P, None, None),
     Situation.UNGROUPED: (None, None, None, None, None, None, None, None, None),
     Situation.IDLE: (P, None, None, None, None, None, None, None, None),
     Situation.QUEUED: (P, None, P, P, P, None, P, None, None),

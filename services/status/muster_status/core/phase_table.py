@@ -21,12 +21,15 @@ _BEGINNING: Table = {
     (Phase.CREATING, Situation.UNHEALTHY): Phase.PENDING,
     (Phase.CREATING, Situation.READY): Phase.PENDING,
     (Phase.CREATING, Situation.IDLE): Phase.PENDING,
+    (Phase.CREATING, Situation.BROKEN): Phase.PENDING,
     (Phase.PENDING, Situation.STARTING): Phase.INITIALIZING,
     (Phase.PENDING, Situation.NEXT_WAVE): Phase.INITIALIZING,
     (Phase.PENDING, Situation.READY): Phase.INITIALIZING,
     (Phase.PENDING, Situation.UNHEALTHY): Phase.DEGRADED,
+    (Phase.PENDING, Situation.BROKEN): Phase.DEGRADED,
     (Phase.INITIALIZING, Situation.READY): Phase.RUNNING,
     (Phase.INITIALIZING, Situation.UNHEALTHY): Phase.DEGRADED,
+    (Phase.INITIALIZING, Situation.BROKEN): Phase.DEGRADED,
     (Phase.INITIALIZING, Situation.SHORT): Phase.PENDING,
     (Phase.INITIALIZING, Situation.QUEUED): Phase.PENDING,
 }
@@ -34,6 +37,7 @@ _MIDDLE: Table = {
     (Phase.RUNNING, Situation.SHORT): Phase.DEGRADED,
     (Phase.RUNNING, Situation.STARTING): Phase.DEGRADED,
     (Phase.RUNNING, Situation.UNHEALTHY): Phase.DEGRADED,
+    (Phase.RUNNING, Situation.BROKEN): Phase.DEGRADED,
     (Phase.RUNNING, Situation.QUEUED): Phase.PENDING,
     (Phase.DEGRADED, Situation.READY): Phase.RUNNING,
     (Phase.DEGRADED, Situation.QUEUED): Phase.PENDING,
@@ -42,6 +46,7 @@ _MIDDLE: Table = {
     (Phase.STOPPED, Situation.STARTING): Phase.PENDING,
     (Phase.STOPPED, Situation.NEXT_WAVE): Phase.PENDING,
     (Phase.STOPPED, Situation.UNHEALTHY): Phase.PENDING,
+    (Phase.STOPPED, Situation.BROKEN): Phase.PENDING,
     (Phase.STOPPED, Situation.READY): Phase.PENDING,
 }
 _LIVING = tuple(phase for phase in Phase if phase not in TERMINAL_PHASES | {Phase.DELETING})

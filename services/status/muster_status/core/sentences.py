@@ -72,6 +72,8 @@ def _pending(workload: Workload, situation: Situation, previous: Phase | None) -
             return f"{failure} Attempt {workload.counts.failed + 1} waits to be scheduled."
     if situation is Situation.SHORT:
         return _scheduled(workload)
+    if situation is Situation.BROKEN:
+        return "It has no pod."
     waiting = workload.counts.live
     if situation is Situation.QUEUED and waiting:
         return f"{pods(waiting)} {'waits' if waiting == 1 else 'wait'} to be scheduled."

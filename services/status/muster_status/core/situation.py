@@ -4,7 +4,8 @@ The words are tried in the order of the enumeration: whatever ends a workload co
 is only looked at when nobody has asked for its end.
 
 What the object says of its own health is heard where pods cannot tell: that it is well while it has no living pod
-(scaled to zero, between two steps) or serves; that something is wrong once its pods have started.
+(scaled to zero, between two steps) or serves; that something is wrong once its pods have started, or while it has none
+that could tell. Pods that wait to be scheduled are heard before it.
 """
 
 from enum import StrEnum
@@ -25,6 +26,7 @@ class Situation(StrEnum):
     OWNER_DELETING = "owner deleting"
     SUSPENDED = "suspended"
     STOPPING = "stopping"
+    BROKEN = "broken"
     UNGROUPED = "ungrouped"
     IDLE = "idle"
     QUEUED = "queued"
@@ -44,6 +46,7 @@ MEANINGS: dict[Situation, str] = {
     Situation.OWNER_DELETING: "somebody else deletes its object",
     Situation.SUSPENDED: "it is told to have no pods, and has none",
     Situation.STOPPING: "it is told to have no pods, or somebody asked for it, and the last one is not gone yet",
+    Situation.BROKEN: "its object says that something is wrong, and no pod of it lives",
     Situation.UNGROUPED: "it has no pod group yet",
     Situation.IDLE: "it had pods and has none that lives: between the end of the last and what comes of it",
     Situation.QUEUED: "none of its pods is scheduled",
@@ -83,6 +86,8 @@ def _by_pods(workload: Workload) -> Situation:  # noqa: PLR0911  # one way out p
     counts, required, succeeded = workload.counts, workload.required, workload.succeeded
     if workload.says_ready is True and (workload.serving or not counts.live):
         return Situation.READY
+    if workload.says_ready is False and not counts.live:
+        return Situation.BROKEN
     if not workload.grouped and not workload.seen_pods:
         return Situation.UNGROUPED
     if not counts.live and workload.seen_pods:
