@@ -47,6 +47,17 @@ def removed(answer: Answer) -> list[str]:
     return [patch["path"] for patch in answer.patches if patch["op"] == "remove"]
 
 
+def test_a_new_pod_has_no_gpus_whatever_it_says() -> None:
+    answer = review(pod(annotations={"muster.dev/gpus": "0,1", "note": "mine"}), context())
+    assert (removed(answer), answer.refusal) == (["/metadata/annotations/muster.dev~1gpus"], "")
+    assert "muster.dev/gpus is written by Muster's scheduler alone" in answer.warnings[0]
+
+
+@pytest.mark.parametrize("known", [{"project": ""}, {"old": pod(annotations={"muster.dev/gpus": "0"})}])
+def test_what_the_scheduler_wrote_and_what_is_nobody_s_is_left(known: dict[str, Any]) -> None:
+    assert review(pod(annotations={"muster.dev/gpus": "0"}), context(**known)) == Answer()
+
+
 # ---------------------------------------------------------------- who schedules
 
 

@@ -4,7 +4,8 @@ Whatever way a pod asks in (`portions`), it gets Muster's annotations, and a par
 Kubernetes counts GPUs in wholes and refuses the pod otherwise. It does so after the webhooks, also for templates of its
 own kinds; those of custom resources it does not look into, so their pods are soon enough.
 
-Once a pod is made, what it asks of a GPU is settled, as its other requests are: its place was chosen by it.
+A new pod has no GPUs, whatever it says. Once a pod is made, what it asks of a GPU is settled, as its other requests
+are: its place was chosen by it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +69,18 @@ def keep_portions(written: Raw, context: Context) -> Answer:
     return Answer(
         refusal=f"The annotation {changed} is settled once a pod is made, for its place was chosen by it: leave it as "
         "it is, or make another pod."
+    )
+
+
+def forget_devices(written: Raw, context: Context) -> Answer:
+    """Take from a new pod what it says of its GPUs: the scheduler writes that, when the pod gets its place."""
+    if not context.created or not context.project or not is_kind(written, "", "Pod"):
+        return NOTHING
+    if GPUS not in _annotations(written):
+        return NOTHING
+    return Answer(
+        (remove("metadata", "annotations", GPUS),),
+        warnings=(f"The annotation {GPUS} is written by Muster's scheduler alone: it is taken away.",),
     )
 
 

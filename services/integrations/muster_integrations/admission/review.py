@@ -9,10 +9,17 @@ from muster_cluster.objects import Raw
 
 from muster_integrations.admission.answers import Answer, Context, Rule
 from muster_integrations.admission.marks import guard_marks
-from muster_integrations.admission.portion_rules import keep_portions, refuse_machines, write_portions
+from muster_integrations.admission.portion_rules import forget_devices, keep_portions, refuse_machines, write_portions
 from muster_integrations.admission.scheduling import choose_scheduler
 
-RULES: Final[tuple[Rule, ...]] = (guard_marks, refuse_machines, write_portions, keep_portions, choose_scheduler)
+RULES: Final[tuple[Rule, ...]] = (
+    guard_marks,
+    refuse_machines,
+    write_portions,
+    forget_devices,
+    keep_portions,
+    choose_scheduler,
+)
 
 
 def review(written: Raw, context: Context) -> Answer:
