@@ -198,7 +198,7 @@ class World:
         for workload_id in workloads:
             passing = self.mirror.passing_pods(workload_id)
             new += self._take_down(missing_events(self.fold, self.mirror, workload_id))
-            self.mirror.written_gone(workload_id, passing)
+            self.mirror.told(workload_id, passing)
         for name in nodes:
             new += self._take_down(decide_node(self.fold.nodes.get(name), self.mirror.seen_node(name)))
         return new

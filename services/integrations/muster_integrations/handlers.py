@@ -225,7 +225,7 @@ class Recorder:
             told = await self._append(due, missing_events(self.fold, self.mirror, due.workload_id))
         finally:
             if told:
-                self.mirror.written_gone(due.workload_id, passing)
+                self.mirror.told(due.workload_id, passing)
             else:
                 self.mirror.distrust(due.workload_id)
 

@@ -22,6 +22,9 @@ from muster_integrations.recognition.knowledge import Knowledge
 from muster_integrations.recognition.pod_facts import to_uuid
 from muster_integrations.recognition.resolution import Root
 
+REMEMBERED = 10_000
+"""Deleted objects; what shows one again is a list that was under way, and comes within seconds."""
+
 
 class Identities:
     """Gives every root its workload's id, and remembers who claims another."""
@@ -30,8 +33,9 @@ class Identities:
         self._knowledge = knowledge
         self._agenda = agenda
         self._claimants: Index[UUID] = Index()
+        self._claims: dict[str, UUID] = {}
         self._unfounded: set[UUID] = set()
-        self._deleted: set[str] = set()
+        self._deleted: dict[str, None] = {}
 
     def identity(self, known: Known, root: Root, home: UUID | None) -> UUID | None:
         """Return which workload an object is in that is `root`'s; None while a claim is in doubt and it has no home."""
@@ -40,7 +44,7 @@ class Identities:
             return self._open_attempt(root, home)[1]
         if self.believed(claimed, root) is not None:
             return claimed
-        self._claimants.add(claimed, known.metadata.uid)
+        self._claim(known.metadata.uid, claimed)
         if self._knowledge.submission_of(claimed) is None and claimed not in self._unfounded:
             self._agenda.verify(claimed)
             return home
@@ -65,17 +69,33 @@ class Identities:
         return self._claimants.pop(workload_id)
 
     def disbelieve(self, workload_id: UUID) -> None:
-        """Take claims of this id as unfounded from here on, unless a submission of it is known."""
-        self._unfounded.add(workload_id)
+        """Take claims of this id as unfounded from here on, unless a submission of it is known, or nobody claims it."""
+        if self._claimants.under(workload_id):
+            self._unfounded.add(workload_id)
 
     def deleted(self, known: Known) -> None:
         """Note that an object was deleted that was a workload: what shows it again comes late."""
-        self._deleted.add(known.metadata.uid)
+        self._deleted[known.metadata.uid] = None
+        if len(self._deleted) > REMEMBERED:
+            del self._deleted[next(iter(self._deleted))]
 
     def forget(self, known: Known) -> None:
         """Forget what an object that is gone claimed."""
-        if (claimed := _claimed(known.metadata)) is not None:
-            self._claimants.discard(claimed, known.metadata.uid)
+        self._unclaim(known.metadata.uid)
+
+    def _claim(self, uid: str, claimed: UUID) -> None:
+        """Note whose an object says it is, or its root says, in the place of what was said before."""
+        if self._claims.get(uid) != claimed:
+            self._unclaim(uid)
+        self._claims[uid] = claimed
+        self._claimants.add(claimed, uid)
+
+    def _unclaim(self, uid: str) -> None:
+        claimed = self._claims.pop(uid, None)
+        if claimed is not None:
+            self._claimants.discard(claimed, uid)
+            if not self._claimants.under(claimed):
+                self._unfounded.discard(claimed)
 
     def _open_attempt(self, root: Root, wanted: UUID | None) -> tuple[int, UUID]:
         """Return number and id of the attempt that is open, or of the wanted one if it comes first."""

@@ -41,6 +41,7 @@ class Mirror:
     """
 
     def __init__(self, knowledge: Knowledge, *, discovers: bool = False) -> None:
+        self._knowledge = knowledge
         self._agenda = Agenda()
         self._inventory = Inventory(knowledge, discovers=discovers)
         self._identities = Identities(knowledge, self._agenda)
@@ -107,6 +108,13 @@ class Mirror:
     def written_gone(self, workload_id: UUID, pod_ids: Iterable[UUID]) -> None:
         """Forget how pods ended: it is written."""
         self._endings.written_pods(workload_id, pod_ids)
+
+    def told(self, workload_id: UUID, passing: Iterable[UUID]) -> None:
+        """Forget how pods ended that came and went between two looks, and a workload that did, or has its end."""
+        self._endings.written_pods(workload_id, passing)
+        folded = self._knowledge.workload(workload_id)
+        if folded is None or folded.discovered is None:
+            self._endings.written(workload_id)
 
     def written_end(self, workload_id: UUID) -> None:
         """Forget how a workload ended: it is written."""
