@@ -169,6 +169,33 @@ def test_what_a_pod_leads_through_is_not_ignored() -> None:
     assert (only(found).kind, found.ignored) == ("Rollout", [])
 
 
+def chain(length: int, **top: Any) -> list[Manifest]:
+    """Rollouts, the topmost first, and a pod below them."""
+    links = [manifest(ROLLOUTS, f"link-{length}", **top)]
+    for number in range(length - 1, 0, -1):
+        links.append(manifest(ROLLOUTS, f"link-{number}", owner=links[-1]))
+    return [*links, pod("lonely", owner=links[-1])]
+
+
+def test_what_a_pod_leads_round_is_not_ignored() -> None:
+    assert picture(*chain(3, owner=manifest(ROLLOUTS, "link-1"))).ignored == []
+
+
+def test_what_is_too_far_above_a_pod_to_be_walked_to_is_told_as_that() -> None:
+    found = picture(*chain(13))
+    assert only(found).name == "link-10"
+    above = "It stands above a workload, and is no part of it."
+    assert found.ignored == [Ignored("Rollout", f"link-{number}", above) for number in (11, 12, 13)]
+
+
+def test_who_owns_a_workload_that_he_does_not_take_in_is_told_as_that() -> None:
+    rollout = manifest(ROLLOUTS, "tests")
+    notebook = manifest(NOTEBOOKS, "desk", owner=rollout)
+    found = picture(rollout, notebook, pod("desk-0", owner=notebook))
+    assert only(found).parent == ParentRef(kind="Rollout", name="tests")
+    assert found.ignored == [Ignored("Rollout", "tests", "It stands above a workload, and is no part of it.")]
+
+
 def test_a_label_of_ours_proves_nothing_without_the_journal() -> None:
     labelled = job(labels={names.WORKLOAD_ID: "22222222-2222-4222-8222-222222222222"})
     assert only(picture(labelled)).identity == labelled["metadata"]["uid"]

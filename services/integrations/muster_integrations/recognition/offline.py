@@ -4,7 +4,7 @@ The objects go through the very mirror that watches feed. What is not among them
 nobody waits for an owner that never comes. Every namespace is a project's, and nothing was ever written before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from muster_integrations.recognition.mirror import Mirror
 from muster_integrations.recognition.pods import POD
 from muster_integrations.recognition.resolution import Reading
 from muster_integrations.recognition.table import TABLE
-from muster_integrations.recognition.walk import followed
+from muster_integrations.recognition.walk import followed, is_meant
 
 _BY_THEIR_STANDING: Final[Mapping[Standing, str]] = {
     Standing.PARENT: "It makes workloads, and is none itself.",
@@ -25,6 +25,7 @@ _BY_THEIR_STANDING: Final[Mapping[Standing, str]] = {
     Standing.STEP: "It stands between a workload and its pods, and the workload is not here.",
 }
 _NOBODYS: Final = "It is no workload, and no pod leads to it."
+_ABOVE: Final = "It stands above a workload, and is no part of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,14 @@ class Picture:
 
     def _apart(self) -> Iterable[Ignored]:
         """Yield what is in no workload."""
-        above = self._above_pods()
-        for uid, known in self._objects.known.items():
-            reason = self._reason(known, uid in above)
-            if reason:
+        pods = [known for known in self._objects.known.values() if known.kind is POD]
+        walked = {uid for pod in pods for uid in self._mirror.explain(pod.metadata.uid)[1].passed}
+        above = self._above(pods)
+        for known in self._objects.known.values():
+            if reason := self._reason(known, walked, above):
                 yield Ignored(known.kind.name, known.metadata.name, reason)
 
-    def _reason(self, known: Known, above_a_pod: bool) -> str:
+    def _reason(self, known: Known, walked: Container[str], above: Container[str]) -> str:
         """Return why an object is in no workload; empty for one that is."""
         kind, uid = known.kind, known.metadata.uid
         if isinstance(self._mirror.place_of(uid), UUID):
@@ -118,25 +120,26 @@ class Picture:
         if kind.standing in {Standing.PARENT, Standing.APART}:
             return _BY_THEIR_STANDING[kind.standing]
         leads = kind.key in TABLE and isinstance(self._mirror.place_of(found.root.uid), UUID)
-        return "" if above_a_pod or leads else _BY_THEIR_STANDING.get(kind.standing, _NOBODYS)
+        if leads or uid in walked:
+            return ""
+        return _BY_THEIR_STANDING.get(kind.standing, _ABOVE if uid in above else _NOBODYS)
 
-    def _above_pods(self) -> set[str]:
-        """Return everything that a pod's owners lead through, up to its workload."""
+    def _above(self, pods: Iterable[Known]) -> set[str]:
+        """Return everything that owns pods, or what owns them, also where no walk comes."""
         found: set[str] = set()
-        for known in self._objects.known.values():
-            if known.kind is POD:
-                self._climb(known, found)
+        for pod in pods:
+            current = self._owner(pod)
+            while current is not None and current.metadata.uid not in found:
+                found.add(current.metadata.uid)
+                current = self._owner(current)
         return found
 
-    def _climb(self, known: Known, found: set[str]) -> None:
-        root = self._mirror.explain(known.metadata.uid)[0].root.uid
-        current: Known | None = known
-        while current is not None and current.metadata.uid != root:
-            reference = followed(current.metadata)
-            current = self._objects.known.get(reference.uid) if reference is not None else None
-            if current is None or current.metadata.uid in found:
-                return
-            found.add(current.metadata.uid)
+    def _owner(self, owned: Known) -> Known | None:
+        reference = followed(owned.metadata)
+        owner = self._objects.known.get(reference.uid) if reference is not None else None
+        if reference is None or owner is None or not is_meant(owner, reference, owned.metadata.namespace):
+            return None
+        return owner
 
 
 def _mirror_of(objects: Objects) -> Mirror:

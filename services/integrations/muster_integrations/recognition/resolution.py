@@ -87,9 +87,13 @@ class Resolution:
 
 @dataclass(slots=True)
 class Trail:
-    """What was tried, in order, a sentence each, and the rule that won. For those who ask why."""
+    """What was tried, in order, a sentence each, and the rule that won. For those who ask why.
+
+    `passed` are the UIDs of all objects that were walked through.
+    """
 
     tried: list[str] = field(default_factory=list)
+    passed: set[str] = field(default_factory=set)
     rule: str = ""
 
     def note(self, sentence: str) -> None:

@@ -34,7 +34,7 @@ def resolve(start: Known, world: World, trail: Trail | None = None) -> Resolutio
         trail.note(
             f"Its labels name the {claim.kind.name} {claim.name or claim.key}; its owners are at most its parent."
         )
-        around = _by_owners(start, world, Trail(trail.tried))  # whose rule is not the one that won
+        around = _by_owners(start, world, Trail(trail.tried, trail.passed))  # whose rule is not the one that won
         return _within(around, _claimed(start, claim, world, trail))
     return _by_owners(start, world, trail)
 

@@ -39,6 +39,7 @@ class Walk:
         """Walk until the workload is found, or nothing leads further."""
         self.namespace = self.current.metadata.namespace
         passed = {self.current.metadata.uid: self.current}
+        self.trail.passed.add(self.current.metadata.uid)
         while len(passed) <= MAXIMUM_DEPTH:
             self.conflict = self.conflict or conflict_of(self.current.metadata)
             reference = followed(self.current.metadata)
@@ -51,6 +52,7 @@ class Walk:
             if ended is not None:
                 return ended
             passed[self.current.metadata.uid] = self.current
+            self.trail.passed.add(self.current.metadata.uid)
         self.trail.note(f"The walk stopped after {MAXIMUM_DEPTH} owners.")
         return self._end(root_of(self.current))
 
@@ -88,9 +90,7 @@ class Walk:
 
     def _live(self, reference: OwnerReference) -> Known | None:
         owner = self.world.by_uid(reference.uid)
-        if owner is None or owner.kind.name != reference.kind:
-            return None
-        return owner if owner.metadata.namespace in {"", self.current.metadata.namespace} else None
+        return owner if owner is not None and is_meant(owner, reference, self.current.metadata.namespace) else None
 
     def _parent(self, reference: OwnerReference) -> ParentRef:
         """Return the thing to show as the parent: the next workload; of things that are none (Trials) the topmost."""
@@ -134,6 +134,11 @@ def followed(metadata: Metadata) -> OwnerReference | None:
         return references[0] if references else None
     controllers = [reference for reference in references if reference.controller]
     return min(controllers or references, key=_rank)
+
+
+def is_meant(owner: Known, reference: OwnerReference, namespace: str) -> bool:
+    """Say whether a reference in a namespace can mean who has its UID: kind and namespace have to be right, too."""
+    return owner.kind.name == reference.kind and owner.metadata.namespace in {"", namespace}
 
 
 def conflict_of(metadata: Metadata) -> str:
