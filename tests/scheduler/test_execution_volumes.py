@@ -1,10 +1,28 @@
 """Pods whose volumes are made on the node they get: first the volume, then the binding, or another node."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import pytest
+from muster_chassis.following import follow_into
+from muster_chassis.health import Health
 from muster_contracts import events as e
+from muster_contracts.errors import Unavailable
+from muster_contracts.subjects import Writer
 from muster_contracts.values import LabelRule, NodeTerm, PlacementRules
+from muster_journal.memory_leases import MemoryLeases
+from muster_scheduler.core.state import Promise
+from muster_scheduler.execution.binding import Binder
+from muster_scheduler.execution.deeds import Execution
+from muster_scheduler.execution.evicting import Evictor
+from muster_scheduler.execution.reservations import Reservations
+from muster_scheduler.execution.volumes import Volumes
+from muster_scheduler.leading import Leadership
+from muster_scheduler.planning import Planning
+from muster_scheduler.settings import SchedulerSettings
 from scheduler.scene import NAMESPACE, Scene, of_type, scheduled
 from scheduler.worlds import id_of, node
 
@@ -143,3 +161,72 @@ def _place(scene: Scene, where: str) -> dict[str, object]:
         "node": where,
         "devices": ({"index": 0, "portion_millionths": 1_000_000},),
     }
+
+
+@dataclass
+class Leader:
+    """A scheduler that leads and carries out what is promised, but only when a test says so."""
+
+    planning: Planning
+    volumes: Volumes
+    execution: Execution
+
+    async def carry_out(self) -> None:
+        await self.execution.carry_out(id_of("workload/train"))
+
+
+@asynccontextmanager
+async def leads(scene: Scene) -> AsyncIterator[Leader]:
+    journal, leadership = scene.journal(Writer.SCHEDULER), Leadership(MemoryLeases(), "first", renewal_seconds=0.5)
+    planning = Planning(journal, SchedulerSettings(), id_of("cluster"), leadership)
+    volumes = Volumes(scene.cluster, planning.state, patience_seconds=60)
+    binder = Binder(scene.cluster, Reservations(scene.cluster, planning.state, "pause"), 3)
+    execution = Execution(planning, journal, binder, Evictor(scene.cluster), volumes, 8)
+    async with asyncio.TaskGroup() as tasks:
+        fold = follow_into(journal, planning.fold, planning.progress, Health("scheduler"), "fold")
+        running = [tasks.create_task(leadership.run()), tasks.create_task(fold)]
+        await leadership.until_ours()
+        await planning.take_leadership()
+        yield Leader(planning, volumes, execution)
+        for task in running:
+            task.cancel()
+
+
+async def asks_in_vain(scene: Scene, leader: Leader) -> Promise:
+    """Let a promised pod's claim be given its node, and the provisioner refuse; return the promise."""
+    with pytest.raises(Unavailable, match="waits for its volumes"):
+        await leader.carry_out()
+    async with asyncio.timeout(20):
+        async for _, found in scene.simulated.client.subscribe(["persistentvolumeclaims"]):
+            if SELECTED_NODE not in found["metadata"].get("annotations", {}):
+                break
+    (promise,) = leader.planning.state.promises.values()
+    return promise
+
+
+async def promised_where_no_volume_can_be(scene: Scene) -> None:
+    storage_class(scene, **{"sim.full-on": "pool-a-0"})
+    await name_nodes_by_host(scene)
+    await waits_with_a_claim(scene)
+    await scene.decide(placements=[_place(scene, "pool-a-0")])
+
+
+async def test_what_was_written_on_a_claim_is_remembered_until_its_promise_is_closed(scene: Scene) -> None:
+    await promised_where_no_volume_can_be(scene)
+    async with leads(scene) as leader:
+        promise = await asks_in_vain(scene, leader)
+        for _ in range(2):
+            assert "can be made on pool-a-0" in (await leader.volumes.prepare(promise) or "")
+        await leader.carry_out()
+        assert leader.planning.state.promises == {}
+        with pytest.raises(Unavailable):  # as one that was never asked about
+            await leader.volumes.prepare(promise)
+
+
+async def test_who_takes_the_lead_anew_writes_the_node_on_a_claim_anew(scene: Scene) -> None:
+    await promised_where_no_volume_can_be(scene)
+    async with leads(scene) as leader:
+        promise = await asks_in_vain(scene, leader)
+        assert await leader.execution.adopt() == [id_of("workload/train")]
+        with pytest.raises(Unavailable):
+            await leader.volumes.prepare(promise)

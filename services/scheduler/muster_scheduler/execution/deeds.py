@@ -90,6 +90,8 @@ class Execution:
             raise error
         bound, error = await self._bind_all(promises)
         await self._report(reports_of_promises(bound), version)
+        for outcome in bound:
+            self._volumes.close(outcome.decided)
         if error is not None:
             raise error
 

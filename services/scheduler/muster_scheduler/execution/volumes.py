@@ -15,6 +15,7 @@ volume is there, whether it reaches it all the same.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from muster_cluster.objects import CLAIMS, PersistentVolumeClaim
@@ -34,10 +35,19 @@ ClaimKey = tuple[str, str]
 """Namespace and name."""
 
 
+@dataclass(slots=True)
+class _Wait:
+    """Since when a promised pod waits, by the clock of the loop, and on which claims its node was written."""
+
+    since_seconds: float
+    claims: list[ClaimKey] = field(default_factory=list)
+
+
 class Volumes:
     """The claims that wait for promised pods. What is remembered is for which plan each got its node, and since when.
 
-    It stays after a refusal, so that asking again within the same plan gives the same answer.
+    It stays after a refusal, so that asking again within the same plan gives the same answer, until the promise is
+    closed.
     """
 
     def __init__(self, cluster: Cluster, state: State, patience_seconds: float) -> None:
@@ -45,12 +55,19 @@ class Volumes:
         self._state = state
         self._patience_seconds = patience_seconds
         self._selected: dict[ClaimKey, UUID] = {}
-        self._since: dict[tuple[UUID, UUID], float] = {}
+        self._waits: dict[tuple[UUID, UUID], _Wait] = {}
 
     def forget(self) -> None:
         """Forget what was written in an earlier lead."""
         self._selected.clear()
-        self._since.clear()
+        self._waits.clear()
+
+    def close(self, promise: Promise) -> None:
+        """Forget what was written for a promise that was kept or taken back."""
+        wait = self._waits.pop((promise.plan_id, promise.pod.pod_id), None)
+        for key in wait.claims if wait is not None else ():
+            if self._selected.get(key) == promise.plan_id:
+                del self._selected[key]
 
     def may_be_ready(self, pod: PodFacts) -> bool:
         """Say whether a pod is promised a place that may have waited for a volume, and has its volume now."""
@@ -72,7 +89,6 @@ class Volumes:
         open_claims = [*rules.claims_waiting, *[one for one in rules.claims_unbound if await self._comes(promise, one)]]
         if open_claims:
             return self._be_patient(promise, open_claims)
-        self._since.pop((promise.plan_id, placement.pod_id), None)
         return self._out_of_reach(placement, rules)
 
     def _be_patient(self, promise: Promise, claims: Sequence[str]) -> str:
@@ -83,8 +99,13 @@ class Volumes:
         return f"The volumes of {placement.name} were not made within {self._patience_seconds:g} s."
 
     def _waited_seconds(self, promise: Promise) -> float:
-        now = asyncio.get_running_loop().time()
-        return now - self._since.setdefault((promise.plan_id, promise.placement.pod_id), now)
+        return asyncio.get_running_loop().time() - self._wait(promise).since_seconds
+
+    def _wait(self, promise: Promise) -> _Wait:
+        key = (promise.plan_id, promise.pod.pod_id)
+        if key not in self._waits:
+            self._waits[key] = _Wait(asyncio.get_running_loop().time())
+        return self._waits[key]
 
     async def _comes(self, promise: Promise, name: str) -> bool:
         """Say whether to wait for a claim that was seen unbound, or not at all: it is so, or the fold lags behind."""
@@ -113,6 +134,7 @@ class Volumes:
         except ClusterError as error:
             raise Unavailable(f"The claim {name} cannot be given a node: {error.message}") from error
         self._selected[key] = promise.plan_id
+        self._wait(promise).claims.append(key)
         return ""
 
     def _out_of_reach(self, placement: Placement, rules: PlacementRules) -> str | None:
