@@ -73,6 +73,12 @@ async def test_a_shell_ends_with_its_input(api, pod):
     assert OUTPUT in await talk(api, ["/bin/sh"], "whoami\n", protocol="v5.channel.k8s.io")
 
 
+async def test_a_last_line_counts_that_the_end_of_the_input_ends(api, pod):
+    heard = await talk(api, ["/bin/sh"], "whoami\nexit 2", protocol="v5.channel.k8s.io")
+    assert heard[OUTPUT] == '{"accuracy": 0.9}'
+    assert "exit status 2" in json.loads(heard[STATUS])["message"]
+
+
 async def test_a_container_lives_until_it_is_killed(api, pod):
     heard = await talk(api, ["/bin/sh"], "kill -2 $(pgrep -u $(id -u) -f 'sh')\n")
     assert heard.keys() == {STATUS}

@@ -89,11 +89,13 @@ class _Session:
 
 
 async def _lines(messages: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Yield each whole line of input."""
+    """Yield each line of input; the last may lack its end, if the input has one."""
     rest = ""
     async for message in messages:
         if message == _END_OF_INPUT:
-            break
+            if rest:
+                yield rest
+            return
         if message[:1] == _INPUT:
             *lines, rest = (rest + message[1:].decode(errors="replace")).split("\n")
             for line in lines:
