@@ -112,14 +112,16 @@ def test_a_plan_of_another_version_is_judged_by_the_checker_alone() -> None:
     assert "is placed 2 times" in report.differences[0]
 
 
-def test_settings_travel_with_the_plan_and_unknown_ones_are_not_guessed() -> None:
+def test_settings_travel_with_the_plan_and_those_its_digest_does_not_name_are_a_difference() -> None:
     limits = Limits(step_limit=7, stale_gang_seconds=5, consolidation_pods=3)
     log = two_rounds(limits=limits)
     made = next(one.event for one in log if isinstance(one.event, e.PlanMade))
     assert limits_of(made) == limits
     assert judge(log).replanned == 2
     assert limits_of(made.model_copy(update={"settings": {"from_the_future": 1}})) is None
-    assert judge(changed(log, settings_digest=digest_of(Limits()))).checked_only == 1
+    report = judge(changed(log, settings_digest=digest_of(Limits())))
+    assert report.differences[0].endswith("its digest of settings is not that of the settings it records.")
+    assert judge(changed(log, settings_digest="of another version", planner_version="0")).ok
 
 
 def test_only_the_last_plans_are_judged_when_asked() -> None:
@@ -158,10 +160,30 @@ def test_the_journal_is_read_as_a_stream() -> None:
 
 @pytest.mark.parametrize("field", ["steps", "step_limit"])
 def test_any_other_byte_is_a_difference_too(field: str) -> None:
+    assert not judge(changed(two_rounds(), **{field: 12345})).ok
+
+
+def test_what_is_missing_from_a_log_is_named() -> None:
     log = two_rounds()
-    report = judge(changed(log, **{field: 12345}))
-    assert report.checked_only == (field == "step_limit")
-    assert report.ok == (field == "step_limit")
+    assert judge(log[2:]).differences[0] == "Positions 1 to 2 are missing."
+    (place, *_) = (place for place, one in enumerate(log) if isinstance(one.event, e.PlanMade))
+    assert f"Position {log[place].position} is missing." in judge(log[:place] + log[place + 1 :]).differences
+
+
+def test_a_log_that_is_out_of_order_does_not_verify() -> None:
+    first, second, *others = two_rounds()
+    assert "Position 1 comes after position 2: the log is out of order." in judge([second, first, *others]).differences
+
+
+def test_what_was_done_without_a_plan_is_named() -> None:
+    deed = e.PodScheduled(
+        workload_id=id_of("workload/one"), pod_group_id=id_of("group/one"), plan_id=id_of("no plan"), pods=()
+    )
+    log = two_rounds()
+    log += recorded([deed], first=len(log) + 1)
+    assert judge(log).differences == [
+        f"Position {len(log)}: the plan {id_of('no plan')}, which was carried out, is not recorded."
+    ]
 
 
 def test_the_version_of_the_planner_covers_every_rule_of_it_and_no_other_code() -> None:

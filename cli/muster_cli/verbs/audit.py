@@ -86,7 +86,7 @@ def _what_holds(result: dict[str, Any]) -> str:
     made, checked, incomplete = result["replanned"], result["checked_only"], result["incomplete"]
     return (
         f"{read}: {made:,} plan{'' if made == 1 else 's'} came out the same when made anew"
-        f"{f'; {checked:,} of other planners or settings were only checked' if checked else ''}"
+        f"{f'; {checked:,} of other planners were only checked' if checked else ''}"
         f"{f'; {incomplete:,} lack a part' if incomplete else ''}."
     )
 

@@ -1,8 +1,11 @@
 """Proves that recorded plans are what the planner decides: fold to where a plan was based, plan again, compare.
 
 A plan of the running planner version is made anew, with the settings it recorded, and must come out the same, byte for
-byte. What another version made, or this one with settings it does not know, is judged by the checker alone, and is
-counted as such. Every plan is checked: a plan may be repeatable and still wrong.
+byte. What another version made is judged by the checker alone, and is counted as such. Every plan is checked: a plan
+may be repeatable and still wrong.
+
+A proof needs the whole journal, whose positions have no gaps: what is missing, out of order, or done without a plan is
+a difference too. That the end was cut off, nothing shows.
 
 Two passes over the journal, so that no more of it is held than the fold and the plans under way: the first says where
 plans were based, the second folds and plans there.
@@ -13,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from muster_contracts.events import PlanMade
+from muster_contracts.events import PlacementReleased, PlanMade, PodPreempted, PodScheduled
 from muster_contracts.values import Placement
 from muster_contracts.wire import Recorded
 
@@ -32,13 +35,17 @@ MOST_DIFFERENCES = 100
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a plan says of itself: how many parts it has, where it was based, what bounded it if it can be made anew."""
+    """What a plan says of itself: how many parts it has, where it was based, what bounded it if it can be made anew.
+
+    `own` is whether the running version made it, which knows all of its own settings.
+    """
 
     plan_id: UUID
     based_on: int
     epoch: int
     cluster_id: UUID
     parts: int
+    own: bool
     limits: Limits | None
 
 
@@ -78,8 +85,9 @@ def headers_of(events: Iterable[Recorded], last: int | None = None) -> list[Head
 
 
 def _header(event: PlanMade) -> Header:
-    limits = limits_of(event) if event.planner_version == planner_version() else None
-    return Header(event.plan_id, event.based_on, event.epoch, event.cluster_id, event.parts, limits)
+    own = event.planner_version == planner_version()
+    limits = limits_of(event) if own else None
+    return Header(event.plan_id, event.based_on, event.epoch, event.cluster_id, event.parts, own, limits)
 
 
 @dataclass(slots=True)
@@ -100,13 +108,20 @@ class DecisionAudit:
         self._state = State()
         self._coming = deque(sorted(headers, key=lambda header: header.based_on))
         self._open: dict[UUID, _Open] = {}
+        self._made: set[UUID] = set()
 
     def apply(self, recorded: Recorded) -> None:
         """Fold the next event, plan where a plan was based, and judge what was recorded."""
+        self._judge_position(recorded.position)
         self.report.events += 1
         self.report.position = recorded.position
-        if isinstance(recorded.event, PlanMade):
-            self._meet(recorded.position, recorded.event)
+        match recorded.event:
+            case PlanMade() as event:
+                self._meet(recorded.position, event)
+            case PodScheduled(plan_id=plan_id) | PodPreempted(plan_id=plan_id) | PlacementReleased(plan_id=plan_id):
+                self._judge_deed(recorded.position, plan_id)
+            case _:
+                pass
         self._state.apply(recorded)
         while self._coming and self._coming[0].based_on <= recorded.position:
             self._plan_again(self._coming.popleft())
@@ -133,7 +148,21 @@ class DecisionAudit:
     def _based_on_nothing(self, header: Header) -> None:
         self.report.add(f"Plan {header.plan_id} is based on position {header.based_on}, at which no event stands.")
 
+    def _judge_position(self, position: int) -> None:
+        before = self.report.position
+        if position <= before:
+            self.report.add(f"Position {position} comes after position {before}: the log is out of order.")
+        elif position == before + 2:
+            self.report.add(f"Position {before + 1} is missing.")
+        elif position > before + 1:
+            self.report.add(f"Positions {before + 1} to {position - 1} are missing.")
+
+    def _judge_deed(self, position: int, plan_id: UUID) -> None:
+        if plan_id not in self._made:
+            self.report.add(f"Position {position}: the plan {plan_id}, which was carried out, is not recorded.")
+
     def _meet(self, position: int, event: PlanMade) -> None:
+        self._made.add(event.plan_id)
         one = self._open.get(event.plan_id)
         if one is None:
             return  # not asked about, or based on nothing, which is noted
@@ -158,6 +187,8 @@ class DecisionAudit:
         del self._open[one.header.plan_id]
         report = self.report
         report.plans += 1
+        if one.header.own and one.header.limits is None:
+            report.add(f"Plan {one.header.plan_id}: its digest of settings is not that of the settings it records.")
         report.replanned += one.expected is not None
         report.checked_only += one.expected is None
         report.incomplete += len(one.parts) < one.header.parts
