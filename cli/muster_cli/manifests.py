@@ -6,7 +6,7 @@ YAML is read as another way to write JSON, as Kubernetes reads it: a date stays 
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,29 +28,44 @@ PIPE: Final = Path("-")
 _BEYOND_JSON: Final = tuple(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "binary", "set", "omap", "pairs"))
 
 
-def read_documents(paths: Iterable[Path]) -> "Iterator[Document]":
-    """Yield everything that is written in files, in directories and below, or on standard input (`-`)."""
-    from muster_integrations.recognition.manifests import Document
+def _stop(failure: Failure) -> None:
+    raise failure
 
+
+def read_documents(paths: Iterable[Path], refuse: Callable[[Failure], None] = _stop) -> "Iterator[Document]":
+    """Yield everything that is written in files, in directories and below, or on standard input (`-`).
+
+    A file of which a part cannot be read is refused as a whole; unless `refuse` raises, the others are read.
+    """
     for path in paths:
         for file in _files(path):
-            for value in _parsed(_text(file), file):
-                yield Document("standard input" if file == PIPE else file.name, value)
+            try:
+                yield from _documents(file)
+            except Failure as failure:
+                refuse(failure)
 
 
 def _files(path: Path) -> list[Path]:
+    """Return a file, or those in a directory; a directory without any stands for itself, and cannot be read."""
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
-    if not found:
-        raise Failure(Exit.INVALID, f"{path}: No file in this directory ends in {', '.join(SUFFIXES)}.")
-    return found
+    return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file()) or [path]
+
+
+def _documents(file: Path) -> "list[Document]":
+    from muster_integrations.recognition.manifests import Document
+
+    source = "standard input" if file == PIPE else file.name
+    return [Document(source, value) for value in _parsed(_text(file), file)]
 
 
 def _text(file: Path) -> str:
     try:
         raw = sys.stdin.buffer.read() if file == PIPE else file.read_bytes()
         return raw.decode("utf-8-sig")
+    except IsADirectoryError as error:
+        message = f"{file}: No file in this directory ends in {', '.join(SUFFIXES)}."
+        raise Failure(Exit.INVALID, message) from error
     except OSError as error:
         raise Failure(Exit.INVALID, f"{file}: The file cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -92,10 +107,15 @@ def _yaml_documents(text: str, file: Path) -> list[Any]:
         return list(yaml.load_all(text, loader))
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {error.problem}{line}.") from error
+        raise _not_yaml(file, f"{error.problem}{line}", text) from error
     except (yaml.YAMLError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {said}.") from error
+        raise _not_yaml(file, " ".join(str(error).split()), text) from error
+
+
+def _not_yaml(file: Path, said: str, text: str) -> Failure:
+    """Return what is wrong with a file, and what it may be instead: `{{` begins what a template leaves open."""
+    template = " If it is a template, render it first, as `helm template` does." if "{{" in text else ""
+    return Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML: {said}.{template}")
 
 
 def _can_be_written_out(events: Iterable[Any]) -> bool:

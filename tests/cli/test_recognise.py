@@ -188,6 +188,32 @@ def test_a_file_that_cannot_be_read_is_one_sentence(types: Type, tmp_path: Path,
     assert typed.err.count("\n") == 1
 
 
+def test_files_that_cannot_be_read_do_not_hide_the_others(types: Type, tmp_path: Path, file: Path) -> None:
+    good = types("recognise", "-f", str(file), "-o", "json").data
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    broken = [written(tmp_path / name, "kind: [") for name in ("a.yaml", "b.yaml")]
+    typed = types("recognise", "-f", str(tmp_path), "-f", str(empty), "-o", "json")
+    assert (typed.code, typed.data) == (2, good)
+    assert [line.partition(": ")[0] for line in typed.err.splitlines()] == [str(path) for path in (*broken, empty)]
+
+
+def test_a_pod_is_explained_beside_a_file_that_cannot_be_read(types: Type, tmp_path: Path, file: Path) -> None:
+    broken = written(tmp_path / "broken.yaml", "kind: [")
+    found = types("recognise", "-f", str(tmp_path), "--explain", "web-1-a")
+    assert (found.code, "Deployment web" in found.out, found.err.count("\n")) == (2, True, 1)
+    missing = types("recognise", "-f", str(tmp_path), "--explain", "other")
+    assert (missing.code, missing.out) == (2, "")
+    assert missing.err.startswith(f"{broken}: ")
+    assert missing.err.endswith("No pod other is among the manifests.\n")
+
+
+def test_a_template_is_told_from_what_is_merely_broken(types: Type, tmp_path: Path) -> None:
+    template = written(tmp_path / "pod.yaml", "kind: Pod\nmetadata: {name: a}\nspec:\n  nodeName: {{ .Values.node }}\n")
+    typed = types("recognise", "-f", str(template))
+    assert typed.err.endswith(" in line 4. If it is a template, render it first, as `helm template` does.\n")
+
+
 def test_a_directory_without_manifests_is_refused(types: Type, tmp_path: Path) -> None:
     typed = types("recognise", "-f", str(tmp_path))
     assert (typed.code, typed.err.count("\n")) == (2, 1)

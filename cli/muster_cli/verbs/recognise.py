@@ -10,6 +10,7 @@ from muster_cli.output import Format, Output, plain, print_data, print_marked, p
 
 if TYPE_CHECKING:
     from muster_integrations.core.seen import SeenWorkload
+    from muster_integrations.recognition.manifests import Document
     from muster_integrations.recognition.offline import Picture
 
 Manifests = Annotated[
@@ -30,14 +31,26 @@ Explain = Annotated[
 def recognise(manifests: Manifests, explain: Explain = None, output: Output = Format.TABLE) -> None:
     """Say which workloads manifests make, as the service would: kind, pods, gangs, GPUs, what can be done.
 
-    What makes no workload is listed with the reason. Exit code 2 when a file cannot be read, 3 when the pod to explain
-    is not among the manifests.
+    What makes no workload is listed with the reason. Exit code 2 when a file cannot be read, though all others are
+    shown; 3 when the pod to explain is not among the manifests.
     """
-    from muster_integrations.recognition.offline import Picture
-
     from muster_cli.manifests import read_documents
 
-    picture = Picture(read_documents(manifests))
+    failures: list[Failure] = []
+    documents = list(read_documents(manifests, failures.append))
+    if documents or not failures:
+        try:
+            _show(documents, explain, output)
+        except Failure as failure:
+            failures.append(failure)
+    if failures:
+        raise Failure(failures[0].code, "\n".join(failure.message for failure in failures))
+
+
+def _show(documents: "list[Document]", explain: str | None, output: Format) -> None:
+    from muster_integrations.recognition.offline import Picture
+
+    picture = Picture(documents)
     if explain is not None:
         _explain(picture, explain, output)
     else:
