@@ -20,6 +20,7 @@ from muster_scheduler.core.snapshot import Snapshot
 
 PUBLISHED = Path(__file__).parents[2] / ".." / "shared" / "scenarios"
 OWN = Path(__file__).parent / "scenarios"
+Shape = Callable[[dict[str, Any]], Any]
 
 
 def file_with(**case: Any) -> str:
@@ -326,6 +327,13 @@ def test_tasks_of_one_label_run_on_one_device() -> None:
         ),
         ({"jobs": [running("job", node="mars")]}, "A task of job runs on mars, which is no node."),
         ({"jobs": [running("job", state="Asleep")]}, "jobs[0].tasks[0].state: It should be one of Pending"),
+        (
+            {"jobs": [{**running("job", gpu_groups=["x"], count=3), "gpus_per_task": 0.5}]},
+            "runs on node0, which has no room left for it on the device that is labelled x.",
+        ),
+        ({"jobs": [running("job", sub_group="b")]}, "jobs[0].tasks[0].sub_group: There is no sub_group b."),
+        ({"jobs": [{**running("job"), "gpu_memory_per_task": 9}]}, "gpu_memory_per_task: A task asks for GPUs or for"),
+        ({"jobs": [{**running("job"), "gpus_per_task": 1e-9}]}, "It should be 0, or at least a millionth."),
         ({"expect": {"jobs": {"nobody": {}}}}, "field expect.jobs: There is no job nobody."),
         ({"mode": "twice"}, "field mode: It should be one of settled_full_cycle, single_action"),
         ({"steps": [{"queues": [{"name": "other"}]}]}, "field steps[0].queues[0].name: There is no queue other."),
@@ -371,6 +379,34 @@ def test_sub_groups_say_how_many_pods_are_enough() -> None:
     every, some = ({**job, "sub_groups": {"pod_sets": sets, **more}} for more in ({}, {"min_sub_groups": 1}))
     assert case_with(jobs=[every]).steps[0].jobs[0].min_members == 3
     assert case_with(jobs=[some]).steps[0].jobs[0].min_members == 1
+
+
+@pytest.mark.parametrize("task", [{}, {"sub_group": "all"}])
+@pytest.mark.parametrize("shape", [lambda only: only, lambda only: [only]], ids=["object", "list"])
+def test_a_sub_group_that_is_alone_keeps_all_tasks_near_each_other(shape: Shape, task: dict[str, Any]) -> None:
+    near = {"topology": "racks", "required_level": "rack"}
+    sub_groups = shape({"name": "all", "topology_constraint": near})
+    case = case_with(
+        nodes=[{"name": f"node{rack}", "gpus": 1, "labels": {"rack": str(rack)}} for rack in range(2)],
+        topologies=[{"name": "racks", "levels": ["rack"]}],
+        jobs=[{"name": "job", "queue": "team", "gpus_per_task": 1, "sub_groups": sub_groups, "tasks": [task] * 2}],
+        expect={"jobs": {"job": {"status": "Pending"}}},
+    )
+    assert (runner.play(case).differences, case.remarks) == ((), ())
+
+
+def test_what_is_allowed_and_hardly_meant_is_remarked() -> None:
+    job = {"name": "job", "queue": "team"}
+    parts = [{"name": name, "topology_constraint": {"topology": "t", "required_level": name}} for name in ("a", "b")]
+    case = case_with(
+        topologies=[{"name": "t", "levels": ["a"]}],
+        jobs=[{**job, "min_available": 5, "sub_groups": parts, "tasks": [{"sub_group": "a"}, {}]}],
+    )
+    assert case.remarks == (
+        "job has 2 tasks and never starts: min_available is 5.",
+        "1 tasks of job are in none of its sub_groups, whose rules do not bind them.",
+        "job asks for b, which is no level of topology t.",
+    )
 
 
 def test_a_count_stands_for_many_and_its_tasks_go_round_the_nodes() -> None:

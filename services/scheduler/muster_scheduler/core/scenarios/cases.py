@@ -4,6 +4,7 @@
 "not said" where that differs. A queue that has none below it is a project, the others are departments.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -92,6 +93,12 @@ class SubGroupCase:
             return self.min_members
         needed = sorted(part.fewest for part in self.parts)
         return max(self.min_members, sum(needed[: self.min_parts]))
+
+    def below(self) -> Iterator["SubGroupCase"]:
+        """Yield every part below this one, each before its own."""
+        for part in self.parts:
+            yield part
+            yield from part.below()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ class Devices:
 
     def _index(self, label: tuple[str, ...], portion: int) -> int:
         if label and label[0] in self._labelled:
-            return self._labelled[label[0]]
+            index = self._labelled[label[0]]
+            if self._free[index] < portion:
+                raise ValueError(f"has no room left for it on the device that is labelled {label[0]}")
+            return index
         spare = [index for index, free in enumerate(self._free) if free == WHOLE_GPU]
         shared = [index for index, free in enumerate(self._free) if free >= portion]
         if not spare and (label or not shared):

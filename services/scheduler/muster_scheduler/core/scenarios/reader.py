@@ -30,6 +30,7 @@ from muster_scheduler.core.scenarios.cases import (
 from muster_scheduler.core.scenarios.copies import job_copies, node_copies
 from muster_scheduler.core.scenarios.devices import Devices
 from muster_scheduler.core.scenarios.document import MOST, Part, Place
+from muster_scheduler.core.scenarios.doubts import doubts
 from muster_scheduler.core.scenarios.facts import gpu_request
 
 CPU_SCALE = 1000
@@ -94,7 +95,8 @@ def _case(part: Part, number: int) -> Case:
     )
     _refuse_doubles([node.name for node in case.nodes], part, "nodes", "nodes")
     _check_places(case, part)
-    return replace(case, remarks=tuple(f"{path} is not known and was passed over." for path in part.take_unread()))
+    unread = (f"{path} is not known and was passed over." for path in part.take_unread())
+    return replace(case, remarks=(*unread, *doubts(case)))
 
 
 def _refuse_doubles(names: list[str], part: Part, field: str, what: str) -> None:
@@ -281,9 +283,11 @@ def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
     if queue not in queues:
         part.refuse("queue", f"There is no queue {queue}.")
     priority = _priority(part)
-    tasks = tuple(task for one in part.parts("tasks") for task in _tasks(one))
     root = _root(part) if part.has("sub_groups") else None
+    tasks = tuple(task for one in part.parts("tasks") for task in _tasks(one, root))
     memory_mib = part.whole("gpu_memory_per_task", 0)
+    if memory_mib and part.gpus("gpus_per_task", 0):
+        part.refuse("gpu_memory_per_task", "A task asks for GPUs or for memory of one, not for both.")
     return JobCase(
         name=part.text("name"),
         family=part.text("name"),
@@ -306,6 +310,8 @@ def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
 def _gpus_per_task(part: Part) -> int:
     """Read how many devices a task wants; only below one may it be a part of a device."""
     wanted = part.gpus("gpus_per_task", 0)
+    if not wanted and part.content.get("gpus_per_task"):
+        part.refuse("gpus_per_task", "It should be 0, or at least a millionth.")
     if wanted > WHOLE_GPU and wanted % WHOLE_GPU:
         part.refuse("gpus_per_task", "It should be a fraction below 1, or a whole number.")
     return wanted
@@ -314,15 +320,16 @@ def _gpus_per_task(part: Part) -> int:
 def _min_members(part: Part, root: SubGroupCase | None, tasks: int) -> int:
     if part.content.get("min_available") == PER_SUB_GROUP:
         part.skip("min_available")
-        return root.fewest if root else tasks
+        return (root.fewest or tasks) if root else tasks
     return part.whole("min_available", tasks)
 
 
 def _root(part: Part) -> SubGroupCase:
-    """Read the tree of sub-groups: its root, or the list of what is below the root."""
-    if isinstance(part.content["sub_groups"], list):
-        return SubGroupCase("root", parts=tuple(_sub_group(one) for one in part.parts("sub_groups")))
-    return _sub_group(part.part("sub_groups"))
+    """Read the tree of sub-groups: its root, or a list; what stands alone in a list is the root, too."""
+    if not isinstance(part.content["sub_groups"], list):
+        return _sub_group(part.part("sub_groups"))
+    listed = tuple(_sub_group(one) for one in part.parts("sub_groups"))
+    return listed[0] if len(listed) == 1 else SubGroupCase("root", parts=listed)
 
 
 def _sub_group(part: Part) -> SubGroupCase:
@@ -342,17 +349,27 @@ def _sub_group(part: Part) -> SubGroupCase:
     )
 
 
-def _tasks(part: Part) -> list[TaskCase]:
-    """Read a task, which may stand for `count` equal ones."""
+def _tasks(part: Part, root: SubGroupCase | None) -> list[TaskCase]:
+    """Read a task, which may stand for `count` equal ones; it may name any part of the tree."""
     state = STATES[part.one_of("state", list(STATES), TaskState.PENDING)]
     task = TaskCase(
         state=state,
         node=part.text("node", "") if state is TaskState.PENDING else part.text("node"),
         gpu_groups=part.texts("gpu_groups"),
-        sub_group=part.text("sub_group", ""),
+        sub_group=_part_named(part, root),
         order=part.whole("order_priority", 0),
     )
     return [task] * part.whole("count", 1, most=MOST_COPIES)
+
+
+def _part_named(part: Part, root: SubGroupCase | None) -> str:
+    """Read which part a task belongs to; the root is what it belongs to without a name."""
+    name = part.text("sub_group", "")
+    if not name or (root and name == root.name):
+        return ""
+    if name not in {below.name for below in (root.below() if root else ())}:
+        part.refuse("sub_group", f"There is no sub_group {name}.")
+    return name
 
 
 # ---------------------------------------------------------------- expectations
