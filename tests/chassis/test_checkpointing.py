@@ -1,6 +1,7 @@
 """A fold that starts again reads its checkpoint and the tail of the journal, or everything, and is the same."""
 
 import asyncio
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ class Stops:
 
     def __post_init__(self) -> None:
         self.read = 0
+        self.thread = threading.get_ident()
 
     def apply(self, recorded: Recorded) -> None:
         assert isinstance(recorded.event, StopRequested)
@@ -182,6 +184,14 @@ async def test_what_cannot_be_believed_is_passed_over(journal: MemoryJournal, sp
     await checkpoints.save("stops", spoil(saved))
     async with Life(journal, checkpoints).living() as life:
         assert life.fold.read == EVENTS
+
+
+async def test_a_service_that_goes_on_reads_a_checkpoint_beside_what_it_does(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    await a_past(journal, checkpoints)
+    found = await Life(journal, checkpoints).checkpointing.load(journal)
+    assert found is not None
+    assert found.thread != threading.get_ident()
 
 
 async def test_a_checkpoint_of_another_journal_is_passed_over(journal: MemoryJournal) -> None:

@@ -14,7 +14,7 @@ during which the process does nothing else. Squeezing and storing it happen besi
 import asyncio
 import gc
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -43,6 +43,8 @@ class Folded(Protocol):
 
 
 F = TypeVar("F", bound=Folded)
+Run = Callable[[Callable[[bytes], Any], bytes], Awaitable[Any]]
+"""Runs a function: at once or elsewhere."""
 
 
 class _NotBelieved(Exception):
@@ -92,7 +94,7 @@ class Checkpointing(Generic[F]):
 
         Raises Unavailable when journal or checkpoints do not answer.
         """
-        found = await self.load(journal)
+        found = await self._load(journal, _at_once)
         if found is not None:
             vars(self.fold).update(vars(found))
             log.info("A fold begins at its checkpoint.", fold=self._name, position=found.position)
@@ -101,12 +103,19 @@ class Checkpointing(Generic[F]):
         return self._saved
 
     async def load(self, journal: Journal) -> F | None:
-        """Return the fold as its last checkpoint has it, None when there is none that can be believed."""
+        """Return the fold as its last checkpoint has it, None when there is none that can be believed.
+
+        It is read in a thread, so that a service goes on answering.
+        """
+        return await self._load(journal, asyncio.to_thread)
+
+    async def _load(self, journal: Journal, run: Run) -> F | None:
         checkpoint = await self._checkpoints.load(self._name)
         if checkpoint is None:
             return None
         try:
-            return await self._read(checkpoint, journal)
+            await self._check(checkpoint, journal)
+            return cast(F, await run(self._read, checkpoint.body))
         except _NotBelieved as error:
             log.info("A checkpoint is passed over.", fold=self._name, reason=str(error))
             return None
@@ -115,17 +124,19 @@ class Checkpointing(Generic[F]):
         """Fold something else, from the beginning."""
         self.fold, self._saved = fold, 0
 
-    async def _read(self, checkpoint: Checkpoint, journal: Journal) -> F:
+    async def _check(self, checkpoint: Checkpoint, journal: Journal) -> None:
         if checkpoint.code != self.code:
             raise _NotBelieved("Other code made it.")
         event = await event_at(journal, checkpoint.position)
         if event is None or event.envelope.id != checkpoint.event_id:
             raise _NotBelieved("It is of another journal.")
+
+    def _read(self, body: bytes) -> F:
         try:
-            body = zlib.decompress(checkpoint.body)
-            self._bytes = len(body)
+            json = zlib.decompress(body)
+            self._bytes = len(json)
             with _no_collection():
-                return self._adapter.validate_json(body)
+                return self._adapter.validate_json(json)
         except (zlib.error, ValidationError) as error:
             raise _NotBelieved(str(error)) from error
 
@@ -163,6 +174,10 @@ def _code_of(fold: Folded) -> str:
     """Return the name of a fold's code, and of what brings old events up to date before any fold is given them."""
     modules = (type(fold).__module__, "muster_contracts.wire")
     return "-".join(code_version(module, "muster_") for module in modules)
+
+
+async def _at_once(read: Callable[[bytes], Any], body: bytes) -> Any:
+    return read(body)
 
 
 async def event_at(journal: Journal, position: int) -> Recorded | None:
