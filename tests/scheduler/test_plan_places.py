@@ -18,7 +18,7 @@ from muster_contracts.values import (
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
-from scheduler.worlds import GIBIBYTE, gang, group, node, pod, pool, running, state_of
+from scheduler.worlds import GIBIBYTE, gang, group, id_of, node, pod, pool, running, state_of
 
 HALF = GpuRequest(devices=1, portion_millionths=500_000)
 RACKS = TopologyConstraint(levels=("zone", "rack"), required="rack")
@@ -124,6 +124,14 @@ def test_a_required_domain_holds_the_whole_gang_and_is_the_fullest_that_does() -
 def test_a_preferred_domain_is_left_only_when_it_is_too_small() -> None:
     assert set(where(planned(*racks(), *gang("g", 4, topology=NEAR_RACK))).values()) == {"a", "b"}
     assert len(where(planned(*racks(), *gang("g", 10, topology=NEAR_RACK)))) == 10
+
+
+def test_a_gang_may_be_told_later_how_near_it_has_to_be() -> None:
+    told = e.PodGroupChanged(
+        workload_id=id_of("workload/g"), pod_group_id=id_of("group/g"), min_members=7, topology=RACKS
+    )
+    assert len(where(planned(*racks(), *gang("g", 7)))) == 7
+    assert planned(*racks(), *gang("g", 7), told).placements == ()
 
 
 def test_parts_of_a_gang_have_domains_of_their_own() -> None:

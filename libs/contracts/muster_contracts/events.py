@@ -327,7 +327,7 @@ class PodGroupFormed(Event):
 
 
 class PodGroupChanged(Event):
-    """The minimum of a pod group, or of its parts, changed; or it dissolved. Written by `integrations`."""
+    """What a pod group needs to start, all said anew, or that it dissolved. Written by `integrations`."""
 
     type: Literal["PodGroupChanged.v1"] = "PodGroupChanged.v1"
     workload_id: UUID
@@ -335,6 +335,7 @@ class PodGroupChanged(Event):
     min_members: int
     sub_groups: tuple[SubGroup, ...] = ()
     dissolved: bool = False
+    topology: TopologyConstraint | None = None
     min_sub_groups: int | None = None
 
 

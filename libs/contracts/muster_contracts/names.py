@@ -26,6 +26,10 @@ GPU_DEVICES_NAMES = (GPU_DEVICES, "gpu-fraction-num-devices")
 GPU_FRACTION_VARIABLE = "RUNAI_GPU_FRACTION"
 """In the environment of a container, where Kubeflow's PodDefaults put it."""
 MIN_MEMBERS = "muster.dev/min-members"
+TOPOLOGY_REQUIRED = "muster.dev/topology-required"
+TOPOLOGY_PREFERRED = "muster.dev/topology-preferred"
+TOPOLOGY_REQUIRED_NAMES = (TOPOLOGY_REQUIRED, "kai.scheduler/topology-required-placement")
+TOPOLOGY_PREFERRED_NAMES = (TOPOLOGY_PREFERRED, "kai.scheduler/topology-preferred-placement")
 ENFORCE_SCHEDULER = "muster.dev/enforce-scheduler"
 ENFORCE_SCHEDULER_NAMES = (ENFORCE_SCHEDULER, "runai/enforce-scheduler-name")
 GPUS = "muster.dev/gpus"

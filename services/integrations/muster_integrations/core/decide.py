@@ -91,13 +91,19 @@ def _groups(folded: FoldedWorkload, seen: SeenWorkload) -> Iterator[AnyEvent]:
         known = folded.groups.get(group_id)
         if known is None:
             yield _formed(seen, group)
-        elif (known.min_members, known.sub_groups) != (group.min_members, group.sub_groups):
+        elif _changing(known) != _changing(group):
             yield PodGroupChanged(
                 workload_id=seen.workload_id,
                 pod_group_id=group_id,
                 min_members=group.min_members,
                 sub_groups=group.sub_groups,
+                topology=group.topology,
             )
+
+
+def _changing(group: SeenGroup | PodGroupFormed) -> tuple[object, ...]:
+    """Return what of a pod group may change while it is there."""
+    return group.min_members, group.sub_groups, group.topology
 
 
 def _formed(seen: SeenWorkload, group: SeenGroup) -> PodGroupFormed:
@@ -109,6 +115,7 @@ def _formed(seen: SeenWorkload, group: SeenGroup) -> PodGroupFormed:
         sub_groups=group.sub_groups,
         priority_class=group.priority_class,
         node_pools=group.node_pools,
+        topology=group.topology,
     )
 
 

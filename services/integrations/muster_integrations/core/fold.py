@@ -271,7 +271,11 @@ class Fold:
                 groups.pop(event.pod_group_id, None)
             case PodGroupChanged():
                 groups[event.pod_group_id] = groups[event.pod_group_id].model_copy(
-                    update={"min_members": event.min_members, "sub_groups": event.sub_groups}
+                    update={
+                        "min_members": event.min_members,
+                        "sub_groups": event.sub_groups,
+                        "topology": event.topology,
+                    }
                 )
 
     def _fold_pods(self, event: PodObserved | PodGone | PodMoved) -> None:

@@ -11,7 +11,17 @@ from typing import Final, Literal
 from uuid import UUID
 
 from muster_contracts.phases import WorkloadClass
-from muster_contracts.values import Controls, OwnerFacts, ParentRef, PodFacts, PodMark, Resources, SubGroup, Supports
+from muster_contracts.values import (
+    Controls,
+    OwnerFacts,
+    ParentRef,
+    PodFacts,
+    PodMark,
+    Resources,
+    SubGroup,
+    Supports,
+    TopologyConstraint,
+)
 
 IdentitySource = Literal["owner", "label", "annotation", "env", "pod", "name"]
 
@@ -26,6 +36,7 @@ class SeenGroup:
     sub_groups: tuple[SubGroup, ...] = ()
     priority_class: str = "train"
     node_pools: tuple[str, ...] = ()
+    topology: TopologyConstraint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from muster_integrations.core.fold import FoldedWorkload, Submission
 from muster_integrations.core.seen import SAID, IdentitySource, SeenGroup, SeenWorkload
 from muster_integrations.recognition.amounts import counting_gpus, times, total
 from muster_integrations.recognition.kinds import Grouping, Handle, Kind, Known, Members, Sight, each_alone
+from muster_integrations.recognition.nearness import wanted_nearness
 from muster_integrations.recognition.pod_facts import (
     UNKNOWN_MOMENT,
     Membership,
@@ -118,7 +119,7 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorklo
         supports=(varied or root.kind).supports,
         requests=counting_gpus(_requests(kind, sight, members), kind.gpu_names(sight)),
         created_at=_created_at(subject),
-        groups={seen.pod_group_id: seen for seen in (_group(subject, kind, grouping) for grouping in groupings)},
+        groups={seen.pod_group_id: seen for seen in (_group(subject, kind, one, members or ()) for one in groupings)},
         pods=_pods(subject, kind, sight, groupings, make_facts),
     )
 
@@ -214,9 +215,10 @@ def _created_at(subject: Subject) -> datetime:
     return min((m.creation_timestamp for m in moments if m.creation_timestamp), default=UNKNOWN_MOMENT)
 
 
-def _group(subject: Subject, kind: Kind, grouping: Grouping) -> SeenGroup:
-    item = subject.root.item
-    described = [*([item.metadata] if item is not None else []), *(pod.metadata for pod in grouping.pods[:1])]
+def _group(subject: Subject, kind: Kind, grouping: Grouping, members: Sequence[Members] = ()) -> SeenGroup:
+    owner = [subject.root.item.metadata] if subject.root.item is not None else []
+    first = [pod.metadata for pod in grouping.pods[:1]]
+    described = [*owner, *first]
     submission = subject.submission
     return SeenGroup(
         pod_group_id=group_id(subject.workload_id, grouping.key),
@@ -225,6 +227,7 @@ def _group(subject: Subject, kind: Kind, grouping: Grouping) -> SeenGroup:
         sub_groups=grouping.sub_groups,
         priority_class=submission.priority_class if submission else _priority(kind, described, grouping.pods[:1]),
         node_pools=submission.node_pools if submission else _node_pools(described),
+        topology=wanted_nearness([one.annotations for one in (*owner, *members, *first)]),
     )
 
 
@@ -292,4 +295,5 @@ def _folded_group(folded: FoldedWorkload, pod_group_id: UUID) -> SeenGroup:
         sub_groups=known.sub_groups,
         priority_class=known.priority_class,
         node_pools=known.node_pools,
+        topology=known.topology,
     )

@@ -383,7 +383,7 @@ class State:
             self.workload(event.workload_id).groups.discard(event.pod_group_id)
         elif (group := self.groups.get(event.pod_group_id)) is not None:
             group.min_members, group.sub_groups = event.min_members, event.sub_groups
-            group.min_sub_groups = event.min_sub_groups
+            group.min_sub_groups, group.topology = event.min_sub_groups, event.topology
 
     def _forget_workload(self, workload_id: UUID) -> None:
         entry = self.workload(workload_id)
