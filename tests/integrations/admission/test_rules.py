@@ -315,6 +315,38 @@ def test_muster_s_own_labels_are_written_by_the_submitter_alone(labels: Any, kno
     assert bool(answer.refusal) is refused
 
 
+@pytest.mark.parametrize("api_version", ["batch/v1", "kubeflow.org/v1"])
+@pytest.mark.parametrize(
+    ("labels", "known", "refused"),
+    [
+        pytest.param({}, {}, True, id="not on the object"),
+        pytest.param(MINE, {"owner_labels": MINE}, False, id="on the object too"),
+        pytest.param({}, {"user": SUBMITTER}, False, id="the submitter"),
+        pytest.param({"old": "one"}, {"old": {"metadata": {}}}, False, id="there already"),
+    ],
+)
+def test_a_template_with_muster_s_labels_is_refused_before_its_pods_are(
+    api_version: str, labels: Any, known: Any, refused: bool
+) -> None:
+    written = {"metadata": {"labels": labels}, "spec": {"replicas": [{"template": pod(MINE)}]}}
+    answer = review({"apiVersion": api_version, "kind": "Any", **written}, context(**known))
+    said = (*answer.warnings, answer.refusal)[0]
+    assert bool(answer.refusal) is refused
+    assert said.startswith("The label muster.dev/project is written by Muster alone, so the pods") is (
+        refused or "old" in known
+    )
+
+
+def test_a_custom_resource_whose_pods_make_no_sense_is_warned_about() -> None:
+    wrong, right = pod(annotations={"gpu-fraction": "1.5"}), pod(annotations={"gpu-fraction": "0.5"})
+    spec = {"Master": {"template": right}, "Worker": {"template": wrong}, "Other": {"template": wrong}}
+    training = {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": {}, "spec": spec}
+    answer = review(training, context())
+    assert (answer.refusal, answer.patches, len(answer.warnings)) == ("", (), 1)
+    assert answer.warnings[0].startswith("The pods of this template will be refused: '1.5' is no portion of a GPU")
+    assert review(training, context(project="")) == Answer()
+
+
 def test_the_guard_looks_at_every_kind_of_object() -> None:
     written = {"apiVersion": "example.com/v9", "kind": "Anything", "metadata": {"labels": MINE}}
     assert review(written, context(project="")).refusal.startswith(FOREIGN)

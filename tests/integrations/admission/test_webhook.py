@@ -102,14 +102,27 @@ async def test_muster_s_own_labels_are_refused_but_where_the_controller_carries_
     with_labels["spec"]["template"]["metadata"]["labels"] = mine
     await stage.cluster.create(JOBS, with_labels | {"spec": {**with_labels["spec"], "suspend": True}})
     liar = job("liar")
+    liar["spec"] |= {"suspend": True}
     liar["spec"]["template"]["metadata"]["labels"] = mine
+    await stage.cluster.create(JOBS, liar)
     async with stage.up():
-        await stage.cluster.patch(JOBS, HOME, "mine", {"spec": {"suspend": False}})
+        for name in ("mine", "liar"):
+            await stage.cluster.patch(JOBS, HOME, name, {"spec": {"suspend": False}})
         await stage.until_pods("mine-", 1)
-        await stage.cluster.create(JOBS, liar)
         await stage.cluster.create(JOBS, job("last"))
         await stage.until_pods("last-", 1)
         assert await stage.pods_of("liar-") == []
+
+
+async def test_a_template_whose_pods_would_be_refused_for_their_labels_is_refused_itself(stage: Stage) -> None:
+    template = {"metadata": {"labels": {"muster.dev/project": "vision"}}, "spec": pod("x")["spec"]}
+    liar = job("liar") | {"spec": {"template": template}}
+    replicas = {"Worker": {"replicas": 1, "template": template}}
+    training = {"metadata": {"name": "liar", "namespace": HOME}, "spec": {"pytorchReplicaSpecs": replicas}}
+    async with stage.up():
+        for resource, written in ((JOBS, liar), (PYTORCH_JOBS, training)):
+            with pytest.raises(Forbidden, match=r"so the pods of this template will be refused"):
+                await stage.cluster.create(resource, written)
 
 
 async def test_certificates_are_changed_while_requests_come(stage: Stage) -> None:

@@ -55,7 +55,12 @@ Rule = Callable[[Raw, Context], Answer]
 
 def is_kind(written: Raw, group: str, *kinds: str) -> bool:
     """Say whether an object is of one of these kinds, in whatever version."""
-    return written.get("kind") in kinds and str(written.get("apiVersion", "")).rpartition("/")[0] == group
+    return written.get("kind") in kinds and group_of(written) == group
+
+
+def group_of(written: Raw) -> str:
+    """Return the group of an object's kind: empty for the core's."""
+    return str(written.get("apiVersion", "")).rpartition("/")[0]
 
 
 def read(written: Raw, model: type[Item]) -> Item | None:

@@ -7,13 +7,15 @@ that the pods of Muster's own workloads never wait for a webhook that changes th
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from muster_cluster.port import Resource
 from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES, OWN_LABELS, PROJECT, PROJECT_LABELS, WORKLOAD_ID
+
+from muster_integrations.admission.templates import KUBERNETES_OWN
 
 Manifest = dict[str, Any]
 FailurePolicy = Literal["Fail", "Ignore"]
@@ -71,14 +73,17 @@ def read_target(text: str) -> Target:
 
 
 def configurations(
-    target: Target, authorities: bytes, policy: FailurePolicy
+    target: Target, authorities: bytes, policy: FailurePolicy, known: Iterable[Resource[Any]]
 ) -> Sequence[tuple[Resource[Any], Manifest]]:
-    """Return both configurations. `policy` is what happens to a new pod of a project while we do not answer."""
+    """Return both configurations.
+
+    `policy` is what happens to a new pod of a project while we do not answer, `known` what recognition reads.
+    """
     client = target.to_client_config(authorities)
     mutating = [{"reinvocationPolicy": "IfNeeded"} | webhook for webhook in _mutating(client, policy)]
     return (
         (MUTATING, _configuration(MUTATING, mutating)),
-        (VALIDATING, _configuration(VALIDATING, _validating(client))),
+        (VALIDATING, _configuration(VALIDATING, _validating(client, known))),
     )
 
 
@@ -111,9 +116,10 @@ def _mutating(client: Manifest, policy: FailurePolicy) -> Sequence[Manifest]:
     ]
 
 
-def _validating(client: Manifest) -> Sequence[Manifest]:
+def _validating(client: Manifest, known: Iterable[Resource[Any]]) -> Sequence[Manifest]:
     """Return who refuses: Muster's own labels on anything (one webhook for each), portions of GPUs for machines.
 
+    Custom resources are asked about while they are made alone: some operators write the whole object at every step.
     `pods-changed` leaves out the pods of Muster's own workloads: the guard of their labels asks about these anyway.
     """
     anything = _rule(("CREATE", "UPDATE"), "*", "*")
@@ -125,6 +131,14 @@ def _validating(client: Manifest) -> Sequence[Manifest]:
         ),
         _webhook("machines", client, "Ignore", machines, namespaceSelector=_having(PROJECT)),
         _webhook(
+            "custom-resources",
+            client,
+            "Ignore",
+            *_custom_resources(known),
+            namespaceSelector=_having(PROJECT),
+            objectSelector=_lacking(WORKLOAD_ID),
+        ),
+        _webhook(
             "pods-changed",
             client,
             "Ignore",
@@ -133,6 +147,13 @@ def _validating(client: Manifest) -> Sequence[Manifest]:
             objectSelector=_lacking(WORKLOAD_ID),
         ),
     ]
+
+
+def _custom_resources(known: Iterable[Resource[Any]]) -> Iterator[Manifest]:
+    """Yield a rule per group of custom resources."""
+    plurals = {(each.group, each.plural) for each in known}
+    for group in sorted({group for group, _ in plurals} - KUBERNETES_OWN):
+        yield _rule(("CREATE",), group, *sorted(plural for other, plural in plurals if other == group))
 
 
 def _configuration(resource: Resource[Any], webhooks: Sequence[Manifest]) -> Manifest:

@@ -11,13 +11,16 @@ from muster_integrations.admission.answers import Answer, Context, Rule
 from muster_integrations.admission.marks import guard_marks
 from muster_integrations.admission.portion_rules import forget_devices, keep_portions, refuse_machines, write_portions
 from muster_integrations.admission.scheduling import choose_scheduler
+from muster_integrations.admission.templates import guard_templates, warn_of_portions
 
 RULES: Final[tuple[Rule, ...]] = (
     guard_marks,
+    guard_templates,
     refuse_machines,
     write_portions,
     forget_devices,
     keep_portions,
+    warn_of_portions,
     choose_scheduler,
 )
 

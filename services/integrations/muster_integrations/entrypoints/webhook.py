@@ -28,6 +28,7 @@ from muster_contracts.errors import Unavailable
 from muster_integrations.admission.certificates import Certificate, Certificates, bundle, next_change, renewed, served
 from muster_integrations.admission.configurations import PATH, FailurePolicy, Target, configurations
 from muster_integrations.question import NotAReview, read_question
+from muster_integrations.recognition.table import written_resources
 from muster_integrations.reviewing import Reviewer
 
 log = structlog.get_logger()
@@ -97,7 +98,8 @@ class Webhook:
             log.info("The webhook shows another certificate.", ends_at=certificate.ends_at.isoformat())
 
     async def _apply(self, trusted: Certificates) -> None:
-        for resource, manifest in configurations(self._serving.target, bundle(trusted), self._serving.policy):
+        known = written_resources()
+        for resource, manifest in configurations(self._serving.target, bundle(trusted), self._serving.policy, known):
             try:
                 await self._cluster.apply(resource, manifest)
             except ClusterError as error:
