@@ -2,7 +2,8 @@
 
 A checkpoint is never truth. It says which code folded it and which event stood last, and whoever loads one throws it
 away when either is not his own (`muster_chassis.checkpointing`); then the journal is folded from its beginning, which
-gives the same. A later checkpoint takes the place of the one before, and a save that is cut short leaves that one.
+comes to the same where the journal ends. A later checkpoint takes the place of the one before, and a save that is cut
+short leaves that one.
 
 Two implementations, `muster_journal.jetstream_checkpoints` beside the journal itself and
 `muster_journal.memory_checkpoints`, are judged by one suite (`tests/journal/checkpoint_conformance.py`).
