@@ -7,7 +7,7 @@ from muster_contracts import events as e
 from muster_contracts.values import BoundPod, Caller, PodFacts, PodMark, PodPhase, PoolQuota
 from muster_contracts.wire import Envelope, Recorded
 from muster_scheduler.core.scenarios.changes import NO_CHANGES, Changes, NodeChange, QuotaChange
-from muster_scheduler.core.scenarios.replay import Change, replay
+from muster_scheduler.core.scenarios.replay import Change, Course, replay
 from muster_scheduler.core.scenarios.runner import as_the_service
 from scheduler.worlds import START, group, id_of, node, pod
 
@@ -77,7 +77,7 @@ def one_after_the_other() -> list[Recorded]:
 
 def starts(history: Sequence[Recorded], change: Change = NO_CHANGES) -> Moments:
     found = replay(history, change, as_the_service)
-    return {one.name: (one.submitted, one.started_before, one.started_after) for one in found}
+    return {one.name: (one.submitted, one.before.started, one.after.started) for one in found}
 
 
 def changes(**nodes: NodeChange) -> Changes:
@@ -120,6 +120,67 @@ def test_who_starts_later_than_in_the_record_outlives_its_end_there() -> None:
     )
     again = starts(history, changes(a=NodeChange(gpus=1)))
     assert again["second"] == (at(10), at(10), at(95))
+
+
+def evicted(name: str, seconds: int) -> list[tuple[int, e.AnyEvent]]:
+    """The recorded scheduler took its place away, and a pod came in its stead."""
+    workload_id = id_of(f"workload/{name}")
+    preempted = e.PodPreempted(
+        workload_id=workload_id, plan_id=id_of("plan"), pod_ids=(id_of(f"pod/{name}"),), rule="reclaim", reason=""
+    )
+    stead = waiting(name).model_copy(update={"pod_id": id_of(f"pod/{name}-again"), "name": f"{name}-again"})
+    return [
+        (seconds, preempted),
+        ended(name, seconds + 2),
+        (seconds + 3, e.PodObserved(workload_id=workload_id, pods=(stead,))),
+    ]
+
+
+def one_takes_the_place_of_another(*more: tuple[int, e.AnyEvent]) -> list[Recorded]:
+    """One GPU: the first is evicted at 50, for the second. The planner of the replay has no reason to do that."""
+    return recorded(
+        (0, node("a", gpus=1)),
+        *submitted("first", 5),
+        *bound("first", 5),
+        *submitted("second", 20),
+        *evicted("first", 50),
+        *bound("second", 54),
+        *more,
+        (400, node("a", gpus=1, labels={"touched": "yes"})),
+    )
+
+
+def test_an_eviction_of_the_record_is_not_the_end_of_a_run() -> None:
+    again = starts(one_takes_the_place_of_another())
+    assert again == {"first": (at(5), at(5), at(5)), "second": (at(20), at(54), None)}
+
+
+def test_a_victim_of_the_record_runs_as_long_as_who_came_in_its_stead() -> None:
+    gone, placed = again("first", ended("first", 300)), again("first", *bound("first", 200))
+    found = starts(one_takes_the_place_of_another(ended("second", 190), *placed, *gone))
+    assert found["second"] == (at(20), at(54), at(105))
+
+
+def test_a_victim_whose_stead_was_given_up_leaves_at_that_moment() -> None:
+    gone = again("first", ended("first", 120))
+    assert starts(one_takes_the_place_of_another(*gone))["second"] == (at(20), at(54), at(120))
+
+
+def again(name: str, *timed: tuple[int, e.AnyEvent]) -> list[tuple[int, e.AnyEvent]]:
+    """The same happens to the pod that came in the stead of another."""
+    pod_id = id_of(f"pod/{name}-again")
+
+    def renamed(event: e.AnyEvent) -> e.AnyEvent:
+        assert isinstance(event, e.PodScheduled | e.PodObserved | e.PodGone)
+        return event.model_copy(update={"pods": tuple(one.model_copy(update={"pod_id": pod_id}) for one in event.pods)})
+
+    return [(seconds, renamed(event)) for seconds, event in timed]
+
+
+def test_what_evictions_cost_is_told_of_the_record_and_of_the_replay() -> None:
+    first, _ = replay(one_takes_the_place_of_another(*again("first", *bound("first", 63))), NO_CHANGES, as_the_service)
+    assert first.before == Course(at(5), evictions=1, lost_seconds=47, waited_again_seconds=10)
+    assert first.after == Course(at(5), evictions=0, lost_seconds=0, waited_again_seconds=0)
 
 
 def test_who_left_before_getting_a_place_leaves_at_the_same_moment() -> None:

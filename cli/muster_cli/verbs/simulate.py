@@ -19,7 +19,7 @@ from muster_cli.output import Format, Output, moment, plain, print_data, print_m
 if TYPE_CHECKING:
     from muster_scheduler.core.scenarios.changes import Changes
     from muster_scheduler.core.scenarios.reading import Runnable
-    from muster_scheduler.core.scenarios.replay import Waiting
+    from muster_scheduler.core.scenarios.replay import Course, Waiting
     from muster_scheduler.core.scenarios.runner import Outcome
 
 Files = Annotated[list[Path] | None, typer.Argument(help="Files of scenarios, as JSON.", show_default=False)]
@@ -167,10 +167,18 @@ def _compared(one: "Waiting") -> dict[str, Any]:
         "name": one.name,
         "project": one.project,
         "submitted": one.submitted.isoformat(),
-        "started_before": one.started_before.isoformat() if one.started_before else None,
-        "started_after": one.started_after.isoformat() if one.started_after else None,
-        "waited_seconds_before": _waited(one.submitted, one.started_before),
-        "waited_seconds_after": _waited(one.submitted, one.started_after),
+        **_course("before", one.submitted, one.before),
+        **_course("after", one.submitted, one.after),
+    }
+
+
+def _course(when: str, submitted: datetime, course: "Course") -> dict[str, Any]:
+    return {
+        f"started_{when}": course.started.isoformat() if course.started else None,
+        f"waited_seconds_{when}": _waited(submitted, course.started),
+        f"evictions_{when}": course.evictions,
+        f"lost_seconds_{when}": course.lost_seconds,
+        f"waited_again_seconds_{when}": course.waited_again_seconds,
     }
 
 
@@ -184,8 +192,8 @@ def _print_waiting(waiting: "list[Waiting]") -> None:
             plain(one.name),
             plain(one.project),
             moment(one.submitted.isoformat()),
-            _shown(one.submitted, one.started_before),
-            _shown(one.submitted, one.started_after),
+            _shown(one.submitted, one.before),
+            _shown(one.submitted, one.after),
         ]
         for one in waiting
     ]
@@ -193,6 +201,12 @@ def _print_waiting(waiting: "list[Waiting]") -> None:
     print_table(columns, rows, empty="The history has no workloads.")
 
 
-def _shown(submitted: datetime, started: datetime | None) -> str:
-    waited = _waited(submitted, started)
-    return "not started" if waited is None else f"{waited:.0f}s"
+def _shown(submitted: datetime, course: "Course") -> str:
+    waited = _waited(submitted, course.started)
+    if waited is None:
+        return "not started"
+    if not course.evictions:
+        return f"{waited:.0f}s"
+    pods = "1 pod" if course.evictions == 1 else f"{course.evictions} pods"
+    cost = f"{course.lost_seconds:.0f}s lost, {course.waited_again_seconds:.0f}s waited again"
+    return f"{waited:.0f}s; {pods} evicted: {cost}"

@@ -5,11 +5,16 @@ and when each pod appeared. What the scheduler decided, and what followed from i
 that gets a place runs for as long as it ran in the record. One that did not end there does not end here either, and one
 that is evicted begins again from the start.
 
-Pitfalls. Who submitted what and when is kept, though people would have behaved differently; a pod that the record's own
-evictions brought about appears all the same; moments are rounded to whole seconds, after each of which a plan is made.
+An eviction of the record ends no run: it was a decision too. The pods that came in a victim's stead are left out, and
+the victim runs for as long as the last of them did; a victim that nothing replaced has no end that is known.
+
+Pitfalls. Who submitted what and when is kept, though people would have behaved differently; which pod replaced which is
+guessed from workload, sub-group and role, in order of arrival; moments are rounded to whole seconds, after each of
+which a plan is made.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,30 +41,66 @@ PLANS_AT_ONCE = 3
 
 @dataclass(slots=True)
 class Life:
-    """When a pod of ours appeared, got a place and ended, in the record or in the replay."""
+    """When a pod of ours appeared, got a place and ended, in the record or in the replay.
+
+    `first` is the pod in whose stead it stands after evictions, itself if there were none; `successor` is who came in
+    its own stead.
+    """
 
     workload_id: UUID
     facts: PodFacts
     seen: datetime
+    first: UUID
     bound: datetime | None = None
     ended: datetime | None = None
+    evicted: bool = False
+    successor: "Life | None" = None
+
+    @property
+    def last(self) -> "Life":
+        """Who stands in its stead when all is over, perhaps itself."""
+        life = self
+        while life.successor is not None:
+            life = life.successor
+        return life
 
     @property
     def duration(self) -> timedelta | None:
-        """How long it ran; None when it did not end."""
-        return self.ended - self.bound if self.bound is not None and self.ended is not None else None
+        """How long it, or the last in its stead, ran; None when that did not end by itself."""
+        last = self.last
+        if last.evicted or last.bound is None or last.ended is None:
+            return None
+        return last.ended - last.bound
+
+    def succeeded_by(self, life: "Life") -> None:
+        """Let another pod stand in its stead."""
+        self.successor, life.first = life, self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How it went for a workload: when it got its first place, and what evictions cost it.
+
+    `lost_seconds` is what evicted pods had run, `waited_again_seconds` what those in their stead waited; both are sums
+    over pods, up to the end of the history.
+    """
+
+    started: datetime | None
+    evictions: int
+    lost_seconds: float
+    waited_again_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How long a workload waited for its first place, in the record and in the replay. None: it got none."""
+    """How it went for a workload in the record and in the replay."""
 
     workload_id: UUID
     name: str
     project: str
     submitted: datetime
-    started_before: datetime | None
-    started_after: datetime | None
+    before: Course
+    after: Course
 
 
 def replay(history: Sequence[Recorded], change: Change, planner: Callable[[Snapshot], Plan]) -> list[Waiting]:
@@ -70,47 +111,86 @@ def replay(history: Sequence[Recorded], change: Change, planner: Callable[[Snaps
         for event in _untouched(recorded, record):
             for told in change(event):
                 again.expect(recorded.envelope.time, told)
-    again.run(until=max((recorded.envelope.time for recorded in history), default=None))
-    return _compared(record, again.lives, again.state)
+    if not history:
+        return []
+    until = max(recorded.envelope.time for recorded in history)
+    again.run(until)
+    return _compared(record, again.lives, again.state, until)
 
 
 def lives_of(history: Iterable[Recorded]) -> dict[UUID, Life]:
     """Return what became of every pod that was ours to place."""
-    lives: dict[UUID, Life] = {}
+    record = _Record()
     for recorded in history:
-        moment = recorded.envelope.time
-        match recorded.event:
+        record.apply(recorded.event, recorded.envelope.time)
+    return record.lives
+
+
+@dataclass(slots=True)
+class _Record:
+    """The lives as they are told. `vacant` are victims in whose stead nobody came yet, by the place they left."""
+
+    lives: dict[UUID, Life] = field(default_factory=dict)
+    vacant: dict[tuple[UUID, str, str], deque[Life]] = field(default_factory=dict)
+
+    def apply(self, event: e.AnyEvent, moment: datetime) -> None:
+        match event:
             case e.PodObserved(workload_id=workload_id, pods=pods):
                 for facts in pods:
                     if facts.scheduler_name in COMPATIBLE_SCHEDULER_NAMES:
-                        _see(lives.setdefault(facts.pod_id, Life(workload_id, facts, moment)), facts, moment)
+                        self._see(workload_id, facts, moment)
             case e.PodScheduled(pods=bound):
-                for one in bound:
-                    if (life := lives.get(one.pod_id)) is not None and life.bound is None:
-                        life.bound = moment
+                for life in self._known(one.pod_id for one in bound):
+                    life.bound = life.bound or moment
+            case e.PodPreempted(pod_ids=victims):
+                for life in self._known(victims):
+                    self._evict(life)
             case e.PodGone(pods=marks):
-                for mark in marks:
-                    if (life := lives.get(mark.pod_id)) is not None and life.ended is None:
-                        life.ended = moment
+                for life in self._known(mark.pod_id for mark in marks):
+                    life.ended = life.ended or moment
             case _:
                 pass
-    return lives
+
+    def _known(self, pod_ids: Iterable[UUID]) -> list[Life]:
+        return [self.lives[pod_id] for pod_id in pod_ids if pod_id in self.lives]
+
+    def _see(self, workload_id: UUID, facts: PodFacts, moment: datetime) -> None:
+        if facts.pod_id not in self.lives:
+            self._begin(Life(workload_id, facts, moment, facts.pod_id))
+        life = self.lives[facts.pod_id]
+        if facts.node:
+            life.bound = life.bound or moment
+        if facts.phase in FINISHED:
+            life.ended = life.ended or moment
+
+    def _begin(self, life: Life) -> None:
+        self.lives[life.facts.pod_id] = life
+        if vacant := self.vacant.get(_place_of(life)):
+            vacant.popleft().succeeded_by(life)
+
+    def _evict(self, life: Life) -> None:
+        if not life.evicted:
+            life.evicted = True
+            self.vacant.setdefault(_place_of(life), deque()).append(life)
 
 
-def _see(life: Life, facts: PodFacts, moment: datetime) -> None:
-    if facts.node and life.bound is None:
-        life.bound = moment
-    if facts.phase in FINISHED and life.ended is None:
-        life.ended = moment
+def _place_of(life: Life) -> tuple[UUID, str, str]:
+    return life.workload_id, life.facts.sub_group, life.facts.role
 
 
 def _untouched(recorded: Recorded, record: dict[UUID, Life]) -> Iterator[e.AnyEvent]:
     """Yield what of an event is not the scheduler's doing, nor follows from it."""
     match recorded.event:
         case e.PodObserved(pods=pods) as event:
-            yield event.model_copy(update={"pods": tuple(map(_as_it_came, pods))})
+            came = [_as_it_came(facts) for facts in pods if _first(facts.pod_id, record) == facts.pod_id]
+            if came:
+                yield event.model_copy(update={"pods": tuple(came)})
         case e.PodGone(pods=marks) as event:
-            cancelled = [mark for mark in marks if (life := record.get(mark.pod_id)) is None or life.bound is None]
+            cancelled = [
+                mark.model_copy(update={"pod_id": _first(mark.pod_id, record)})
+                for mark in marks
+                if (life := record.get(mark.pod_id)) is None or life.bound is None
+            ]
             if cancelled:
                 yield event.model_copy(update={"pods": tuple(cancelled)})
         case e.WorkloadGone() | e.PodGroupChanged(dissolved=True):
@@ -121,6 +201,11 @@ def _untouched(recorded: Recorded, record: dict[UUID, Life]) -> Iterator[e.AnyEv
             return
 
 
+def _first(pod_id: UUID, record: dict[UUID, Life]) -> UUID:
+    life = record.get(pod_id)
+    return pod_id if life is None else life.first
+
+
 def _as_it_came(facts: PodFacts) -> PodFacts:
     if facts.scheduler_name not in COMPATIBLE_SCHEDULER_NAMES:
         return facts
@@ -128,31 +213,37 @@ def _as_it_came(facts: PodFacts) -> PodFacts:
     return facts.model_copy(update=waiting)
 
 
-def _compared(record: dict[UUID, Life], again: dict[UUID, Life], state: State) -> list[Waiting]:
-    workloads: dict[UUID, list[Life]] = {}
-    for life in record.values():
-        workloads.setdefault(life.workload_id, []).append(life)
-    after = _first_starts(again.values())
-    before = _first_starts(record.values())
+def _compared(record: dict[UUID, Life], again: dict[UUID, Life], state: State, until: datetime) -> list[Waiting]:
+    before, after = _by_workload(record), _by_workload(again)
     return [
         Waiting(
             workload_id=workload_id,
             name=state.workload(workload_id).name,
             project=state.workload(workload_id).project,
             submitted=min(life.seen for life in lives),
-            started_before=before.get(workload_id),
-            started_after=after.get(workload_id),
+            before=_course(lives, until),
+            after=_course(after.get(workload_id, []), until),
         )
-        for workload_id, lives in workloads.items()
+        for workload_id, lives in before.items()
     ]
 
 
-def _first_starts(lives: Iterable[Life]) -> dict[UUID, datetime]:
-    starts: dict[UUID, datetime] = {}
-    for life in lives:
-        if life.bound is not None:
-            starts[life.workload_id] = min(life.bound, starts.get(life.workload_id, life.bound))
-    return starts
+def _by_workload(lives: dict[UUID, Life]) -> dict[UUID, list[Life]]:
+    workloads: dict[UUID, list[Life]] = {}
+    for life in lives.values():
+        workloads.setdefault(life.workload_id, []).append(life)
+    return workloads
+
+
+def _course(lives: Sequence[Life], until: datetime) -> Course:
+    lost = [(life.ended or until) - life.bound for life in lives if life.evicted and life.bound is not None]
+    again = [(life.bound or life.ended or until) - life.seen for life in lives if life.first != life.facts.pod_id]
+    return Course(
+        started=min((life.bound for life in lives if life.bound is not None), default=None),
+        evictions=sum(life.evicted for life in lives),
+        lost_seconds=sum(one.total_seconds() for one in lost),
+        waited_again_seconds=sum(one.total_seconds() for one in again),
+    )
 
 
 @dataclass(slots=True)
@@ -171,8 +262,8 @@ class _Replay:
         self.order += 1
         heapq.heappush(self.agenda, (_whole_second(moment), self.order, what))
 
-    def run(self, until: datetime | None) -> None:
-        while self.agenda and until is not None and self.agenda[0][0] <= _whole_second(until):
+    def run(self, until: datetime) -> None:
+        while self.agenda and self.agenda[0][0] <= _whole_second(until):
             moment = self.agenda[0][0]
             while self.agenda and self.agenda[0][0] == moment:
                 self._happen(heapq.heappop(self.agenda)[2], moment)
@@ -182,13 +273,24 @@ class _Replay:
         if isinstance(what, UUID):
             self._end(what, moment)
             return
+        if isinstance(what, e.PodGone):
+            for mark in what.pods:
+                self._cancel(what.workload_id, mark, moment)
+            return
         if isinstance(what, e.PodObserved):
             waiting = [facts for facts in what.pods if not self._runs(facts.pod_id)]
             for facts in waiting:
                 if facts.pod_id in self.record:
-                    self.lives.setdefault(facts.pod_id, Life(what.workload_id, facts, moment))
+                    self.lives.setdefault(facts.pod_id, Life(what.workload_id, facts, moment, facts.pod_id))
             what = what.model_copy(update={"pods": tuple(waiting)})
         self._tell(what, moment)
+
+    def _cancel(self, workload_id: UUID, mark: PodMark, moment: datetime) -> None:
+        """Let a pod go that went before it had a place, and with it whoever is in its stead by now."""
+        if (life := self.lives.get(mark.pod_id)) is not None:
+            self._end(life.last.facts.pod_id, moment)
+        else:
+            self._tell(e.PodGone(workload_id=workload_id, pods=(mark,)), moment)
 
     def _runs(self, pod_id: UUID) -> bool:
         return (life := self.lives.get(pod_id)) is not None and life.bound is not None
@@ -222,17 +324,18 @@ class _Replay:
             moment,
         )
         self._tell(e.PodObserved(workload_id=life.workload_id, pods=(life.facts,)), moment)
-        if (duration := self.record[placement.pod_id].duration) is not None:
+        if (duration := self.record[life.first].duration) is not None:
             self.expect(moment + max(duration, timedelta(seconds=1)), placement.pod_id)
 
     def _evict(self, victim: Victim, moment: datetime) -> None:
         """Let another pod wait in the victim's stead, for as long a run as the victim's."""
         pod_id = uuid5(victim.pod_id, f"evicted/{self.position}")
-        life, again = self.lives[victim.pod_id], self.record[victim.pod_id]
+        life = self.lives[victim.pod_id]
+        life.evicted = True
         self._forget(victim.pod_id, moment)
         facts = _as_it_came(life.facts).model_copy(update={"pod_id": pod_id, "created_at": moment})
-        self.record[pod_id] = again
-        self.lives[pod_id] = Life(life.workload_id, facts, moment)
+        self.lives[pod_id] = Life(life.workload_id, facts, moment, pod_id)
+        life.succeeded_by(self.lives[pod_id])
         self._tell(e.PodObserved(workload_id=life.workload_id, pods=(facts,)), moment)
 
     def _end(self, pod_id: UUID, moment: datetime) -> None:
@@ -242,7 +345,7 @@ class _Replay:
     def _forget(self, pod_id: UUID, moment: datetime) -> None:
         life = self.lives[pod_id]
         life.ended = moment
-        mark = PodMark(pod_id=pod_id, name=life.facts.name, last_phase=PodPhase.RUNNING, node=life.facts.node)
+        mark = PodMark(pod_id=pod_id, name=life.facts.name, last_phase=life.facts.phase, node=life.facts.node)
         self._tell(e.PodGone(workload_id=life.workload_id, pods=(mark,)), moment)
 
     def _tell(self, event: e.AnyEvent, moment: datetime) -> None:
