@@ -18,6 +18,7 @@ from muster_contracts import events as e
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
 from muster_contracts.values import GpuRequest, PlacementRules, PodFacts, Resources
+from muster_contracts.wire import Recorded
 from muster_journal.checkpoints import Checkpoints
 from muster_journal.connection import Login
 from muster_journal.leases import Leases
@@ -201,12 +202,15 @@ class Scene:
         self._running.clear()
 
     async def events(self) -> list[e.AnyEvent]:
-        journal = self.journal(Writer.STATUS)
-        events: list[e.AnyEvent] = []
-        async for batch in journal.follow(0):
-            events += [recorded.event for recorded in batch.events]
+        return [recorded.event for recorded in await self.history()]
+
+    async def history(self) -> list[Recorded]:
+        """Return what is in the journal by now."""
+        history: list[Recorded] = []
+        async for batch in self.journal(Writer.STATUS).follow(0):
+            history += batch.events
             if batch.caught_up:
-                return events
+                return history
         raise AssertionError("a follower never ends")
 
     async def until(self, holds: Callable[[list[e.AnyEvent]], bool]) -> list[e.AnyEvent]:

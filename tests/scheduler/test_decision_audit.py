@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.subjects import Writer
 from muster_contracts.versions import sources_of
 from muster_contracts.wire import Recorded
 from muster_scheduler.core.audit import Report, audit_decisions
@@ -58,7 +57,7 @@ async def test_what_a_scheduler_wrote_comes_out_the_same(scene: Scene) -> None:
     await scene.observe("second", 2)
     await scene.until(lambda events: sum(isinstance(event, e.PodScheduled) for event in events) == 2)
     await scene.kill_schedulers()
-    log = await recorded_by(scene)
+    log = await scene.history()
     report = judge(log)
     assert (report.ok, report.differences) == (True, [])
     assert (report.plans, report.replanned, report.checked_only, report.incomplete) == (2, 2, 0, 0)
@@ -76,15 +75,6 @@ def move(one: Recorded, pod_id: object, other: object) -> Recorded:
         return one
     places = tuple(other if place.pod_id == pod_id else place for place in one.event.placements)
     return replace(one, event=one.event.model_copy(update={"placements": places}))
-
-
-async def recorded_by(scene: Scene) -> list[Recorded]:
-    log: list[Recorded] = []
-    async for batch in scene.journal(Writer.STATUS).follow(0):
-        log += batch.events
-        if batch.caught_up:
-            break
-    return log
 
 
 def test_one_changed_placement_is_named_with_its_position() -> None:

@@ -127,7 +127,9 @@ async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(sc
 
 def _planning(scene: Scene, holder: str) -> Planning:
     leadership = Leadership(Everybodys(), holder, renewal_seconds=0.5)
-    return Planning(scene.journal(Writer.SCHEDULER), SchedulerSettings(), id_of("cluster"), leadership)
+    return Planning(
+        scene.journal(Writer.SCHEDULER), SchedulerSettings(), id_of("cluster"), leadership, Health("scheduler")
+    )
 
 
 async def test_of_two_that_take_the_lead_at_the_same_moment_one_gets_it(scene: Scene) -> None:

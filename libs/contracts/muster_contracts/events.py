@@ -473,12 +473,12 @@ class PodPreempted(Event):
 
 
 class DeadlinePassed(Event):
-    """A minimum run time, a stale gang's grace, or the time after a refusal is over. Written by `scheduler`."""
+    """A minimum run time, a stale gang's grace, the time after a refusal or fault is over. Written by `scheduler`."""
 
     type: Literal["DeadlinePassed.v1"] = "DeadlinePassed.v1"
     workload_id: UUID
     pod_group_id: UUID
-    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction", "refused-volume"]
+    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "set-aside"]
 
 
 class WorkloadBlocked(Event):

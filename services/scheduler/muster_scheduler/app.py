@@ -69,7 +69,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
     leadership = Leadership(ports.leases, settings.holder, settings.lease_renewal_seconds)
-    planning = Planning(ports.journal, settings, ports.cluster_id, leadership)
+    planning = Planning(ports.journal, settings, ports.cluster_id, leadership, health)
     checkpointing = Checkpointing(
         ports.checkpoints,
         NAME,

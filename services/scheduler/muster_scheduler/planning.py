@@ -3,6 +3,10 @@
 One plan at a time, each based on a position at or after the one before. Who holds the lease takes the lead with a
 `LeadershipTaken`; every plan is appended after the last message on the plan subject that this scheduler knows, so that
 one that lost the lead, knowingly or not, cannot write any.
+
+No group stops the planning of the others. When a plan cannot be made, or the checker finds it wrong, nothing of it is
+carried out: the first group with which planning fails, all before it being well, is set aside (`core.aside`), and the
+next plan is made without it.
 """
 
 import asyncio
@@ -10,6 +14,7 @@ from uuid import UUID, uuid5
 
 import structlog
 from muster_chassis.following import Progress
+from muster_chassis.health import Health
 from muster_contracts.errors import Unavailable
 from muster_contracts.events import (
     AnyEvent,
@@ -23,13 +28,14 @@ from muster_contracts.events import (
 from muster_contracts.values import PodFacts
 from muster_journal.port import Batch, Conflict, Journal
 
+from muster_scheduler.core.aside import set_aside
 from muster_scheduler.core.check import wrong_decisions
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.check_reasons import wrong_reasons
 from muster_scheduler.core.deadlines import Deadline, next_deadline
 from muster_scheduler.core.decision import planner_version, written
 from muster_scheduler.core.plan import Plan, plan
-from muster_scheduler.core.snapshot import take_snapshot
+from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.core.state import FINISHED, Pod, State
 from muster_scheduler.leading import Leadership
 from muster_scheduler.settings import SchedulerSettings
@@ -37,11 +43,20 @@ from muster_scheduler.telling import Telling
 
 log = structlog.get_logger()
 
+LOOP = "planning"
+
 
 class Planning:
     """The fold, and the loop that plans from it."""
 
-    def __init__(self, journal: Journal, settings: SchedulerSettings, cluster_id: UUID, leadership: Leadership) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        settings: SchedulerSettings,
+        cluster_id: UUID,
+        leadership: Leadership,
+        health: Health,
+    ) -> None:
         planner_version()  # named now: its sources may be replaced while we run
         self.state = State()
         self.progress = Progress()
@@ -50,6 +65,7 @@ class Planning:
         self._settings = settings
         self._cluster_id = cluster_id
         self._leadership = leadership
+        self._health = health
         self.telling = Telling(journal, self.state, self.progress, settings.telling_pause_seconds)
         self._changed = asyncio.Event()
         self._deadline: Deadline | None = None
@@ -134,11 +150,13 @@ class Planning:
 
     async def cycle(self) -> Plan:
         """Make one plan; write what it promises, and let it be told why the others wait."""
-        snapshot = take_snapshot(self.state)
-        made = plan(snapshot, self._settings.limits)
-        self._check(Facts(snapshot, made))
+        snapshot = self._look()
+        made = self._attempt(snapshot)
+        if isinstance(made, Exception):
+            return await self._set_aside(snapshot, made)
+        self._health.runs(LOOP, _remark(snapshot))
         self._deadline = next_deadline(snapshot, self._settings.limits)
-        self._somebody_waits = bool(snapshot.groups or snapshot.nominations or snapshot.short)
+        self._somebody_waits = bool(snapshot.groups or snapshot.nominations or snapshot.short or snapshot.aside)
         if made.decides:
             async with self.telling.quiet:
                 await self._write(made)
@@ -146,6 +164,48 @@ class Planning:
         else:
             self.telling.take(made.blocked)
         return made
+
+    def _look(self) -> Snapshot:
+        """Take a snapshot. Raises Unavailable when that fails: nobody can be blamed, and an event may mend it."""
+        try:
+            return take_snapshot(self.state)
+        except Exception as fault:
+            self.state.redraw()
+            log.exception("The cluster cannot be drawn.", position=self.state.position)
+            raise Unavailable(f"The scheduler cannot draw the cluster: {_said(fault)}") from fault
+
+    def _attempt(self, snapshot: Snapshot) -> Plan | Exception:
+        """Make a plan and check it; return what is wrong with it, or was with the planning, instead."""
+        try:
+            made = plan(snapshot, self._settings.limits)
+            self._check(Facts(snapshot, made))
+        except Exception as fault:  # noqa: BLE001  # ours; nothing was done yet, and whoever it is about is set aside
+            return fault
+        return made
+
+    async def _set_aside(self, snapshot: Snapshot, fault: Exception) -> Plan:
+        """Set aside the group with which planning fails; return a plan that decides nothing."""
+        view = snapshot.views[await self._first_faulty(snapshot)]
+        log.error("Planning failed; a pod group is set aside.", group=str(view.id), name=view.name, exc_info=fault)
+        group = self.state.groups.get(view.id)
+        told = set_aside(view, _said(fault), group.aside if group is not None else None)
+        await self.telling.tell_at_once(told)
+        self._health.runs(LOOP, told.reason)
+        self._changed.set()
+        return Plan(snapshot.position)
+
+    async def _first_faulty(self, snapshot: Snapshot) -> UUID:
+        """Halve the groups until one is left with which planning fails, and without which it does not."""
+        groups = snapshot.undecided
+        well, faulty = 0, len(groups)
+        while faulty - well > 1:
+            await asyncio.sleep(0)  # the lease is renewed meanwhile
+            middle = (well + faulty) // 2
+            if isinstance(self._attempt(snapshot.without(frozenset(groups[middle:]))), Exception):
+                faulty = middle
+            else:
+                well = middle
+        return groups[well]
 
     def _check(self, facts: Facts) -> None:
         """Stop at a wrong decision; of a reason that is not true only complain."""
@@ -164,6 +224,18 @@ class Planning:
             except Conflict as lost:
                 raise Unavailable("Another scheduler took the lead.") from lost
         await self.progress.reach(version)
+
+
+def _said(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}"
+
+
+def _remark(snapshot: Snapshot) -> str:
+    """Say what the planning leaves out; empty when that is nothing."""
+    told = [aside.told.reason for aside in snapshot.aside.values()]
+    if len(told) > 1:
+        return f"{len(told)} pod groups are set aside; one of them: {told[0]}"
+    return "".join(told)
 
 
 def _may_need_room(event: AnyEvent, before: State) -> bool:

@@ -45,6 +45,12 @@ class Telling:
         if self._reasons:
             self._arrived.set()
 
+    async def tell_at_once(self, blocked: Blocked) -> None:
+        """Write a reason that the next plan depends on, instead of what an earlier plan said, and fold it."""
+        async with self.quiet:
+            self._reasons.pop(blocked.pod_group_id, None)
+            await self._progress.reach(await self._tell(blocked))
+
     async def run(self) -> None:
         """Write reasons as they come, some at once."""
         while True:

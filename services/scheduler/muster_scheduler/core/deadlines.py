@@ -23,7 +23,7 @@ class Deadline:
     at: datetime
     workload_id: UUID
     pod_group_id: UUID
-    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction", "refused-volume"]
+    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "set-aside"]
 
 
 def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
@@ -31,7 +31,8 @@ def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
     now = snapshot.now
     if now is None:
         return None
-    known = (*_graces(snapshot, limits), *_protections(snapshot), *_refusals(snapshot), *_shunnings(snapshot))
+    refusals = (*_refusals(snapshot), *_shunnings(snapshot))
+    known = (*_graces(snapshot, limits), *_protections(snapshot), *refusals, *_set_aside(snapshot))
     ahead = (one for one in known if one.at > now)
     return min(ahead, key=lambda one: (one.at, one.pod_group_id), default=None)
 
@@ -71,6 +72,12 @@ def _shunnings(snapshot: Snapshot) -> Iterator[Deadline]:
         view = snapshot.views.get(group_id)
         if view is not None and any(pod.need.shunned for pod in view.waiting):
             yield Deadline(at, view.workload_id, view.id, "refused-volume")
+
+
+def _set_aside(snapshot: Snapshot) -> Iterator[Deadline]:
+    """Return when groups with which planning failed are tried again."""
+    for group_id, aside in snapshot.aside.items():
+        yield Deadline(aside.until, aside.told.workload_id, group_id, "set-aside")
 
 
 def _granted(queues: dict[str, Queue], view: GroupView) -> Iterator[int]:

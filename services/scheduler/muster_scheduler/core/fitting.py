@@ -70,7 +70,8 @@ def would_it_fit(snapshot: Snapshot, limits: Limits, asked: WouldItFit) -> Fit:
 def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -> Waits:
     """Plan as the next plan will, and say what it says of the groups of a workload; who has a place may wait, too."""
     groups = [_awaits_volumes(view) for view in _promised_without_volumes(snapshot, asked.workload_id)]
-    waiting = [view for view in snapshot.groups if view.workload_id == asked.workload_id]
+    known = (*snapshot.groups, *(snapshot.views[group_id] for group_id in snapshot.aside))
+    waiting = [view for view in known if view.workload_id == asked.workload_id]
     if waiting:
         made, draft = plan(snapshot, limits), Draft(snapshot, limits)
         groups += [_waits(draft, made, view) for view in waiting]

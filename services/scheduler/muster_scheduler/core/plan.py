@@ -61,8 +61,9 @@ class Plan:
 
 def plan(snapshot: Snapshot, limits: Limits | None = None, actions: Actions = EVERY_ACTION) -> Plan:
     """Decide who gets which place, and who has to go. The same snapshot and limits give the same plan."""
+    set_aside = tuple(aside.told for aside in snapshot.aside.values())
     if not snapshot.groups and not snapshot.short and not snapshot.nominations:
-        return Plan(snapshot.position)
+        return Plan(snapshot.position, blocked=set_aside)
     draft = Draft(snapshot, limits or Limits())
     honour_nominations(draft)
     draft.room.settle()
@@ -76,7 +77,7 @@ def plan(snapshot: Snapshot, limits: Limits | None = None, actions: Actions = EV
         placements=tuple(draft.placements),
         victims=tuple(draft.victims),
         nominations=tuple(draft.nominations),
-        blocked=tuple(draft.blocked.values()),
+        blocked=(*draft.blocked.values(), *set_aside),
         steps=draft.steps,
     )
 

@@ -5,8 +5,8 @@
 made.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from muster_contracts.values import Placement
 
 from muster_scheduler.core.accounts import Queue
 from muster_scheduler.core.amounts import Amounts
+from muster_scheduler.core.aside import Aside
 from muster_scheduler.core.drawing import refresh
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.picture import Holding
@@ -27,7 +28,7 @@ class Snapshot:
 
     `groups` have pods that want a place, oldest first; `views` are all groups by id; `short` run without being whole.
     `spared` are groups of pods whose eviction was refused, and until when they are left alone; `shunned` groups of pods
-    that keep off a node, and until when.
+    that keep off a node, and until when. `aside` are groups with which planning failed: they are in `views` alone.
     """
 
     position: int
@@ -43,13 +44,31 @@ class Snapshot:
     nominations: Mapping[UUID, tuple[Placement, ...]]
     spared: tuple[tuple[UUID, datetime], ...] = ()
     shunned: tuple[tuple[UUID, datetime], ...] = ()
+    aside: Mapping[UUID, Aside] = field(default_factory=dict)
+
+    @property
+    def undecided(self) -> tuple[UUID, ...]:
+        """The groups that a plan may be made for, each once; those that wait last, the youngest at the end."""
+        nominated = (group_id for group_id in self.nominations if group_id in self.views)
+        return tuple(dict.fromkeys((*self.short, *nominated, *(view.id for view in self.groups))))
+
+    def without(self, left_out: Container[UUID]) -> "Snapshot":
+        """Return the snapshot as if nothing were to be decided for some groups; what they hold they hold."""
+        return replace(
+            self,
+            groups=tuple(view for view in self.groups if view.id not in left_out),
+            short=tuple(group_id for group_id in self.short if group_id not in left_out),
+            nominations={key: places for key, places in self.nominations.items() if key not in left_out},
+        )
 
 
 def take_snapshot(state: State) -> Snapshot:
     """Freeze the state."""
     picture = refresh(state)
     waiting = [picture.views[group_id] for group_id in picture.waiting if picture.views[group_id].waiting]
-    return Snapshot(
+    known = ((group_id, state.aside(group_id)) for group_id in (*picture.waiting, *picture.short))
+    aside = {group_id: aside for group_id, aside in known if aside is not None}
+    snapshot = Snapshot(
         position=state.position,
         now=state.now,
         terrain=picture.terrain,
@@ -63,7 +82,9 @@ def take_snapshot(state: State) -> Snapshot:
         nominations={group_id: one.places for group_id, one in state.nominations.items()},
         spared=_by_group(state, state.spared.items()),
         shunned=_by_group(state, ((pod_id, min(nodes.values())) for pod_id, nodes in state.shunned.items())),
+        aside=aside,
     )
+    return snapshot.without(aside) if aside else snapshot
 
 
 def _by_group(state: State, pods: Iterable[tuple[UUID, datetime]]) -> tuple[tuple[UUID, datetime], ...]:

@@ -16,9 +16,11 @@ from muster_contracts.phases import PriorityClass
 from muster_contracts.values import DeviceShare, Placement, PodFacts, PodPhase, SubGroup, TopologyConstraint, Victim
 from muster_contracts.wire import Recorded
 
+from muster_scheduler.core.aside import SET_ASIDE, Aside
 from muster_scheduler.core.devices import devices_held
 from muster_scheduler.core.essence import essence
 from muster_scheduler.core.picture import Picture
+from muster_scheduler.core.reasons import Blocked
 
 FINISHED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 
@@ -69,6 +71,7 @@ class Group:
     started_at: datetime | None = None  # when pods of it were last bound
     shrunk_at: datetime | None = None  # when it was formed, or last lost a pod
     blocked: str = ""  # the essence of the reason last written
+    aside: Aside | None = None  # if that says that planning failed with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,7 +448,7 @@ class State:
                 pod.assignment = Assignment(bound.node, bound.devices)
                 self._touch(pod)
         if (group := self.groups.get(event.pod_group_id)) is not None:
-            group.blocked = ""
+            group.blocked, group.aside = "", None
             group.started_at = self.now
         self._forget_if_done(event.workload_id)
 
@@ -506,3 +509,20 @@ class State:
         self._note_version(event.workload_id, position)
         if (group := self.groups.get(event.pod_group_id)) is not None:
             group.blocked = essence(event.code, event.numbers)
+            group.aside = self._aside(event) if event.code == SET_ASIDE else None
+
+    def _aside(self, event: e.WorkloadBlocked) -> Aside:
+        assert self.now is not None, "the time of an event is known before what it says is folded"
+        until = self.now + timedelta(seconds=event.numbers["seconds"])
+        ids = event.workload_id, event.pod_group_id
+        return Aside(until, Blocked(*ids, event.code, event.reason, event.remedy, event.numbers))
+
+    def aside(self, group_id: UUID) -> Aside | None:
+        """Return whether, and for how long, a group is to be left out of plans."""
+        group = self.groups.get(group_id)
+        aside = group.aside if group is not None else None
+        return aside if aside is not None and self.now is not None and self.now < aside.until else None
+
+    def redraw(self) -> None:
+        """Forget what was drawn, whole or in part; the next snapshot works everything out anew."""
+        self.changes, self.picture = Changes(), None
