@@ -253,6 +253,34 @@ def test_an_unknown_expectation_does_not_pass_and_another_unknown_field_is_remar
     assert outcome.remarks == ("colour is not known and was passed over.",)
 
 
+NOTHING = ("It expects nothing, so nothing was checked.",)
+
+
+@pytest.mark.parametrize("nothing", [{}, {"jobs": {"job": {}}}, {"nodes": {"node0": {}}, "at_most": {}}])
+def test_a_case_that_expects_nothing_does_not_pass(nothing: dict[str, Any]) -> None:
+    assert play(case_with(expect=nothing), following()).differences == NOTHING
+    assert play(case_with(expect=nothing, steps=[{"expect": {"at_most": {"binds": 0}}}]), following()).passed
+
+
+def share_case(**more: Any) -> dict[str, Any]:
+    queues = [{"id": "q", "gpu": {"deserved": 2, "request": 2}}]
+    return {"id": "share", "call": "setResourceShare", "resource": "gpu", "total": 2, "queues": queues, **more}
+
+
+def test_a_division_that_expects_nothing_does_not_pass() -> None:
+    cases = [share_case(), share_case(expected_fair_share={}), share_case(expected_remaining=0)]
+    outcomes = [run() for _, run in runnable_cases(json.dumps({"cases": cases}), "a.json")]
+    assert [outcome.differences for outcome in outcomes] == [NOTHING, NOTHING, ()]
+
+
+def test_a_file_may_have_cases_of_both_structures() -> None:
+    both = {**json.loads(file_with()), "cases": [share_case()]}
+    assert [name for name, _ in runnable_cases(json.dumps(both), "a.json")] == ["one", "share"]
+    assert [name for name, _ in runnable_cases(json.dumps({**both, "cases": []}), "a.json")] == ["one"]
+    with pytest.raises(Unreadable, match="missing, or empty"):
+        runnable_cases('{"cases": []}', "a.json")
+
+
 # ---------------------------------------------------------------- the world
 
 
@@ -431,8 +459,8 @@ def test_an_expectation_of_a_family_counts_all_of_it() -> None:
 
 def test_a_family_leaves_together() -> None:
     family = [{"name": "job", "queue": "team", "count": 2, "tasks": [{}]}]
-    case = case_with(jobs=family, expect={}, steps=[{"delete": ["job"], "jobs": [running("job")], "expect": {}}])
-    assert play(case, following()).passed
+    step = {"delete": ["job"], "jobs": [running("job")], "expect": {"jobs": {"job": {"status": "Running"}}}}
+    assert play(case_with(jobs=family, expect={}, steps=[step]), following()).passed
 
 
 # ---------------------------------------------------------------- whole files

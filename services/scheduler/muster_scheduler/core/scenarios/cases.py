@@ -5,8 +5,10 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+NOTHING_EXPECTED = "It expects nothing, so nothing was checked."
 
 
 class TaskState(StrEnum):
@@ -167,6 +169,13 @@ class Expectation:
     most_pipelines: int | None = None
     quiet_after_rounds: int | None = None
     unknown: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would be checked."""
+        named = (*self.jobs.values(), *self.tasks.values(), *self.nodes.values())
+        said = [one for one in named if one not in (Expected(), ExpectedNode())]
+        return replace(self, jobs={}, tasks={}, nodes={}) == Expectation() and not said
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,7 @@ EXPECTED_STATES = {state.value: state for state in TaskState} | {"Bound": TaskSt
 def read_cases(document: Part) -> list[Case]:
     """Return the cases of a file. Raises Unreadable with file, case and field."""
     document.skip("meta")
-    parts = document.parts("scenarios")
-    if not parts:
-        document.refuse("scenarios", "It is missing, or empty.")
-    cases = [_case(part, number) for number, part in enumerate(parts)]
+    cases = [_case(part, number) for number, part in enumerate(document.parts("scenarios"))]
     _refuse_doubles([case.id for case in cases], document, "scenarios", "cases")
     return cases
 

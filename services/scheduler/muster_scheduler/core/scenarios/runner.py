@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Action, Limits, Plan, plan
-from muster_scheduler.core.scenarios.cases import Case, Mode, Step
+from muster_scheduler.core.scenarios.cases import NOTHING_EXPECTED, Case, Mode, Step
 from muster_scheduler.core.scenarios.expectations import differences
 from muster_scheduler.core.scenarios.world import World
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
@@ -74,6 +74,8 @@ def play(case: Case, planner: Planner | None = None, checker: Checker = faults) 
             where = f"Step {number}: " if number else ""
             game.found = [f"{where}{difference}" for difference in found]
             break
+    if all(step.expectation.is_empty for step in case.steps):
+        game.found.append(NOTHING_EXPECTED)
     deeds = game.world.deeds
     return Outcome(case.id, tuple(game.found), game.rounds, deeds.binds, deeds.evictions, case.remarks)
 

@@ -17,6 +17,7 @@ from muster_scheduler.core.fair_share import (
     divide_surplus,
     fair_shares,
 )
+from muster_scheduler.core.scenarios.cases import NOTHING_EXPECTED
 from muster_scheduler.core.scenarios.document import Part, Place
 
 MILLION = 1_000_000
@@ -40,11 +41,6 @@ class ShareCase:
     remarks: tuple[str, ...] = ()
 
 
-def is_fair_share(document: Part) -> bool:
-    """Whether a file holds cases of fair share."""
-    return document.has("cases") or document.has("multi_resource_cases")
-
-
 def read_share_cases(document: Part) -> list[ShareCase]:
     """Return the cases of a file. Raises Unreadable with file, case and field."""
     document.skip("meta")
@@ -54,6 +50,8 @@ def read_share_cases(document: Part) -> list[ShareCase]:
 
 def share_differences(case: ShareCase) -> list[str]:
     """Divide, and return one sentence for each share that is not as expected."""
+    if case.expected_remaining is None and not any(case.expected.values()):
+        return [NOTHING_EXPECTED]
     if case.call == SEVERAL_RESOURCES:
         got: Amounts = fair_shares(case.queues, case.total, usage_weight_millionths=case.usage_weight_millionths)
         return list(_differing(case.expected, got))
