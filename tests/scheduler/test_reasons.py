@@ -1,7 +1,7 @@
 """Why somebody waits: the code, the sentence and the numbers of each kind of reason."""
 
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, GpuRequest
+from muster_contracts.values import WHOLE_GPU, GpuRequest, TopologyConstraint
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Limits, plan
 from muster_scheduler.core.reasons import Blocked
@@ -135,3 +135,26 @@ def test_an_exhausted_plan_says_when_the_turn_comes() -> None:
     blocked = why("second", *events, limits=Limits(step_limit=1))
     assert blocked.code == "BudgetExhausted"
     assert blocked.numbers["step_limit"] == 1
+
+
+RACK = TopologyConstraint(levels=("rack",), required="rack")
+
+
+def test_a_level_that_no_node_has_is_named() -> None:
+    blocked = why("new", node("a"), node("b", ready=False, labels={"rack": "1"}), *gang("new", 2, topology=RACK))
+    assert blocked.code == "NodesUnsuitable"
+    assert blocked.reason == (
+        "new has to share one value of the node label rack, and no node it could use has that label: "
+        "there are 2 nodes, 1 of them ready."
+    )
+    assert blocked.remedy == "Name a label that the nodes have, or label the nodes."
+
+
+def test_a_gang_that_fits_into_no_single_domain_is_told_how_much_of_it_would() -> None:
+    nodes = [node(name, gpus=2, labels={"rack": name}) for name in "ab"]
+    blocked = why("new", *nodes, *gang("new", 3, topology=RACK))
+    assert blocked.code == "GangDoesNotFit"
+    assert blocked.reason == (
+        "new needs room for 3 pods at once within one value of the node label rack: "
+        "3 GPUs in pieces of 1 GPU; 4 GPUs are free. 2 of them would fit."
+    )

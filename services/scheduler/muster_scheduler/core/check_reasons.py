@@ -200,7 +200,9 @@ class _Recount:
         ready = any(len(here) == numbers["ready"] for here in pools)
         if numbers["nodes"] != len(self._facts.rows) or not ready:
             return False
-        return self._looked(view, (), lambda pod: any(not _suitable(here, pod) for here in pools))
+        return self._looked(
+            view, (view.tree.topology,), lambda pod: any(not _sharing(view, _suitable(here, pod)) for here in pools)
+        )
 
     def _refused(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
         """Say whether a pod keeps off so many nodes of a pool that would take it."""
@@ -284,6 +286,15 @@ def _open(nodes: Iterable[NodeObserved]) -> list[NodeObserved]:
 
 def _suitable(nodes: Iterable[NodeObserved], pod: PodFacts) -> list[NodeObserved]:
     return [node for node in nodes if next(unsuitable(node, pod), None) is None]
+
+
+def _sharing(view: GroupView, nodes: Iterable[NodeObserved]) -> list[NodeObserved]:
+    """Return the nodes that are in a domain at the level that all pods of a group must share."""
+    topology = view.tree.topology
+    if topology is None or topology.required not in topology.levels:
+        return list(nodes)
+    levels = topology.levels[: topology.levels.index(topology.required) + 1]
+    return [node for node in nodes if node.labels.keys() >= set(levels)]
 
 
 def _asks_for(pod: PodFacts, amount: int) -> bool:

@@ -19,7 +19,7 @@ from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, amount_of, gpus
 from muster_scheduler.core.room import UNFIT
 from muster_scheduler.core.state import SHUNNED_FOR
-from muster_scheduler.core.terrain import DEFAULT_POOL
+from muster_scheduler.core.terrain import DEFAULT_POOL, Integers
 
 WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."
 NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
@@ -97,6 +97,7 @@ class _Inquiry:
         yield from self._by_pool()
         yield from self._by_rule()
         yield from self._by_volume()
+        yield from self._by_label()
         yield from self._by_node()
         yield from self._by_share()
         yield self._gang()
@@ -154,6 +155,29 @@ class _Inquiry:
 
     def _has_room(self, need: Need) -> bool:
         return bool((self._layer.scores(need, self._pool) < UNFIT).any())
+
+    def _by_label(self) -> Iterator[Cause]:
+        """Offer the first level that the pods must share and that no node has which would take them."""
+        terrain = self._draft.terrain
+        admitted = terrain.admits(self._need) & self._open
+        levels = self._shared_levels()
+        for number, level in enumerate(levels if admitted.any() else (), start=1):
+            if (terrain.domains(levels[:number])[admitted] < 0).all():
+                total, ready = len(terrain), int(self._open.sum())
+                yield Cause(
+                    "NodesUnsuitable",
+                    f"has to share one value of the node label {level}, and no node it could use has that label: "
+                    f"there are {total} nodes, {ready} of them ready.",
+                    "Name a label that the nodes have, or label the nodes.",
+                    {"nodes": total, "ready": ready},
+                )
+
+    def _shared_levels(self) -> tuple[str, ...]:
+        """Return the levels at which all pods must be in one domain; none if they may be anywhere."""
+        topology = self._item.view.tree.topology
+        if topology is None or topology.required not in topology.levels:
+            return ()
+        return topology.levels[: topology.levels.index(topology.required) + 1]
 
     def _by_node(self) -> Iterator[Cause]:
         terrain, need = self._draft.terrain, self._need
@@ -273,13 +297,24 @@ class _Inquiry:
             detail = f"{gpus(wanted)} in pieces of {gpus(need.devices * need.portion)}; {gpus(free)} are free"
         else:
             wanted, detail = 0, f"{_whole(need)} for each"
-        fitting = min(members, int(room.sum()))
+        levels = self._shared_levels()
+        fitting = min(members, self._most_in_a_domain(levels, room) if levels else int(room.sum()))
+        where = f" within one value of the node label {levels[-1]}" if levels else ""
         return Cause(
             "GangDoesNotFit",
-            f"needs room for {members} pods at once: {detail}. {fitting} of them would fit.",
+            f"needs room for {members} pods at once{where}: {detail}. {fitting} of them would fit.",
             WHEN_RELEASED,
             {"members": members, "needed": wanted // WHOLE_GPU, "free": free // WHOLE_GPU, "fitting": fitting},
         )
+
+    def _most_in_a_domain(self, levels: tuple[str, ...], room: Integers) -> int:
+        """Return how many pods fit into the roomiest domain, or into that where others of the group are."""
+        terrain = self._draft.terrain
+        domains = terrain.domains(levels)
+        rows = (terrain.rows.get(pod.node) for pod in self._item.view.staying)
+        held = {int(domains[row]) for row in rows if row is not None}
+        possible = held or set(domains[domains >= 0].tolist())
+        return max((int(room[domains == domain].sum()) for domain in possible), default=0)
 
 
 def _size(need: Need) -> tuple[int, int, int]:
