@@ -227,6 +227,10 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "libs/simcluster/simcluster/http.py",
     ): "an API server answers 500 to the request that met a defect, and serves the next",
     (
+        "catches_everything",
+        "services/scheduler/muster_scheduler/planning.py",
+    ): "whoever a plan fails at is set aside, so that nobody stops the planning for all; log and health say why",
+    (
         "reads_the_environment",
         "local/muster_local/supervisor.py",
     ): "what child processes inherit of the environment is not a setting",
