@@ -178,12 +178,13 @@ class Leader:
 @asynccontextmanager
 async def leads(scene: Scene) -> AsyncIterator[Leader]:
     journal, leadership = scene.journal(Writer.SCHEDULER), Leadership(MemoryLeases(), "first", renewal_seconds=0.5)
-    planning = Planning(journal, SchedulerSettings(), id_of("cluster"), leadership)
+    health = Health("scheduler")
+    planning = Planning(journal, SchedulerSettings(), id_of("cluster"), leadership, health)
     volumes = Volumes(scene.cluster, planning.state, patience_seconds=60)
     binder = Binder(scene.cluster, Reservations(scene.cluster, planning.state, "pause"), 3)
     execution = Execution(planning, journal, binder, Evictor(scene.cluster), volumes, 8)
     async with asyncio.TaskGroup() as tasks:
-        fold = follow_into(journal, planning.fold, planning.progress, Health("scheduler"), "fold")
+        fold = follow_into(journal, planning.fold, planning.progress, health, "fold")
         running = [tasks.create_task(leadership.run()), tasks.create_task(fold)]
         await leadership.until_ours()
         await planning.take_leadership()
