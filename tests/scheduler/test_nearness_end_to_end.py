@@ -1,0 +1,81 @@
+"""From an annotation on a Job to a gang within one rack: simulated cluster over HTTP, real NATS, and two services."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import yaml
+from integrations.kube import project
+from integrations.test_integrations_end_to_end import Reader, process, training
+from muster_cluster.kubernetes import KubernetesCluster
+from muster_cluster.objects import JOBS, NAMESPACES
+from muster_contracts import events as e
+from muster_contracts import names
+from muster_contracts.subjects import Writer
+from muster_journal.jetstream import JetStreamJournal
+from servers import RunningNats
+
+CAPACITY = {"nvidia.com/gpu": 2, "cpu": "16", "memory": "64Gi"}
+RACKS = {"a": "1", "b": "2", "c": "1", "d": "2"}
+"""By node. Those who may go anywhere take the nodes in the order of their names."""
+SHOULD, MUST = names.TOPOLOGY_PREFERRED_NAMES[1], names.TOPOLOGY_REQUIRED_NAMES[1]
+
+
+@pytest.fixture
+async def cluster(
+    tmp_path: Path,
+    nats_server: RunningNats,
+    open_journal: Callable[..., Awaitable[JetStreamJournal]],
+) -> AsyncIterator[KubernetesCluster]:
+    """A cluster of two racks with integrations and scheduler beside it, and a project."""
+    await (await open_journal(Writer.SUBMITTER)).append(project())
+    kubeconfig, nodes = tmp_path / "kubeconfig", tmp_path / "nodes.yaml"
+    named = [{"name": name, "labels": {"rack": rack}, "capacity": CAPACITY} for name, rack in RACKS.items()]
+    nodes.write_text(yaml.safe_dump(named))
+    with ExitStack() as running:
+        simulated = running.enter_context(process("simcluster", "--kubeconfig", str(kubeconfig), "--nodes", str(nodes)))
+        assert simulated.stdout is not None
+        assert simulated.stdout.readline().startswith("http://")
+        for service in ("integrations", "scheduler"):
+            environment = {
+                "MUSTER_NATS_URL": nats_server.url,
+                "MUSTER_NATS_PASSWORD": nats_server.password_of(service),
+                "MUSTER_KUBECONFIG": str(kubeconfig),
+            }
+            running.enter_context(process(f"muster_{service}", **environment))
+        connected = await KubernetesCluster.connect(kubeconfig)
+        await connected.create(NAMESPACES, {"metadata": {"name": "muster-demo"}})
+        yield connected
+        await connected.close()
+
+
+@pytest.fixture
+async def reader(open_journal: Callable[..., Awaitable[JetStreamJournal]]) -> Reader:
+    return Reader(await open_journal(Writer.STATUS))
+
+
+async def gang_of_four(cluster: KubernetesCluster, **annotations: str) -> UUID:
+    manifest = training("train", 4, {names.MIN_MEMBERS: "4", **annotations})
+    return UUID((await cluster.create(JOBS, manifest)).metadata.uid)
+
+
+@pytest.mark.parametrize("name", [SHOULD, MUST])
+async def test_a_gang_that_is_annotated_starts_within_one_rack(
+    cluster: KubernetesCluster, reader: Reader, name: str
+) -> None:
+    workload_id = await gang_of_four(cluster, **{name: "rack"})
+    placed = await reader.until(lambda: [s for s in reader.of(workload_id) if isinstance(s, e.PodScheduled)])
+    pods = [pod for scheduled in placed for pod in scheduled.pods]
+    assert len(pods) == 4
+    assert len({RACKS[pod.node[0]] for pod in pods}) == 1
+
+
+async def test_a_gang_that_names_a_label_no_node_has_is_told_so(cluster: KubernetesCluster, reader: Reader) -> None:
+    workload_id = await gang_of_four(cluster, **{MUST: "block"})
+    (blocked, *_) = await reader.until(
+        lambda: [b for b in reader.of(workload_id) if isinstance(b, e.WorkloadBlocked) and b.code != "PodsMissing"]
+    )
+    assert blocked.code == "NodesUnsuitable"
+    assert "the node label block, and no node it could use has that label" in blocked.reason
