@@ -126,6 +126,16 @@ def test_who_has_a_place_and_no_volume_yet_is_told_for_which_claim_it_waits() ->
     assert told.reason == "train has its place on a; it waits for the volume of the claim scratch and 3 more."
 
 
+def test_who_is_held_back_by_a_scheduling_gate_is_told_by_which() -> None:
+    held = [pod(f"train-{i}", "train", scheduling_gates=("example.com/budget",)) for i in range(2)]
+    state = world(node("a"), project("demo"), owned("train", "demo", group("train", held)))
+    (told,) = why_does_it_wait(
+        take_snapshot(state), Limits(), WhyDoesItWait(workload_id=id_of("workload/train"))
+    ).groups
+    assert (told.code, told.pods) == ("SchedulingGated", 2)
+    assert told.reason == "train has 2 pods that may not be scheduled yet, by the scheduling gate example.com/budget."
+
+
 def test_what_does_not_wait_has_no_reason() -> None:
     state = world(node("a"), project("demo"), running("mine", "demo", 2, on="a"))
     assert (

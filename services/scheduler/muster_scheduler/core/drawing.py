@@ -200,6 +200,7 @@ def _view(state: State, picture: Picture, group: Group) -> GroupView | None:
         waiting=tuple(Waiting(pod.facts, _wanted(state, picture, pod)) for pod in pods if _wants_place(state, pod)),
         bound=tuple(bound for bound in (_bound(state, picture, pod) for pod in pods) if bound is not None),
         finished=Counter(pod.facts.sub_group if tree.parts else "" for pod in pods if _has_done_its_part(pod)),
+        gates=tuple(pod.facts.scheduling_gates for pod in pods if pod.facts.scheduling_gates),
     )
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID
 
 from muster_contracts.events import PlanMade
 from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES
@@ -69,7 +68,9 @@ def would_it_fit(snapshot: Snapshot, limits: Limits, asked: WouldItFit) -> Fit:
 
 def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -> Waits:
     """Plan as the next plan will, and say what it says of the groups of a workload; who has a place may wait, too."""
-    groups = [_awaits_volumes(view) for view in _promised_without_volumes(snapshot, asked.workload_id)]
+    mine = [view for view in snapshot.views.values() if view.workload_id == asked.workload_id]
+    groups = [_awaits_volumes(view) for view in mine if any(_awaited_claims(view.bound))]
+    groups += [_held_back(view) for view in mine if view.gates]
     known = (*snapshot.groups, *(snapshot.views[group_id] for group_id in snapshot.aside))
     waiting = [view for view in known if view.workload_id == asked.workload_id]
     if waiting:
@@ -157,12 +158,6 @@ def _victims(snapshot: Snapshot, made: Plan) -> tuple[WouldGo, ...]:
     )
 
 
-def _promised_without_volumes(snapshot: Snapshot, workload_id: UUID) -> Iterable[GroupView]:
-    return (
-        view for view in snapshot.views.values() if view.workload_id == workload_id and any(_awaited_claims(view.bound))
-    )
-
-
 def _awaited_claims(pods: Iterable[Bound]) -> list[tuple[str, str]]:
     """Return the claims that promised pods wait for, each with the node of its pod."""
     promised = [(pod.node, pod.facts.rules) for pod in pods if not pod.facts.node]
@@ -184,6 +179,21 @@ def _awaits_volumes(view: GroupView) -> GroupWaits:
         reason=f"{view.name} has its place on {node}; it waits for the volume of the claim {claim}{others}.",
         remedy="Whoever makes its volumes has to make them; the events of the claim say what is in the way.",
         numbers={"claims": len(claims)},
+    )
+
+
+def _held_back(view: GroupView) -> GroupWaits:
+    names = ", ".join(sorted({name for gates in view.gates for name in gates}))
+    pods = "1 pod" if len(view.gates) == 1 else f"{len(view.gates)} pods"
+    return GroupWaits(
+        pod_group_id=view.id,
+        name=view.name,
+        pods=len(view.gates),
+        node_pools=view.node_pools,
+        code="SchedulingGated",
+        reason=f"{view.name} has {pods} that may not be scheduled yet, by the scheduling gate {names}.",
+        remedy="Whoever set the gate has to take it away; nobody else can.",
+        numbers={"pods": len(view.gates)},
     )
 
 

@@ -44,7 +44,10 @@ class Bound:
 
 @dataclass(frozen=True)
 class GroupView:
-    """One pod group. `finished` counts succeeded pods by leaf; they count for the gang and hold nothing."""
+    """One pod group. `finished` counts succeeded pods by leaf; they count for the gang and hold nothing.
+
+    `gates` are those by which somebody holds pods of it back, pod by pod; such pods do not wait yet.
+    """
 
     id: UUID
     workload_id: UUID
@@ -61,6 +64,7 @@ class GroupView:
     waiting: tuple[Waiting, ...]
     bound: tuple[Bound, ...]
     finished: Mapping[str, int]
+    gates: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def staying(self) -> tuple[Bound, ...]:
