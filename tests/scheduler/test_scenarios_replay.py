@@ -57,8 +57,8 @@ def bound(name: str, seconds: int) -> list[tuple[int, e.AnyEvent]]:
     return [(seconds, scheduled), (seconds + 1, e.PodObserved(workload_id=scheduled.workload_id, pods=(facts,)))]
 
 
-def ended(name: str, seconds: int) -> tuple[int, e.AnyEvent]:
-    mark = PodMark(pod_id=id_of(f"pod/{name}"), name=name, last_phase=PodPhase.SUCCEEDED, node="a")
+def ended(name: str, seconds: int, last_phase: PodPhase = PodPhase.SUCCEEDED) -> tuple[int, e.AnyEvent]:
+    mark = PodMark(pod_id=id_of(f"pod/{name}"), name=name, last_phase=last_phase, node="a")
     return seconds, e.PodGone(workload_id=id_of(f"workload/{name}"), pods=(mark,))
 
 
@@ -164,6 +164,15 @@ def test_a_victim_of_the_record_runs_as_long_as_who_came_in_its_stead() -> None:
 def test_a_victim_whose_stead_was_given_up_leaves_at_that_moment() -> None:
     gone = again("first", ended("first", 120))
     assert starts(one_takes_the_place_of_another(*gone))["second"] == (at(20), at(54), at(120))
+
+
+def test_a_victim_whose_stead_was_deleted_while_it_ran_leaves_at_that_moment() -> None:
+    facts = waiting("first").model_copy(update={"node": "a", "phase": PodPhase.RUNNING, "terminating": True})
+    going = (70, e.PodObserved(workload_id=id_of("workload/first"), pods=(facts,)))
+    more = again("first", *bound("first", 63), going, ended("first", 71))
+    assert starts(one_takes_the_place_of_another(*more))["second"] == (at(20), at(54), at(71))
+    unseen = again("first", *bound("first", 63), ended("first", 71, PodPhase.FAILED))
+    assert starts(one_takes_the_place_of_another(*unseen))["second"] == (at(20), at(54), at(71))
 
 
 def again(name: str, *timed: tuple[int, e.AnyEvent]) -> list[tuple[int, e.AnyEvent]]:

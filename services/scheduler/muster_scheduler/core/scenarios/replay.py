@@ -6,7 +6,8 @@ that gets a place runs for as long as it ran in the record. One that did not end
 that is evicted begins again from the start.
 
 An eviction of the record ends no run: it was a decision too. The pods that came in a victim's stead are left out, and
-the victim runs for as long as the last of them did; a victim that nothing replaced has no end that is known.
+the victim runs for as long as the last of them did, or until the moment at which somebody deleted that one; a victim
+that nothing replaced has no end that is known.
 
 Pitfalls. Who submitted what and when is kept, though people would have behaved differently; which pod replaced which is
 guessed from workload, sub-group and role, in order of arrival; moments are rounded to whole seconds, after each of
@@ -44,7 +45,7 @@ class Life:
     """When a pod of ours appeared, got a place and ended, in the record or in the replay.
 
     `first` is the pod in whose stead it stands after evictions, itself if there were none; `successor` is who came in
-    its own stead.
+    its own stead. `deleted` is who was told to go before it had finished, by others than the scheduler.
     """
 
     workload_id: UUID
@@ -54,6 +55,7 @@ class Life:
     bound: datetime | None = None
     ended: datetime | None = None
     evicted: bool = False
+    deleted: bool = False
     successor: "Life | None" = None
 
     @property
@@ -68,9 +70,14 @@ class Life:
     def duration(self) -> timedelta | None:
         """How long it, or the last in its stead, ran; None when that did not end by itself."""
         last = self.last
-        if last.evicted or last.bound is None or last.ended is None:
+        if last.bound is None or last.ended is None or last.evicted or last.cut_short:
             return None
         return last.ended - last.bound
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether it went before its run was over: before it had a place, or deleted while it made up for evictions."""
+        return self.bound is None or (self.deleted and self.first != self.facts.pod_id)
 
     def succeeded_by(self, life: "Life") -> None:
         """Let another pod stand in its stead."""
@@ -146,8 +153,8 @@ class _Record:
                 for life in self._known(victims):
                     self._evict(life)
             case e.PodGone(pods=marks):
-                for life in self._known(mark.pod_id for mark in marks):
-                    life.ended = life.ended or moment
+                for mark in marks:
+                    self._go(mark, moment)
             case _:
                 pass
 
@@ -161,6 +168,14 @@ class _Record:
         if facts.node:
             life.bound = life.bound or moment
         if facts.phase in FINISHED:
+            life.ended = life.ended or moment
+        elif facts.terminating and not life.evicted:
+            life.deleted = True
+
+    def _go(self, mark: PodMark, moment: datetime) -> None:
+        for life in self._known([mark.pod_id]):
+            if life.ended is None and not life.evicted:
+                life.deleted = life.deleted or mark.last_phase is not PodPhase.SUCCEEDED  # a failed one would stay
             life.ended = life.ended or moment
 
     def _begin(self, life: Life) -> None:
@@ -189,7 +204,7 @@ def _untouched(recorded: Recorded, record: dict[UUID, Life]) -> Iterator[e.AnyEv
             cancelled = [
                 mark.model_copy(update={"pod_id": _first(mark.pod_id, record)})
                 for mark in marks
-                if (life := record.get(mark.pod_id)) is None or life.bound is None
+                if (life := record.get(mark.pod_id)) is None or life.cut_short
             ]
             if cancelled:
                 yield event.model_copy(update={"pods": tuple(cancelled)})
