@@ -115,6 +115,12 @@ def racks() -> list[e.NodeObserved]:
     return [node(name, gpus=2, labels={"zone": "z", "rack": rack}) for name, rack in places.items()]
 
 
+@pytest.mark.parametrize("levels", [("zone", "rack"), ()])
+def test_a_required_level_that_the_topology_does_not_have_is_not_passed_over(levels: tuple[str, ...]) -> None:
+    halls = TopologyConstraint(levels=levels, required="hall")
+    assert planned(*racks(), *gang("g", 2, topology=halls)).placements == ()
+
+
 def test_a_required_domain_holds_the_whole_gang_and_is_the_fullest_that_does() -> None:
     assert set(where(planned(*racks(), *gang("g", 4, topology=RACKS))).values()) == {"a", "b"}
     assert set(where(planned(*racks(), *gang("g", 6, topology=RACKS))).values()) == {"c", "d", "e"}

@@ -130,6 +130,12 @@ def test_the_position_in_the_queue_counts_those_who_wait_before() -> None:
     assert why("second", *events).numbers["queue_position"] == 2
 
 
+def test_a_required_level_outside_of_the_topology_is_named() -> None:
+    halls = TopologyConstraint(levels=("zone",), required="hall")
+    blocked = why("new", node("a", labels={"zone": "z"}), *gang("new", 2, topology=halls))
+    assert "has to share one value of the node label hall" in blocked.reason
+
+
 def test_an_exhausted_plan_says_when_the_turn_comes() -> None:
     events = [node("a"), *gang("first", 2, age=60), *gang("second", 2)]
     blocked = why("second", *events, limits=Limits(step_limit=1))

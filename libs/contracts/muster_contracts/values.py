@@ -304,6 +304,14 @@ class TopologyConstraint(Value):
     required: str = ""
     preferred: str = ""
 
+    @property
+    def shared_levels(self) -> tuple[str, ...]:
+        """The labels that all pods must share; a required one that is no level of the topology stands below them."""
+        if not self.required:
+            return ()
+        levels = (*self.levels, self.required)
+        return levels[: levels.index(self.required) + 1]
+
 
 class SubGroup(Value):
     """A part of a pod group that has a minimum of its own, for example Ray's worker groups.

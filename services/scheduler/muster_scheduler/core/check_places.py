@@ -236,9 +236,9 @@ def _far_apart(facts: Facts) -> Iterator[str]:
         tree = view.tree
         for part in (tree, *(leaf for leaf in tree.leaves() if leaf is not tree)):
             topology = part.topology
-            if topology is None or topology.required not in topology.levels:
+            if topology is None or not topology.required:
                 continue
-            levels = topology.levels[: topology.levels.index(topology.required) + 1]
+            levels = topology.shared_levels
             mine = [node for leaf, node in seats if part is tree or leaf == part.name]
             domains = {tuple(node.labels.get(level) for level in levels) for node in mine}
             if len(domains) > 1 or any(None in domain for domain in domains):

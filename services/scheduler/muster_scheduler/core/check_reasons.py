@@ -291,9 +291,7 @@ def _suitable(nodes: Iterable[NodeObserved], pod: PodFacts) -> list[NodeObserved
 def _sharing(view: GroupView, nodes: Iterable[NodeObserved]) -> list[NodeObserved]:
     """Return the nodes that are in a domain at the level that all pods of a group must share."""
     topology = view.tree.topology
-    if topology is None or topology.required not in topology.levels:
-        return list(nodes)
-    levels = topology.levels[: topology.levels.index(topology.required) + 1]
+    levels = topology.shared_levels if topology else ()
     return [node for node in nodes if node.labels.keys() >= set(levels)]
 
 

@@ -175,9 +175,7 @@ class _Inquiry:
     def _shared_levels(self) -> tuple[str, ...]:
         """Return the levels at which all pods must be in one domain; none if they may be anywhere."""
         topology = self._item.view.tree.topology
-        if topology is None or topology.required not in topology.levels:
-            return ()
-        return topology.levels[: topology.levels.index(topology.required) + 1]
+        return topology.shared_levels if topology else ()
 
     def _by_node(self) -> Iterator[Cause]:
         terrain, need = self._draft.terrain, self._need

@@ -33,7 +33,7 @@ class Placing:
         return self._place_part(self._item.view.tree, list(self._item.pods), None)
 
     def _place_part(self, part: Part, pods: list[Waiting], within: Mask | None) -> list[Seat] | None:
-        if part.topology is None or not part.topology.levels:
+        if part.topology is None or not (part.topology.levels or part.topology.required):
             return self._place_parts(part, pods, within)
         for domain in self._domains(part, part.topology, pods, within):
             mark = self._mark()
@@ -110,9 +110,9 @@ class Placing:
         self, part: Part, topology: TopologyConstraint, pods: Sequence[Waiting], within: Mask | None
     ) -> Iterable[Mask]:
         everywhere = np.ones(len(self._draft.terrain), dtype=np.bool_) if within is None else within
-        if topology.required not in topology.levels:
+        levels = topology.shared_levels
+        if not levels:
             return [everywhere]
-        levels = topology.levels[: topology.levels.index(topology.required) + 1]
         domains = self._draft.terrain.domains(levels)
         leaves = {leaf.name for leaf in part.leaves()}
         view = self._item.view
