@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 import pytest
+from muster_chassis.health import Condition
 from muster_contracts import events as e
 from muster_contracts.questions import WhyDoesItWait
-from muster_contracts.values import Resources
+from muster_contracts.values import PodMark, Resources
 from muster_scheduler import planning
 from muster_scheduler.core.aside import FIRST_SECONDS, MOST_SECONDS, SET_ASIDE, Aside, set_aside
 from muster_scheduler.core.audit import audit_decisions
@@ -63,6 +64,17 @@ async def test_of_a_plan_that_is_found_wrong_nothing_is_done_and_the_others_are_
     told = {one.workload_id: one.reason for one in of_type(events, e.WorkloadBlocked) if one.code == SET_ASIDE}
     assert told.keys() == {id_of("workload/cursed"), id_of("workload/cursed-too")}
     assert "cursed-0 is cursed" in told[id_of("workload/cursed")]
+
+
+async def test_a_cluster_that_cannot_be_drawn_is_drawn_again_until_it_can(scene: Scene) -> None:
+    (facts,) = await scene.run_on_a_node("absurd", 1, requests=ABSURD)
+    await scene.observe("after", 1)
+    service = scene.start_scheduler(cycle_pause_seconds=0)
+    await scene.until(lambda events: len(of_type(events, e.LeadershipTaken)) > 1)
+    assert service.health.of("planning").condition is not Condition.STOPPED
+    mark = PodMark(pod_id=facts.pod_id, name=facts.name, last_phase=facts.phase)
+    await scene.observer.append(e.PodGone(workload_id=id_of("workload/absurd"), pods=(mark,)))
+    assert placed(await scene.until(scheduled(1))) == {"after-0"}
 
 
 def told_aside(seconds: int = FIRST_SECONDS) -> e.WorkloadBlocked:
