@@ -167,10 +167,23 @@ def test_the_history_ends_at_the_position_asked_for(types: Type) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
+def test_a_position_after_the_end_is_remarked(types: Type) -> None:
+    typed = types("simulate", "--from-journal", "--at", "99999999", "-o", "json")
+    assert (typed.code, typed.data["position"]) == (0, 4)
+    assert "The history ends at position 4.\n" in typed.err
+
+
+@pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize(
     ("text", "code", "complaint"),
     [
-        ("projects: {nobody: {deserved_gpus: 1}}", 3, "The history knows no project nobody."),
+        (
+            "projects: {nobody: {deserved_gpus: 1}}",
+            2,
+            "changes.yaml, field projects.nobody: The history knows no project nobody.",
+        ),
+        ("nodes: {new: {like: c}}", 2, "changes.yaml, field nodes.new.like: The history knows no node c."),
+        ("projects: {demo: {over_quota_weight: heavy}}", 2, "should be one of lowest, low, medium, high"),
         ("projects: {demo: {deserved: 1}}", 2, "projects.demo.deserved: It is not known."),
         ("nodes: [", 2, "This is not YAML"),
         ("- a", 2, "The file should be one object with named fields."),

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from muster_contracts import events as e
 from muster_contracts.values import BoundPod, Caller, PodFacts, PodMark, PodPhase, PoolQuota
 from muster_contracts.wire import Envelope, Recorded
-from muster_scheduler.core.scenarios.changes import NO_CHANGES, Changes, NodeChange, QuotaChange
+from muster_scheduler.core.scenarios.changes import NO_CHANGES, Changes, NodeChange, QuotaChange, read_changes
+from muster_scheduler.core.scenarios.document import parse
 from muster_scheduler.core.scenarios.replay import Change, Course, replay
 from muster_scheduler.core.scenarios.runner import as_the_service
 from scheduler.worlds import START, group, id_of, node, pod
@@ -216,4 +217,15 @@ def test_a_quota_is_changed_where_the_file_says_and_nowhere_else() -> None:
 
 def test_names_the_history_does_not_know_are_told() -> None:
     changed = Changes({"nobody": QuotaChange("default", {})}, {}, {"a": NodeChange(), "b": NodeChange(like="c")})
-    assert changed.unknown(one_after_the_other()) == ["project nobody", "node c"]
+    assert changed.unknown(one_after_the_other()) == [("projects.nobody", "project nobody"), ("nodes.b.like", "node c")]
+
+
+def test_a_node_pool_the_history_does_not_know_is_told() -> None:
+    changed = Changes({}, {"research": QuotaChange("fast", {})}, {})
+    known = e.DepartmentChanged(department_id=id_of("department"), name="research", changed_by=Caller(name="ada"))
+    assert changed.unknown(recorded((0, known))) == [("departments.research.node_pool", "node pool fast")]
+
+
+def test_a_weight_may_be_named_as_on_the_command_line() -> None:
+    read = read_changes(parse('{"projects": {"a": {"over_quota_weight": "high"}}}', "file"))
+    assert read.projects["a"].fields == {"over_quota_weight": 3}

@@ -133,12 +133,13 @@ def _replay(at: int | None, changed: Path | None, output: Format) -> None:
     changes = _changes_in(changed)
     with Client(CommandLineSettings.read()) as client, progress("Reading the event log …"):
         history = list(journal_of(client, until=at))
-    unknown = changes.unknown(history)
-    if unknown:
-        raise Failure(Exit.NOT_FOUND, f"The history knows no {unknown[0]}.")
+    for field, name in changes.unknown(history):
+        raise Failure(Exit.INVALID, f"{changed}, field {field}: The history knows no {name}.")
     with progress("Scheduling it again …"):
         waiting = replay(history, changes, as_the_service)
     position = history[-1].position if history else 0
+    if at is not None and at > position:
+        say(f"The history ends at position {position}.")
     if output is Format.TABLE:
         _print_waiting(waiting)
     else:

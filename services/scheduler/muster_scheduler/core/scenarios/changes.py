@@ -17,6 +17,12 @@ from muster_scheduler.core.scenarios.document import Part
 
 Fields = Mapping[str, Any]
 
+DEFAULT_POOL = "default"
+"""The pool of all nodes that are in no other; nobody has to create it."""
+
+WEIGHTS = ("lowest", "low", "medium", "high")
+"""What the command line calls the over-quota weights from 0 to 3."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuotaChange:
@@ -63,15 +69,20 @@ class Changes:
             case _:
                 yield event
 
-    def unknown(self, history: Iterable[Recorded]) -> list[str]:
-        """Return what the file names and the history does not know."""
-        known = {_name_of(recorded.event) for recorded in history}
-        named = [
-            *(f"project {name}" for name in self.projects),
-            *(f"department {name}" for name in self.departments),
-            *(f"node {change.like or name}" for name, change in self.nodes.items()),
-        ]
-        return [name for name in named if name not in known]
+    def unknown(self, history: Iterable[Recorded]) -> list[tuple[str, str]]:
+        """Return the field and the name of whatever the file names and the history does not know."""
+        known = {_name_of(recorded.event) for recorded in history} | {f"node pool {DEFAULT_POOL}"}
+        return [(field, name) for field, name in self._named() if name not in known]
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        for name, change in self.projects.items():
+            yield f"projects.{name}", f"project {name}"
+            yield f"projects.{name}.node_pool", f"node pool {change.node_pool}"
+        for name, change in self.departments.items():
+            yield f"departments.{name}", f"department {name}"
+            yield f"departments.{name}.node_pool", f"node pool {change.node_pool}"
+        for name, node in self.nodes.items():
+            yield (f"nodes.{name}.like", f"node {node.like}") if node.like else (f"nodes.{name}", f"node {name}")
 
     def _nodes(self, event: e.NodeObserved | e.NodeGone) -> Iterator[e.AnyEvent]:
         own = self.nodes.get(event.name, NodeChange())
@@ -98,6 +109,8 @@ def _name_of(event: e.AnyEvent) -> str:
             return f"department {name}"
         case e.NodeObserved(name=name):
             return f"node {name}"
+        case e.NodePoolChanged(name=name):
+            return f"node pool {name}"
         case _:
             return ""
 
@@ -118,7 +131,7 @@ def read_changes(document: Part) -> Changes:
 
 
 def _quota(part: Part) -> QuotaChange:
-    pool = part.text("node_pool", "default")
+    pool = part.text("node_pool", DEFAULT_POOL)
     limits = {
         "gpu_millionths": ("deserved_gpus", WHOLE_GPU),
         "gpu_limit_millionths": ("max_allowed_gpus", WHOLE_GPU),
@@ -130,8 +143,17 @@ def _quota(part: Part) -> QuotaChange:
     fields: dict[str, Any] = {
         field: part.limit(name, unit=unit) for field, (name, unit) in limits.items() if part.has(name)
     }
-    fields |= {name: part.whole(name) for name in ("over_quota_weight", "priority") if part.has(name)}
+    if part.has("over_quota_weight"):
+        fields["over_quota_weight"] = _weight(part)
+    if part.has("priority"):
+        fields["priority"] = part.whole("priority")
     return QuotaChange(pool, fields)
+
+
+def _weight(part: Part) -> int:
+    if isinstance(part.content["over_quota_weight"], str):
+        return WEIGHTS.index(part.one_of("over_quota_weight", WEIGHTS))
+    return part.whole("over_quota_weight")
 
 
 def _node(part: Part) -> NodeChange:
