@@ -17,7 +17,7 @@ from muster_scheduler.core.fitting import why_does_it_wait
 from muster_scheduler.core.plan import plan
 from muster_scheduler.core.snapshot import take_snapshot
 from scheduler.scene import Scene, of_type, scheduled
-from scheduler.worlds import START, group, id_of, node, pod, recorded, state_of
+from scheduler.worlds import START, group, id_of, node, pod, recorded, running, state_of
 
 ABSURD = Resources(cpu_milli=10**30)
 """What integrations bounds; a journal that was written before it did may hold it."""
@@ -75,6 +75,14 @@ async def test_a_cluster_that_cannot_be_drawn_is_drawn_again_until_it_can(scene:
     mark = PodMark(pod_id=facts.pod_id, name=facts.name, last_phase=facts.phase)
     await scene.observer.append(e.PodGone(workload_id=id_of("workload/absurd"), pods=(mark,)))
     assert placed(await scene.until(scheduled(1))) == {"after-0"}
+
+
+def test_what_is_drawn_anew_is_what_was_drawn() -> None:
+    state = state_of(node("a"), *group("train", [running("train", "train", "a", "0")]), *absurd())
+    before = take_snapshot(state)
+    state.redraw()
+    after = take_snapshot(state)
+    assert (plan(after), after.views, after.holding) == (plan(before), before.views, before.holding)
 
 
 def told_aside(seconds: int = FIRST_SECONDS) -> e.WorkloadBlocked:
