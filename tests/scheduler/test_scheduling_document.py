@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, Caller, GpuRequest, PoolQuota
+from muster_contracts.values import WHOLE_GPU, Caller, GpuRequest, PoolQuota, TopologyConstraint
 from muster_scheduler.core import reasons
 from muster_scheduler.core.fair_share import Claim, QueueClaims, Resource, fair_shares
 from muster_scheduler.core.plan import Plan, plan
@@ -183,6 +183,16 @@ def test_the_gang_that_does_not_fit() -> None:
     made = plan(snapshot)
     assert made.placements == ()
     assert f"> {told(made, 'gang')}" in DOCUMENT
+
+
+def test_the_sentences_about_nearness_are_those_that_are_told() -> None:
+    racks = {"left-0": "left", "left-1": "left", "right-0": "right", "right-1": "right", "right-2": "right"}
+    nodes: list[e.AnyEvent] = [node(name, gpus=4, labels={"rack": rack}) for name, rack in racks.items()]
+    rack, hall = (TopologyConstraint(levels=(level,), required=level) for level in ("rack", "hall"))
+    made = plan(world(nodes, gang("whole", 3, gpus=4, topology=rack)))
+    assert {racks[place.node] for place in made.placements} == {"right"}
+    for name, size, topology in (("huge", 4, rack), ("lost", 2, hall)):
+        assert f"> {told(plan(world(nodes, gang(name, size, gpus=4, topology=topology))), name)}" in DOCUMENT
 
 
 def half(name: str, age: int, **more: Any) -> list[e.AnyEvent]:
