@@ -156,6 +156,16 @@ def test_an_eviction_of_the_record_is_not_the_end_of_a_run() -> None:
     assert again == {"first": (at(5), at(5), at(5)), "second": (at(20), at(54), None)}
 
 
+def test_a_victim_in_whose_stead_nobody_came_has_no_end_that_is_known() -> None:
+    stead = id_of("pod/first-again")
+    history = [
+        one
+        for one in one_takes_the_place_of_another()
+        if not (isinstance(one.event, e.PodObserved) and one.event.pods[0].pod_id == stead)
+    ]
+    assert starts(history)["second"] == (at(20), at(54), None)
+
+
 def test_a_victim_of_the_record_runs_as_long_as_who_came_in_its_stead() -> None:
     gone, placed = again("first", ended("first", 300)), again("first", *bound("first", 200))
     found = starts(one_takes_the_place_of_another(ended("second", 190), *placed, *gone))
