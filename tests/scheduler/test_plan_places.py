@@ -140,6 +140,22 @@ def test_a_gang_may_be_told_later_how_near_it_has_to_be() -> None:
     assert planned(*racks(), *gang("g", 7), told).placements == ()
 
 
+def test_what_joins_a_group_that_is_far_apart_already_goes_to_one_of_its_domains() -> None:
+    """As when a Deployment of several racks is told in the middle of a rollout to stay in one."""
+    there = [running(f"g-{name}", "g", name, "0") for name in "bc"]
+    coming = [pod(f"g-{number}", "g") for number in range(3)]
+    rest = [node("x", gpus=8, labels={"zone": "z", "rack": "r3"})]
+    placed = where(planned(*racks(), *rest, *group("g", [*there, *coming], topology=RACKS)))
+    assert len(placed) == 3
+    assert set(placed.values()) <= {"a", "b"} or set(placed.values()) <= {"c", "d", "e"}
+
+
+def test_what_joins_a_group_whose_node_is_in_no_domain_goes_where_there_is_one() -> None:
+    pods = [running("g-0", "g", "plain", "0"), pod("g-1", "g"), pod("g-2", "g")]
+    placed = where(planned(*racks(), node("plain"), *group("g", pods, topology=RACKS)))
+    assert set(placed.values()) in ({"a"}, {"a", "b"})
+
+
 def test_parts_of_a_gang_have_domains_of_their_own() -> None:
     parts = (SubGroup(name="x", min_members=4, topology=RACKS), SubGroup(name="y", min_members=4, topology=RACKS))
     pods = [pod(f"{part}{i}", "g", sub_group=part) for part in "xy" for i in range(4)]

@@ -223,7 +223,11 @@ def _wrong_pools(facts: Facts) -> Iterator[str]:
 
 
 def _far_apart(facts: Facts) -> Iterator[str]:
-    """Check the required level of whole groups and of their leaves."""
+    """Check the required level of whole groups and of their leaves.
+
+    Who is placed goes to one domain: to one where others of the group are, if they are in any. These may be in several
+    if they ran before the level was asked for.
+    """
     nodes: dict[UUID, list[tuple[str, NodeObserved]]] = defaultdict(list)
     for place in facts.places:
         if place.pod_id in facts.waiting and place.node in facts.rows:
@@ -232,16 +236,19 @@ def _far_apart(facts: Facts) -> Iterator[str]:
     for group_id, seats in nodes.items():
         view = facts.snapshot.views[group_id]
         staying = [bound for bound in view.bound if not bound.releasing and bound.node in facts.rows]
-        seats += [(b.facts.sub_group, facts.snapshot.terrain.nodes[facts.rows[b.node]]) for b in staying]
+        there = [(b.facts.sub_group, facts.snapshot.terrain.nodes[facts.rows[b.node]]) for b in staying]
         tree = view.tree
         for part in (tree, *(leaf for leaf in tree.leaves() if leaf is not tree)):
             topology = part.topology
             if topology is None or not topology.required:
                 continue
             levels = topology.shared_levels
-            mine = [node for leaf, node in seats if part is tree or leaf == part.name]
-            domains = {tuple(node.labels.get(level) for level in levels) for node in mine}
-            if len(domains) > 1 or any(None in domain for domain in domains):
+            taken, held = (
+                {tuple(map(node.labels.get, levels)) for leaf, node in some if part is tree or leaf == part.name}
+                for some in (seats, there)
+            )
+            allowed = {domain for domain in held if None not in domain} or taken
+            if len(taken) > 1 or any(None in domain for domain in taken) or not taken <= allowed:
                 yield f"Group {group_id} is not in one domain of {topology.required}."
 
 

@@ -23,6 +23,8 @@ from muster_scheduler.core.terrain import DEFAULT_POOL, Integers
 
 WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."
 NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
+NO_SUCH_DEVICE = "No GPU is that large: ask for less memory, or add a node with larger GPUs."
+IN_ONE_PIECE = "It starts when enough is free in one piece: when pods in the way have ended, or a node is added."
 NAMED = 3
 """Nodes that a sentence names at most."""
 
@@ -133,7 +135,7 @@ class _Inquiry:
         wanted, has, bound = (amount_of(r, value) for value in (self._amounts[r], held[r], most))
         if code == "OverLimit":
             sentence = f"needs {wanted}; {account.queue.name} holds {has} and is limited to {bound}."
-            remedy = f"Raise the limit of {account.queue.name}, or end workloads of it."
+            remedy = f"Raise the limit of {account.queue.name}, or end workloads of it.{self._quota_besides()}"
         else:
             sentence = (
                 f"cannot be preempted and needs {wanted}; {account.queue.name} has a quota of {bound}, "
@@ -141,6 +143,11 @@ class _Inquiry:
             )
             remedy = f"Submit it as preemptible, or raise the quota of {account.queue.name}."
         return Cause(code, sentence, remedy, {"needed": self._amounts[r], "held": held[r], "bound": most})
+
+    def _quota_besides(self) -> str:
+        """Say that a higher limit would not be enough, if that is so."""
+        account = None if self._item.view.preemptible else over_firm_quota(self._leaf, self._amounts)
+        return f" Raise the quota of {account.queue.name}, too: it cannot be preempted." if account else ""
 
     def _by_volume(self) -> Iterator[Cause]:
         """Offer the nodes that a pod keeps off for a while, if it had room there, or has nowhere else to go."""
@@ -198,18 +205,27 @@ class _Inquiry:
     def _fragmented(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
         if not need.devices or need.device_bytes:
             return
-        wanted = need.devices * need.portion
         free = self._layer.free.devices[rows]
-        usable = np.where(free >= need.portion, need.portion if not need.whole else free, 0).sum(axis=1)
-        together, best = int(free.sum()), int(usable.max())
+        together = int(free.sum())
         could = bool((self._draft.terrain.devices[rows] >= need.devices).any())
-        if best < wanted <= together and could:
-            yield Cause(
-                "FragmentedGPUs",
-                f"needs {gpus(wanted)} on one node; {gpus(together)} are free, but at most {gpus(best)} on one.",
-                "It starts when a node has enough in one piece: pods that may not be moved are in the way.",
-                {"needed": wanted // WHOLE_GPU or 1, "free": together // WHOLE_GPU, "best": best // WHOLE_GPU},
+        if not could or together < need.devices * need.portion:
+            return
+        if need.whole:
+            wanted, best, unit = (
+                need.devices * WHOLE_GPU,
+                int((free == WHOLE_GPU).sum(axis=1).max()) * WHOLE_GPU,
+                WHOLE_GPU,
             )
+            sentence = f"needs {gpus(wanted)} on one node; {gpus(together)} are free, but at most {gpus(best)} on one."
+        else:
+            wanted, best, unit = need.portion, self._best_part(need, rows), 1
+            sentence = (
+                f"needs {wanted / WHOLE_GPU:g} of {_devices(need)}; {gpus(together)} are free, "
+                f"but in pieces of at most {best / WHOLE_GPU:g}."
+            )
+        if best < wanted:
+            numbers = {"needed": wanted // unit, "free": together // unit, "best": best // unit}
+            yield Cause("FragmentedGPUs", sentence, IN_ONE_PIECE, numbers)
 
     def _too_small(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
         if self._share_is_why():
@@ -244,19 +260,29 @@ class _Inquiry:
         return max((size[resource] for size in sizes), default=0)
 
     def _no_parts(self, need: Need, rows: np.ndarray) -> Iterator[Cause]:
-        """Compare what is asked of each device with the best node's device that is the last to be needed."""
-        ordered = np.sort(self._layer.free.devices[rows], axis=1)
-        best = int(ordered[:, -need.devices].max()) if ordered.shape[1] >= need.devices else 0
+        """Compare what is asked of each device with the largest there is, and with what is free."""
+        best = self._best_part(need, rows)
         wanted = int(self._draft.terrain.portions(need)[rows].min())
-        if wanted > best:
-            devices = "a GPU" if need.devices == 1 else f"{need.devices} GPUs of one node"
-            asked = "as much memory as it wants" if wanted > WHOLE_GPU else f"{wanted / WHOLE_GPU:g}"
+        if wanted > WHOLE_GPU:
+            asked, largest = need.device_bytes, int(self._draft.terrain.device_bytes[rows].max())
             yield Cause(
                 "NoFittingNode",
-                f"needs {asked} of {devices}; the best there is has {best / WHOLE_GPU:g} free.",
+                f"needs {amount_of(2, asked)} of {_devices(need)}; the largest has {amount_of(2, largest)}.",
+                NO_SUCH_DEVICE,
+                {"needed": asked, "best": largest},
+            )
+        elif wanted > best:
+            yield Cause(
+                "NoFittingNode",
+                f"needs {wanted / WHOLE_GPU:g} of {_devices(need)}; the best there is has {best / WHOLE_GPU:g} free.",
                 WHEN_RELEASED,
                 {"needed": wanted, "best": best},
             )
+
+    def _best_part(self, need: Need, rows: np.ndarray) -> int:
+        """Return what is free of the best node's device that is the last to be needed."""
+        ordered = np.sort(self._layer.free.devices[rows], axis=1)
+        return int(ordered[:, -need.devices].max()) if ordered.shape[1] >= need.devices else 0
 
     def _share_is_why(self) -> bool:
         """Say whether the project has what is its due, and the pool would be large enough."""
@@ -273,12 +299,22 @@ class _Inquiry:
         leaf, amounts = self._leaf, self._amounts
         r = next(r for r in involved_in(amounts) if leaf.allocated[r] + amounts[r] > leaf.fair[r])
         wanted, has, share = (amount_of(r, value) for value in (amounts[r], leaf.allocated[r], leaf.fair[r]))
+        free = self._free(r)
+        rest = leaf.fair[r] - amounts[r]
+        within = f", or when {leaf.queue.name} holds no more than {amount_of(r, rest)}" if rest >= 0 else ""
         yield Cause(
             "FairShareExceeded",
-            f"needs {wanted}; {leaf.queue.name} holds {has} of its fair share of {share}, and nothing is free.",
-            f"It starts when capacity is free that nobody with a better claim wants. {self._holders(r)}",
+            f"needs {wanted}; {leaf.queue.name} holds {has} of its fair share of {share}, "
+            f"and {f'no more than {amount_of(r, free)} are' if free else 'nothing is'} free.",
+            f"It starts when enough is free that nobody with a better claim wants{within}. {self._holders(r)}",
             {"needed": amounts[r], "held": leaf.allocated[r], "fair_share": leaf.fair[r]},
         )
+
+    def _free(self, resource: int) -> int:
+        """Return how much of a resource nobody has on the nodes that take pods."""
+        free = self._layer.free
+        column = (free.devices.sum(axis=1), free.cpu, free.memory)[resource]
+        return max(0, int(column[self._open].sum()))
 
     def _holders(self, resource: int) -> str:
         """Name who holds the most."""
@@ -310,13 +346,17 @@ class _Inquiry:
         terrain = self._draft.terrain
         domains = terrain.domains(levels)
         rows = (terrain.rows.get(pod.node) for pod in self._item.view.staying)
-        held = {int(domains[row]) for row in rows if row is not None}
+        held = {int(domains[row]) for row in rows if row is not None and domains[row] >= 0}
         possible = held or set(domains[domains >= 0].tolist())
         return max((int(room[domains == domain].sum()) for domain in possible), default=0)
 
 
 def _size(need: Need) -> tuple[int, int, int]:
     return need.devices, need.cpu_milli, need.memory_bytes
+
+
+def _devices(need: Need) -> str:
+    return "a GPU" if need.devices == 1 else f"{need.devices} GPUs of one node"
 
 
 def _whole(need: Need) -> str:

@@ -116,13 +116,12 @@ class Placing:
         domains = self._draft.terrain.domains(levels)
         leaves = {leaf.name for leaf in part.leaves()}
         view = self._item.view
-        rows = [self._draft.terrain.rows.get(p.node) for p in view.staying if view.leaf_of(p.facts) in leaves]
+        there = [self._draft.terrain.rows.get(p.node) for p in view.staying if view.leaf_of(p.facts) in leaves]
         seats = self._draft.seats.get(view.id, ())
-        rows += [seat.row for seat in seats if view.leaf_of(seat.pod.facts) in leaves]
-        held = sorted({int(domains[row]) for row in rows if row is not None})
-        if held:
-            return [everywhere & (domains == held[0]) & (domains >= 0)]
-        return self._fitting(levels, pods, everywhere)
+        rows = [seat.row for seat in seats if view.leaf_of(seat.pod.facts) in leaves] or there
+        held = sorted({int(domains[row]) for row in rows if row is not None and domains[row] >= 0})
+        # More than one, or none, is held where pods ran already when the level was asked for, or a label changed.
+        return [everywhere & (domains == one) for one in held] or self._fitting(levels, pods, everywhere)
 
     def _fitting(self, levels: tuple[str, ...], pods: Sequence[Waiting], within: Mask) -> Iterator[Mask]:
         """Offer the domains with room for all, the fullest first."""
