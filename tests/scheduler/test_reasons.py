@@ -79,6 +79,42 @@ def test_devices_in_pieces_are_called_fragmented() -> None:
     assert (blocked.numbers["needed"], blocked.numbers["free"], blocked.numbers["best"]) == (3, 4, 2)
 
 
+def test_pieces_of_devices_are_told_in_parts() -> None:
+    part = [
+        running(f"old-{index}", "old", "a", f"{index}:600000", gpu=GpuRequest(devices=1, portion_millionths=600_000))
+        for index in range(2)
+    ]
+    wanted = pod("p", "new", gpu=GpuRequest(devices=1, portion_millionths=500_000))
+    blocked = why("new", node("a", gpus=2), *group("old", part, priority="build"), *group("new", [wanted]))
+    assert blocked.code == "FragmentedGPUs"
+    assert blocked.reason == "new needs 0.5 of a GPU; 0.8 GPUs are free, but in pieces of at most 0.4."
+    assert blocked.numbers == {"needed": 500_000, "free": 800_000, "best": 400_000, "queue_position": 1}
+
+
+def test_memory_that_no_device_has_is_named_with_the_largest() -> None:
+    wanted = pod("p", "new", gpu=GpuRequest(devices=1, memory_bytes=100 * 1024**3))
+    blocked = why("new", node("a", gpus=1, gpu_memory_bytes=80 * 1024**3), *group("new", [wanted]))
+    assert blocked.reason == "new needs 100 GiB of memory of a GPU; the largest has 80 GiB of memory."
+    assert blocked.remedy.startswith("No GPU is that large")
+
+
+def test_who_would_pass_the_share_is_told_what_is_free_and_when_it_would_not() -> None:
+    held = group("x", [running("x", "x", "a", "0,1", gpus=2)], priority="build")
+    more = [*group("y", [running("y", "y", "b", "0,1,2", gpus=3)], priority="build"), belongs("y", "q")]
+    events = [project("p", 4), project("q", 4), node("a", gpus=4), node("b", gpus=4), *held, belongs("x", "p"), *more]
+    blocked = why("new", *events, belongs("new", "p"), *gang("new", 1, gpus=4))
+    assert blocked.code == "FairShareExceeded"
+    assert "and no more than 3 GPUs are free" in blocked.reason
+    assert "or when p holds no more than 1 GPU." in blocked.remedy
+
+
+def test_a_limit_is_not_all_that_has_to_be_raised_when_the_quota_is_short_too() -> None:
+    events = [project("p", 4, gpu_limit_millionths=4 * WHOLE_GPU), node("b"), *full(), belongs("new", "p")]
+    blocked = why("new", *events, *gang("new", 1, priority="build"))
+    assert blocked.code == "OverLimit"
+    assert blocked.remedy.endswith("Raise the quota of p, too: it cannot be preempted.")
+
+
 def test_a_pool_without_nodes_says_so() -> None:
     blocked = why("new", node("a"), pool("fast"), *gang("new", 1, node_pools=("fast",)))
     assert blocked.code == "NodePoolUnschedulable"

@@ -31,6 +31,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "VolumeRefused": ("nodes",),
     "NodesUnsuitable": ("nodes", "ready"),
     "NoFittingNode": ("best",),
+    "FragmentedGPUs": ("needed", "best"),  # of whole devices "free" is told with the parts that are free besides
     "FairShareExceeded": ("needed", "held", "fair_share"),
     "GangDoesNotFit": ("members", "fitting"),
     "RoomIsBeingMade": ("places",),
@@ -102,6 +103,7 @@ class _Recount:
             "VolumeRefused": self._refused,
             "NodesUnsuitable": self._nodes,
             "NoFittingNode": self._best_node,
+            "FragmentedGPUs": self._fragments,
             "FairShareExceeded": self._over_share,
             "GangDoesNotFit": self._gang,
             "RoomIsBeingMade": self._promised,
@@ -226,12 +228,30 @@ class _Recount:
         needed, best = numbers["needed"], numbers["best"]
         return self._looked(view, (needed, best), lambda pod: _asks_for(pod, needed) and best in self._bests(view, pod))
 
+    def _fragments(self, view: GroupView, numbers: Mapping[str, int]) -> bool:
+        free = numbers["free"]
+        if not self._is_quiet:
+            return numbers["needed"] <= free
+        return self._best_node(view, numbers) and self._looked(
+            view, ("free", free), lambda pod: self._adds_up(view, pod, free)
+        )
+
+    def _adds_up(self, view: GroupView, pod: PodFacts, told: int) -> bool:
+        """Say whether so much is free on the nodes for a pod: of whole devices GPUs are told, of parts millionths."""
+        unit = WHOLE_GPU if pod.gpu.portion_millionths == WHOLE_GPU else 1
+        shares = [self._free_devices(self._usable(pool, pod)) for pool in self._facts.pools_of(view)]
+        return told in {sum(map(sum, here)) // unit for here in shares}
+
+    def _usable(self, pool: str, pod: PodFacts) -> list[NodeObserved]:
+        shunned = self._facts.shunned[pod.pod_id]
+        return [node for node in _suitable(_open(self._facts.nodes_of(pool)), pod) if node.name not in shunned]
+
     def _bests(self, view: GroupView, pod: PodFacts) -> set[int]:
         """Return the most that a node has free of each resource; of parts, on the last of the devices needed."""
         found: set[int] = set()
         for pool in self._facts.pools_of(view):
-            shunned = self._facts.shunned[pod.pod_id]
-            here = [node for node in _suitable(_open(self._facts.nodes_of(pool)), pod) if node.name not in shunned]
+            here = self._usable(pool, pod)
+            found.add(max((node.gpu_memory_bytes for node in here), default=0))
             rows = [self._facts.rows[node.name] for node in here]
             devices = self._free_devices(here)
             found.add(max((sum(free == WHOLE_GPU for free in one) for one in devices), default=0))
