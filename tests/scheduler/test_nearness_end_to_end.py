@@ -1,20 +1,20 @@
 """From an annotation on a Job to a gang within one rack: simulated cluster over HTTP, real NATS, and two services."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import yaml
 from integrations.kube import project
-from integrations.test_integrations_end_to_end import Reader, process, training
+from integrations.test_integrations_end_to_end import Reader, training
 from muster_cluster.kubernetes import KubernetesCluster
-from muster_cluster.objects import JOBS, NAMESPACES
+from muster_cluster.objects import JOBS
 from muster_contracts import events as e
 from muster_contracts import names
 from muster_contracts.subjects import Writer
 from muster_journal.jetstream import JetStreamJournal
+from scheduler.stack import scheduled_cluster
 from servers import RunningNats
 
 CAPACITY = {"nvidia.com/gpu": 2, "cpu": "16", "memory": "64Gi"}
@@ -31,24 +31,11 @@ async def cluster(
 ) -> AsyncIterator[KubernetesCluster]:
     """A cluster of two racks with integrations and scheduler beside it, and a project."""
     await (await open_journal(Writer.SUBMITTER)).append(project())
-    kubeconfig, nodes = tmp_path / "kubeconfig", tmp_path / "nodes.yaml"
+    nodes = tmp_path / "nodes.yaml"
     named = [{"name": name, "labels": {"rack": rack}, "capacity": CAPACITY} for name, rack in RACKS.items()]
     nodes.write_text(yaml.safe_dump(named))
-    with ExitStack() as running:
-        simulated = running.enter_context(process("simcluster", "--kubeconfig", str(kubeconfig), "--nodes", str(nodes)))
-        assert simulated.stdout is not None
-        assert simulated.stdout.readline().startswith("http://")
-        for service in ("integrations", "scheduler"):
-            environment = {
-                "MUSTER_NATS_URL": nats_server.url,
-                "MUSTER_NATS_PASSWORD": nats_server.password_of(service),
-                "MUSTER_KUBECONFIG": str(kubeconfig),
-            }
-            running.enter_context(process(f"muster_{service}", **environment))
-        connected = await KubernetesCluster.connect(kubeconfig)
-        await connected.create(NAMESPACES, {"metadata": {"name": "muster-demo"}})
+    async with scheduled_cluster(nats_server, tmp_path, "--nodes", str(nodes)) as connected:
         yield connected
-        await connected.close()
 
 
 @pytest.fixture

@@ -1,22 +1,20 @@
 """From a claim to a pod that runs beside its volume: simulated cluster over HTTP, real NATS, and two services."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from integrations.kube import project
-from integrations.test_integrations_end_to_end import Reader, process, training
+from integrations.test_integrations_end_to_end import Reader, training
 from muster_cluster.kubernetes import KubernetesCluster
-from muster_cluster.objects import CLAIMS, JOBS, NAMESPACES, STORAGE_CLASSES, VOLUMES
+from muster_cluster.objects import CLAIMS, JOBS, STORAGE_CLASSES, VOLUMES
 from muster_contracts import events as e
 from muster_contracts.subjects import Writer
 from muster_journal.jetstream import JetStreamJournal
+from scheduler.stack import NAMESPACE, scheduled_cluster
 from servers import RunningNats
-
-NAMESPACE = "muster-demo"
 
 
 @pytest.fixture
@@ -25,24 +23,10 @@ async def cluster(
     nats_server: RunningNats,
     open_journal: Callable[..., Awaitable[JetStreamJournal]],
 ) -> AsyncIterator[KubernetesCluster]:
-    """A cluster with integrations and scheduler beside it, a project, and a storage class full on one node."""
+    """A cluster with integrations and scheduler beside it, and a project."""
     await (await open_journal(Writer.SUBMITTER)).append(project())
-    kubeconfig = tmp_path / "kubeconfig"
-    with ExitStack() as running:
-        simulated = running.enter_context(process("simcluster", "--kubeconfig", str(kubeconfig), "--seed", "1"))
-        assert simulated.stdout is not None
-        assert simulated.stdout.readline().startswith("http://")
-        for service in ("integrations", "scheduler"):
-            environment = {
-                "MUSTER_NATS_URL": nats_server.url,
-                "MUSTER_NATS_PASSWORD": nats_server.password_of(service),
-                "MUSTER_KUBECONFIG": str(kubeconfig),
-            }
-            running.enter_context(process(f"muster_{service}", **environment))
-        connected = await KubernetesCluster.connect(kubeconfig)
-        await connected.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+    async with scheduled_cluster(nats_server, tmp_path, "--seed", "1") as connected:
         yield connected
-        await connected.close()
 
 
 async def with_claim(cluster: KubernetesCluster, **annotations: str) -> UUID:
