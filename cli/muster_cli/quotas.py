@@ -5,27 +5,15 @@ API takes everything whole: what is typed is laid over what was read.
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from muster_contracts.values import OverQuotaWeight
 
 from muster_cli.output import gpus, memory
 from muster_cli.quantities import cpu_cores, gpu_millionths, memory_bytes
 
 UNLIMITED = "unlimited"
-
-
-class Weight(StrEnum):
-    """The names of over-quota weights, from 0 to 3."""
-
-    LOWEST = "lowest"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-
-
-WEIGHTS = {Weight.LOWEST: 0, Weight.LOW: 1, Weight.MEDIUM: 2, Weight.HIGH: 3}
 
 Pool = Annotated[str, typer.Option("--node-pool", help="The node pool the quota is for.")]
 Gpu = Annotated[str | None, typer.Option("--gpu", help="GPUs that are its due: 3, 0.5, unlimited.")]
@@ -34,7 +22,9 @@ Cpu = Annotated[str | None, typer.Option("--cpu", help="Processors that are its 
 CpuLimit = Annotated[str | None, typer.Option("--cpu-limit", help="Processors it never holds more of.")]
 Memory = Annotated[str | None, typer.Option("--memory", help="Memory that is its due: 512Gi, unlimited.")]
 MemoryLimit = Annotated[str | None, typer.Option("--memory-limit", help="Memory it never holds more of.")]
-OverQuota = Annotated[Weight | None, typer.Option("--weight", help="How much of unused GPUs it gets beside others.")]
+OverQuota = Annotated[
+    OverQuotaWeight | None, typer.Option("--weight", help="How much of unused GPUs it gets beside others.")
+]
 Priority = Annotated[int | None, typer.Option("--priority", help="Served before those of lower priority.")]
 NoQuota = Annotated[bool, typer.Option("--no-quota", help="Take the quota of this node pool away.")]
 PreemptMinimum = Annotated[
@@ -53,7 +43,7 @@ def typed_quota(
     cpu_limit: str | None,
     memory: str | None,
     memory_limit: str | None,
-    weight: Weight | None,
+    weight: OverQuotaWeight | None,
     priority: int | None,
 ) -> dict[str, Any]:
     """Return the fields of a quota that were typed, as the API has them. Raises Failure for what is no amount."""
@@ -69,7 +59,7 @@ def typed_quota(
         name: None if text == UNLIMITED else read(text) for name, (text, read) in amounts.items() if text is not None
     }
     if weight is not None:
-        typed["over_quota_weight"] = WEIGHTS[weight]
+        typed["over_quota_weight"] = weight.number
     if priority is not None:
         typed["priority"] = priority
     return typed
@@ -92,7 +82,7 @@ def shown(quotas: list[dict[str, Any]]) -> str:
 
 
 def _shown_one(quota: dict[str, Any]) -> str:
-    names = {number: weight.value for weight, number in WEIGHTS.items()}
+    names = {weight.number: weight.value for weight in OverQuotaWeight}
     due = UNLIMITED if quota["gpu_millionths"] is None else gpus(quota["gpu_millionths"])
     parts = [f"{quota['node_pool']}: {due} GPU"]
     if quota["cpu_milli"] is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid5
 
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, PoolQuota
+from muster_contracts.values import WHOLE_GPU, OverQuotaWeight, PoolQuota
 from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.scenarios.document import Part
@@ -19,9 +19,6 @@ Fields = Mapping[str, Any]
 
 DEFAULT_POOL = "default"
 """The pool of all nodes that are in no other; nobody has to create it."""
-
-WEIGHTS = ("lowest", "low", "medium", "high")
-"""What the command line calls the over-quota weights from 0 to 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +149,7 @@ def _quota(part: Part) -> QuotaChange:
 
 def _weight(part: Part) -> int:
     if isinstance(part.content["over_quota_weight"], str):
-        return WEIGHTS.index(part.one_of("over_quota_weight", WEIGHTS))
+        return OverQuotaWeight(part.one_of("over_quota_weight", [*OverQuotaWeight])).number
     return part.whole("over_quota_weight")
 
 
