@@ -18,7 +18,7 @@ from muster_scheduler.core.aside import Aside
 from muster_scheduler.core.drawing import refresh
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.picture import Holding
-from muster_scheduler.core.state import State
+from muster_scheduler.core.state import Refusal, State
 from muster_scheduler.core.terrain import Terrain
 
 
@@ -27,8 +27,9 @@ class Snapshot:
     """All that a plan may look at. `position` is where the journal stood, `now` the time of its last event.
 
     `groups` have pods that want a place, oldest first; `views` are all groups by id; `short` run without being whole.
-    `spared` are groups of pods whose eviction was refused, and until when they are left alone; `shunned` groups of pods
-    that keep off a node, and until when. `aside` are groups with which planning failed: they are in `views` alone.
+    `spared` are groups of pods whose eviction was refused, and until when they are left alone, `refusals` these pods;
+    `shunned` groups of pods that keep off a node, and until when. `aside` are groups with which planning failed: they
+    are in `views` alone.
     """
 
     position: int
@@ -43,6 +44,7 @@ class Snapshot:
     holding: Holding
     nominations: Mapping[UUID, tuple[Placement, ...]]
     spared: tuple[tuple[UUID, datetime], ...] = ()
+    refusals: Mapping[UUID, Refusal] = field(default_factory=dict)
     shunned: tuple[tuple[UUID, datetime], ...] = ()
     aside: Mapping[UUID, Aside] = field(default_factory=dict)
 
@@ -80,7 +82,8 @@ def take_snapshot(state: State) -> Snapshot:
         queues=picture.queues,
         holding=dict(picture.holding),
         nominations={group_id: one.places for group_id, one in state.nominations.items()},
-        spared=_by_group(state, state.spared.items()),
+        spared=_by_group(state, ((pod_id, refusal.until) for pod_id, refusal in state.spared.items())),
+        refusals=dict(state.spared),
         shunned=_by_group(state, ((pod_id, min(nodes.values())) for pod_id, nodes in state.shunned.items())),
         aside=aside,
     )

@@ -114,6 +114,14 @@ class Nomination:
     places: tuple[Placement, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a pod may not be evicted, in the words of whoever refused, and until when it is not asked for again."""
+
+    until: datetime
+    sentence: str
+
+
 @dataclass(slots=True)
 class WorkloadEntry:
     """What matters of a workload: its project, groups, open promises and evictions, our own subject's last position.
@@ -170,7 +178,7 @@ class State:
     victims: dict[UUID, UUID] = field(default_factory=dict)  # plan by pod, until the pod is gone
     evictions: dict[UUID, Eviction] = field(default_factory=dict)  # by pod, until its eviction is reported
     refused: dict[UUID, str] = field(default_factory=dict)  # by pod, the version under which it was last refused to us
-    spared: dict[UUID, datetime] = field(default_factory=dict)  # until when, by pod, who is spared longest last
+    spared: dict[UUID, Refusal] = field(default_factory=dict)  # by pod, who is spared longest last
     shunned: dict[UUID, dict[str, datetime]] = field(default_factory=dict)  # until when, by pod and node
     nominations: dict[UUID, Nomination] = field(default_factory=dict)  # by group
     tenants: dict[str, dict[UUID, None]] = field(default_factory=dict)  # pods by node, assigned and promised
@@ -461,7 +469,7 @@ class State:
                     self.shunned.setdefault(pod_id, {})[promise.placement.node] = self.now + SHUNNED_FOR
             self._close_promise(event.plan_id, pod_id)
             self._close_eviction(event.plan_id, pod_id)
-            self._pardon(event.plan_id, pod_id)
+            self._pardon(event.plan_id, pod_id, event.reason)
         self._forget_if_done(event.workload_id)
 
     def _carry_out(self, event: e.PodPreempted, position: int) -> None:
@@ -483,17 +491,17 @@ class State:
             self.changes.groups[promise.placement.pod_group_id] = None
             self.workload(promise.placement.workload_id).promised.pop(pod_id, None)
 
-    def _pardon(self, plan_id: UUID, pod_id: UUID) -> None:
+    def _pardon(self, plan_id: UUID, pod_id: UUID, why: str) -> None:
         """Let a victim of that plan stay, and be none for a while: its eviction was refused."""
         if self.victims.get(pod_id) == plan_id:
             del self.victims[pod_id]
             if (pod := self.pods.get(pod_id)) is not None and self.now is not None:
                 self.spared.pop(pod_id, None)
-                self.spared[pod_id] = self.now + SPARED_FOR
+                self.spared[pod_id] = Refusal(self.now + SPARED_FOR, why)
                 self._touch(pod)
 
     def _end_sparing(self, now: datetime) -> None:
-        while self.spared and (pod_id := next(iter(self.spared))) and self.spared[pod_id] <= now:
+        while self.spared and (pod_id := next(iter(self.spared))) and self.spared[pod_id].until <= now:
             del self.spared[pod_id]
             if (pod := self.pods.get(pod_id)) is not None:
                 self._touch(pod)
