@@ -69,7 +69,7 @@ async def test_an_eviction_that_a_budget_blocks_is_given_up_and_the_pod_is_spare
     events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
     (released,) = of_type(events, e.PlacementReleased)
     assert released.pod_ids == (pod.pod_id,)
-    assert released.reason.startswith("A disruption budget protects borrower-0: ")
+    assert released.reason.startswith("A disruption budget protects borrower-0: The disruption budget keep needs 1 ")
     assert not of_type(events, e.PodPreempted)
     assert (await scene.cluster.get(PODS, NAMESPACE, "borrower-0")).metadata.deletion_timestamp is None
     assert service.health.loops["execution"].condition == "running"

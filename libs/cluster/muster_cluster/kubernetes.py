@@ -244,6 +244,7 @@ class _Version(Partial, frozen=True, gc=False):
 
 class _Cause(Partial, frozen=True, gc=False):
     reason: str = ""
+    message: str = ""
 
 
 class _Details(Partial, frozen=True, gc=False):
@@ -391,13 +392,13 @@ async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
 def error_of(status: int, body: bytes) -> ClusterError | Unavailable:
     """Return the error an answer stands for; `status` 0 is read from the body, a Kubernetes `Status`."""
     told = _status_of(body)
-    causes = {cause.reason for cause in told.details.causes} if told.details else set()
+    causes = {cause.reason: cause.message for cause in told.details.causes} if told.details else {}
     code = status or told.code
     message = told.message or f"Kubernetes answered {code}."
     if _CAUSE_OF_VERSION_AHEAD in causes:
         return Expired(message)  # the server has gone back to an earlier state; only a new list helps
     if _CAUSE_OF_BLOCKED_EVICTION in causes and code == 429:
-        return EvictionBlocked(message)
+        return EvictionBlocked(causes[_CAUSE_OF_BLOCKED_EVICTION] or message)  # the cause names the budget
     return _error_of_code(code)(message)
 
 
