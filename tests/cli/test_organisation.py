@@ -39,6 +39,7 @@ def answering(muster: Muster) -> Muster:
         ("GET", "/api/v1/projects"): {"projects": [PROJECT]},
         ("GET", "/api/v1/projects/demo"): PROJECT,
         ("PUT", "/api/v1/projects/demo"): changed,
+        ("DELETE", "/api/v1/projects/demo"): changed,
         ("GET", "/api/v1/departments"): {"departments": []},
         ("PUT", "/api/v1/departments/research"): changed,
         ("DELETE", "/api/v1/departments/research"): changed,
@@ -118,6 +119,12 @@ def test_a_refusal_is_shown_as_it_is(answering: Muster, types: Type) -> None:
     answering.answers["DELETE", "/api/v1/departments/research"] = Answer(error(409, "It has project 'demo'."), 409)
     typed = types("department", "remove", "research")
     assert (typed.code, typed.err) == (4, "It has project 'demo'.\n")
+
+
+def test_a_project_is_removed_and_its_namespace_stays(answering: Muster, types: Type) -> None:
+    typed = types("project", "remove", "demo")
+    assert (typed.code, typed.err) == (0, "Project demo is removed; its namespace stays.\n")
+    assert answering.asked[-1].query == {"at_least": ["18"]}
 
 
 def test_the_list_shows_what_is_due(answering: Muster, types: Type) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from muster_contracts.commands import CreateProject, SubmitWorkload
+from muster_contracts.commands import CreateProject, NodePoolSettings, SubmitWorkload
 from muster_contracts.events import (
     AnyEvent,
     OwnerObserved,
@@ -26,6 +26,7 @@ from muster_contracts.values import (
 )
 from muster_contracts.wire import Envelope, Recorded
 from muster_submitter.core.decisions import Append, Decision, decide_project, decide_submission
+from muster_submitter.core.organisation import decide_node_pool
 from muster_submitter.core.state import State
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -54,6 +55,11 @@ class Story:
     def accept(self, decision: Decision) -> int:
         assert isinstance(decision, Append), decision
         return self.tell(decision.event)
+
+    def make_node_pools(self, *names: str) -> None:
+        for name in names:
+            settings = NodePoolSettings(label_key="pool", label_value=name)
+            self.accept(decide_node_pool(self.state, name, settings, None, ANNA))
 
     def create_project(self, name: str = "demo", **fields: Any) -> int:
         return self.accept(decide_project(self.state, CreateProject(name=name, **fields), ANNA))

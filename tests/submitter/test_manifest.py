@@ -21,6 +21,7 @@ def case(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def made_from(submitted: dict[str, Any], *, suspend: bool = False) -> dict[str, Any]:
     story = Story()
     story.create_project()
+    story.make_node_pools(*submitted["spec"].get("node_pools", ()))
     workload_id = story.submit(SubmitWorkload.model_validate(submitted))
     submission = story.state.workloads[workload_id].submission
     assert submission is not None

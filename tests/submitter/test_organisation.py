@@ -1,12 +1,15 @@
 """Departments, node pools and the settings of projects, over real HTTP: what is put is what stands in the journal."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
-from muster_contracts.events import DepartmentChanged, NodePoolChanged, ProjectChanged
-from submitter.world import Submitter, World, new_world, running
+from muster_contracts.events import DepartmentChanged, NodePoolChanged, ProjectChanged, WorkloadGone
+from muster_contracts.subjects import Writer
+from submitter.world import SECONDS, Submitter, World, new_world, running
 
 POOL = {"label_key": "gpu", "label_value": "a100"}
 
@@ -71,7 +74,7 @@ async def test_names_in_the_organisation_must_exist(submitter: Submitter) -> Non
     assert "'nowhere' is not a department" in sentence(
         await put(submitter, "/projects/demo", {"department": "nowhere"}), 422
     )
-    assert "'h100' is not a node pool" in sentence(
+    assert "names 'h100', which is not a node pool" in sentence(
         await put(submitter, "/projects/demo", {"quotas": [{"node_pool": "h100"}]}), 422
     )
     assert "There is no project 'other'" in sentence(await put(submitter, "/projects/other", {}), 404)
@@ -107,6 +110,31 @@ async def test_what_is_in_use_is_not_removed(world: World, submitter: Submitter)
     assert (await remove(submitter, "/node-pools/a100")).is_success
     assert (await world.events(DepartmentChanged))[-1].removed
     assert sentence(await remove(submitter, "/departments/research"), 404) == "There is no department 'research'."
+
+
+async def test_a_project_is_removed_when_its_last_workload_is_gone(world: World, submitter: Submitter) -> None:
+    hello = (await submitter.submit()).json()["workload_id"]
+    assert sentence(await remove(submitter, "/projects/demo"), 409) == (
+        "Project 'demo' has workload 'hello', so it cannot be removed."
+    )
+    gone = WorkloadGone(workload_id=UUID(hello), end_seen=True)
+    await world.journal(Writer.INTEGRATIONS).append(gone, expected=0)
+    async with asyncio.timeout(SECONDS):
+        while (answer := await remove(submitter, "/projects/demo")).status_code == 409:
+            pass  # until the fold has read on
+    assert answer.is_success
+    assert "There is no project 'demo'" in sentence(await submitter.submit("late"), 404)
+    assert world.namespace() is not None
+    assert (await submitter.create_project()).is_success
+
+
+async def test_a_node_pool_that_is_not_there_is_no_place_to_submit_to(submitter: Submitter) -> None:
+    spec = {"image": "python:3.12", "node_pools": ["default", "h100"]}
+    assert sentence(await submitter.submit(spec=spec), 422) == (
+        "The request is not valid: spec.node_pools names 'h100', which is not a node pool; there is default."
+    )
+    await put(submitter, "/node-pools/h100", POOL)
+    assert (await submitter.submit(spec=spec)).is_success
 
 
 async def test_a_limit_below_the_quota_and_two_quotas_for_one_pool_are_complaints(submitter: Submitter) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from muster_contracts.commands import CreateProject
+from muster_contracts.commands import CreateProject, RequestedQuota
 from muster_contracts.errors import RefusalCode, Refused
 from muster_contracts.events import DeleteRequested, ObjectsRefused, SubmissionRefused, WorkloadGone, WorkloadSubmitted
 from muster_contracts.phases import PriorityClass
@@ -54,7 +54,13 @@ def test_a_workspace_is_not_preempted_unless_it_says_so(story: Story) -> None:
     assert decision.event.spec.priority_class is PriorityClass.BUILD
 
 
+def test_a_project_begins_with_no_quota_of_a_pool_that_is_not_there(story: Story) -> None:
+    refusal = refused(story, CreateProject(name="other", quotas=(RequestedQuota(node_pool="h100"),)))
+    assert [complaint.field for complaint in refusal.complaints] == ["node_pool"]
+
+
 def test_node_pools_come_from_the_project_when_none_are_named(story: Story) -> None:
+    story.make_node_pools("fast", "slow")
     story.create_project("pools", node_pools=("fast", "slow"))
     decision = decide_submission(story.state, asked(project="pools"), ANNA)
     assert isinstance(decision, Append)
@@ -188,4 +194,6 @@ def test_the_namespaces_of_kubernetes_itself_are_nobodys_project(story: Story) -
 
 def test_the_namespace_of_reserved_gpus_is_nobodys_project(story: Story) -> None:
     refusal = refused(story, CreateProject(name="reservations"))
-    assert [complaint.details for complaint in refusal.complaints] == ["is for reservations of GPUs"]
+    assert [complaint.details for complaint in refusal.complaints] == [
+        "'muster-reservations' is for reservations of GPUs"
+    ]

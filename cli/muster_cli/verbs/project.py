@@ -1,4 +1,4 @@
-"""`muster project`: list and create projects, and set what is their due."""
+"""`muster project`: list, create and remove projects, and set what is their due."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ class AirflowUnit(StrEnum):
     TASK = "task"
 
 
-app = typer.Typer(help="List and create projects, and set their quotas.", no_args_is_help=True)
+app = typer.Typer(help="List, create and remove projects, and set their quotas.", no_args_is_help=True)
 
 SETTINGS = (
     "department",
@@ -140,3 +140,12 @@ def set_project(
         return body | {"quotas": edited(present["quotas"], node_pool, quota, clear=no_quota)}
 
     organising.change("projects", name, new=None, edit=edit, output=output)
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Which project.", autocompletion=project_names)],
+    output: Output = Format.TABLE,
+) -> None:
+    """Remove a project in which no workload is. Its namespace stays."""
+    organising.remove("projects", name, output=output, consequence="; its namespace stays")

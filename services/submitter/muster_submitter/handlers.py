@@ -47,6 +47,7 @@ from muster_submitter.core.organisation import (
     decide_department_removal,
     decide_node_pool,
     decide_node_pool_removal,
+    decide_project_removal,
     decide_project_settings,
 )
 from muster_submitter.core.state import State
@@ -127,6 +128,12 @@ class Desk:
             derived_id("project", name),
             lambda: decide_project_settings(self._state, name, settings, version, caller),
             origin,
+        )
+
+    async def remove_project(self, name: str, caller: Caller, origin: Origin = NO_ORIGIN) -> Receipt:
+        """Remove a project."""
+        return await self._organise(
+            derived_id("project", name), lambda: decide_project_removal(self._state, name, caller), origin
         )
 
     async def set_department(

@@ -7,6 +7,7 @@ lets the fold read on and decides anew.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -108,6 +109,7 @@ def decide_submission(state: State, command: SubmitWorkload, caller: Caller) -> 
     project = _project(state, command.project)
     _check_metadata(command)
     _check_name(state, command)
+    check_node_pools(state, "spec.node_pools", command.spec.node_pools)
     event = WorkloadSubmitted(
         workload_id=workload_id,
         name=command.name,
@@ -169,6 +171,22 @@ def _check_name(state: State, command: SubmitWorkload) -> None:
             f"Project {command.project!r} already has a workload {command.name!r}; choose another name, or delete "
             "that one first.",
         )
+
+
+def check_node_pools(state: State, field: str, names: Iterable[str]) -> None:
+    """Refuse names of node pools that are not there: who misspells one would wait for ever, or have a quota of nowhere.
+
+    Raises Refused.
+    """
+    known = state.node_pool_names
+    if unknown := [name for name in names if name not in known]:
+        raise invalid(field, f"names {unknown[0]!r}, which is not a node pool; there is {', '.join(sorted(known)[:5])}")
+
+
+def invalid(field: str, details: str) -> Refused:
+    """Return the refusal of one field of a request."""
+    complaint = Complaint(field=field, details=details)
+    return Refused(RefusalCode.INVALID, f"The request is not valid: {field} {details}.", [complaint])
 
 
 def effective_spec(command: SubmitWorkload, project: ProjectChanged) -> WorkloadSpec:
@@ -316,6 +334,7 @@ def decide_project(state: State, command: CreateProject, caller: Caller) -> Deci
     if present is not None and not present.event.removed:
         return _known_project(present.event, wanted, present.version)
     _check_namespace(state, wanted.namespace)
+    check_node_pools(state, "node_pool", [*wanted.node_pools, *(quota.node_pool for quota in wanted.quotas)])
     return Append(wanted, expected=present.version if present else 0)
 
 
@@ -328,11 +347,7 @@ def _known_project(present: ProjectChanged, wanted: ProjectChanged, position: in
 def _check_namespace(state: State, namespace: str) -> None:
     if namespace.startswith("kube-") or namespace == RESERVATIONS_NAMESPACE:
         details = "belongs to Kubernetes itself" if namespace.startswith("kube-") else "is for reservations of GPUs"
-        raise Refused(
-            RefusalCode.INVALID,
-            f"The request is not valid: namespace {namespace!r} {details}.",
-            [Complaint(field="namespace", details=details)],
-        )
+        raise invalid("namespace", f"{namespace!r} {details}")
     owner = state.project_in(namespace)
     if owner is not None:
         raise _conflict(f"The namespace {namespace!r} already belongs to project {owner.event.name!r}.")

@@ -6,19 +6,17 @@ read is refused when somebody else changed it since, so that two people do not u
 The department and the node pool `default` need no event to exist: whoever names none is in them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from muster_contracts.commands import DepartmentSettings, NodePoolSettings, ProjectSettings
-from muster_contracts.errors import Complaint, RefusalCode, Refused
+from muster_contracts.errors import RefusalCode, Refused
 from muster_contracts.events import DepartmentChanged, NodePoolChanged, ProjectChanged
 from muster_contracts.subjects import derived_id
 from muster_contracts.values import Caller, PoolQuota
 
-from muster_submitter.core.decisions import Already, Append, Decision
-from muster_submitter.core.state import Department, NodePool, Project, State
-
-DEFAULT = "default"
+from muster_submitter.core.decisions import Already, Append, Decision, check_node_pools, invalid
+from muster_submitter.core.state import DEFAULT, Department, NodePool, Project, State
 
 Known = Project | Department | NodePool
 Entry = TypeVar("Entry", Project, Department, NodePool)
@@ -30,7 +28,7 @@ def decide_project_settings(
     """Change what may change of a project. Raises Refused."""
     present = _present(state.projects, "project", name)
     _check_department(state, "department", asked.department)
-    _check_pools(state, [*asked.node_pools, *(quota.node_pool for quota in asked.quotas)])
+    check_node_pools(state, "node_pool", [*asked.node_pools, *(quota.node_pool for quota in asked.quotas)])
     wanted = present.event.model_copy(
         update={
             "department": asked.department,
@@ -52,8 +50,8 @@ def decide_department(
     if asked.parent:
         _check_department(state, "parent", asked.parent)
     if name in _above(state, asked.parent):
-        raise _invalid("parent", f"would put department {name!r} above itself")
-    _check_pools(state, [quota.node_pool for quota in asked.quotas])
+        raise invalid("parent", f"would put department {name!r} above itself")
+    check_node_pools(state, "node_pool", [quota.node_pool for quota in asked.quotas])
     present = state.departments.get(name)
     wanted = DepartmentChanged(
         department_id=derived_id("department", name),
@@ -70,9 +68,9 @@ def decide_department(
 def decide_node_pool(state: State, name: str, asked: NodePoolSettings, version: int | None, caller: Caller) -> Decision:
     """Create a node pool, or change it. Raises Refused: a label makes a pool, and makes one pool only."""
     if name == DEFAULT and asked.label_key:
-        raise _invalid("label_key", "must be empty: the pool default takes the nodes that belong to no other")
+        raise invalid("label_key", "must be empty: the pool default takes the nodes that belong to no other")
     if name != DEFAULT and not asked.label_key:
-        raise _invalid("label_key", "is required: it says which nodes belong to the pool")
+        raise invalid("label_key", "is required: it says which nodes belong to the pool")
     label = (asked.label_key, asked.label_value)
     for other in _node_pools(state):
         if other.name != name and (other.label_key, other.label_value) == label:
@@ -82,6 +80,17 @@ def decide_node_pool(state: State, name: str, asked: NodePoolSettings, version: 
         node_pool_id=derived_id("node-pool", name), name=name, changed_by=caller, **asked.model_dump()
     )
     return _change(f"node pool {name!r}", present, wanted, version)
+
+
+def decide_project_removal(state: State, name: str, caller: Caller) -> Decision:
+    """Remove a project in which no workload is, not even one that has ended. Raises Refused.
+
+    Its namespace stays, with whatever else is in it. Two decisions at once about a project and about a workload in it
+    do not exclude each other: a workload that was accepted in the same moment stays without a project.
+    """
+    present = _present(state.projects, "project", name)
+    _refuse_if_used(f"Project {name!r}", "has", [f"workload {each!r}" for each in state.living_in(name)])
+    return Append(present.event.model_copy(update={"removed": True, "changed_by": caller}), expected=present.version)
 
 
 def decide_department_removal(state: State, name: str, caller: Caller) -> Decision:
@@ -152,13 +161,7 @@ def _pools_of(event: ProjectChanged | DepartmentChanged) -> set[str]:
 def _check_department(state: State, field: str, name: str) -> None:
     known = state.departments.get(name)
     if name != DEFAULT and (known is None or known.event.removed):
-        raise _invalid(field, f"{name!r} is not a department there is")
-
-
-def _check_pools(state: State, pools: Iterable[str]) -> None:
-    known = {DEFAULT, *(pool.name for pool in _node_pools(state))}
-    if unknown := [pool for pool in pools if pool not in known]:
-        raise _invalid("node_pool", f"{unknown[0]!r} is not a node pool there is")
+        raise invalid(field, f"{name!r} is not a department there is")
 
 
 def _quotas(asked: ProjectSettings | DepartmentSettings) -> tuple[PoolQuota, ...]:
@@ -169,11 +172,6 @@ def _refuse_if_used(what: str, how: str, users: list[str]) -> None:
     if users:
         more = f" and {len(users) - 3} more" if len(users) > 3 else ""
         raise _conflict(f"{what} {how} {', '.join(users[:3])}{more}, so it cannot be removed.")
-
-
-def _invalid(field: str, details: str) -> Refused:
-    complaint = Complaint(field=field, details=details)
-    return Refused(RefusalCode.INVALID, f"The request is not valid: {field} {details}.", [complaint])
 
 
 def _conflict(sentence: str) -> Refused:

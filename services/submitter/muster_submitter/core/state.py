@@ -56,6 +56,9 @@ from muster_contracts.wire import Recorded
 
 from muster_submitter.core.workload import Asked, Seen, Workload, ask, see
 
+DEFAULT = "default"
+"""The department of whom none is named for, and the pool of nodes that belong to no other; both are always there."""
+
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
@@ -104,6 +107,15 @@ class State:
     def project_in(self, namespace: str) -> Project | None:
         """Return the project a namespace belongs to."""
         return next((p for p in self.projects.values() if p.event.namespace == namespace and not p.event.removed), None)
+
+    @property
+    def node_pool_names(self) -> set[str]:
+        """The node pools there are; `default` needs nobody to make it."""
+        return {DEFAULT, *(name for name, pool in self.node_pools.items() if not pool.event.removed)}
+
+    def living_in(self, project: str) -> list[str]:
+        """Return the names of the workloads of a project that are not gone."""
+        return sorted({name for home, name in self._namesakes if home == project})
 
     def namesakes(self, project: str, name: str) -> set[UUID]:
         """Return the living workloads of a project that have this name."""

@@ -40,6 +40,11 @@ def organisation_routes(desk: Desk) -> APIRouter:
         """Set department, quotas and everything else that may change of a project, as it shall be."""
         return _changed(name, await desk.set_project(name, body, version, caller, origin))
 
+    @routes.delete("/projects/{name}", status_code=202, tags=["Projects"], summary="Remove a project")
+    async def remove_project(name: Named, caller: Calling, origin: Traced) -> Changed:
+        """Remove a project in which no workload is. Its namespace stays."""
+        return _changed(name, await desk.remove_project(name, caller, origin))
+
     @routes.put("/departments/{name}", status_code=202, tags=["Departments"], summary="Create or change a department")
     async def set_department(
         name: Named, body: DepartmentSettings, caller: Calling, origin: Traced, version: Version = None
