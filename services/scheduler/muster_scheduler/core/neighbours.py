@@ -6,9 +6,10 @@ affinity binds both sides: a pod that wants to be apart keeps others away too. P
 until the next one, which errs on the safe side; for spreading, those that have begun to end do not, as in Kubernetes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from muster_contracts.values import LabelRule, PlacementRules, PodFacts, PodTerm, SpreadRule
@@ -20,6 +21,13 @@ from muster_scheduler.core.terrain import Integers, Mask, labels_match
 
 NOWHERE = 10**6
 """The excess of a node that is in no domain: more than any skew."""
+
+Demand = (
+    tuple[Literal["near", "apart", "kept away"], PodTerm]
+    | tuple[Literal["spread"], SpreadRule]
+    | tuple[Literal["ports"], tuple[str, ...]]
+)
+"""A rule about other pods, of the pod itself or, where it is kept away, of somebody who is there."""
 
 
 @dataclass(slots=True)
@@ -79,24 +87,30 @@ class Neighbours:
 
     def allows(self, pod: Waiting) -> Mask | None:
         """Return the nodes that the rules allow; None if there is nothing to ask."""
-        need = pod.need
-        may_be_kept_away = self._keepers and (need.labels or self._means_anybody)
-        if not self.matter or not (need.touchy or may_be_kept_away):
+        may_be_kept_away = self._keepers and (pod.need.labels or self._means_anybody)
+        if not self.matter or not (pod.need.touchy or may_be_kept_away):
             return None
         allowed = np.ones(len(self._terrain), dtype=np.bool_)
-        if need.rules is not None:
-            for term in need.rules.near:
-                allowed &= self._near(need, term)
-            for term in need.rules.apart:
-                allowed &= ~self._domains_of(term.topology_key, self._matching(need.namespace, term))
-            for spread in need.rules.spread:
+        for _, holds in self.demands(pod):
+            allowed &= holds
+        return allowed
+
+    def demands(self, pod: Waiting) -> Iterator[tuple[Demand, Mask]]:
+        """Yield each rule that a pod has to obey, with the nodes on which it does."""
+        need, rules = pod.need, pod.need.rules
+        if rules is not None:
+            for term in rules.near:
+                yield ("near", term), self._near(need, term)
+            for term in rules.apart:
+                yield ("apart", term), ~self._domains_of(term.topology_key, self._matching(need.namespace, term))
+            for spread in rules.spread:
                 if spread.required:
-                    allowed &= self._excess(need, spread) <= 0
-            self._keep_ports_free(need.rules.host_ports, allowed)
+                    yield ("spread", spread), self._excess(need, spread) <= 0
+            if rules.host_ports:
+                yield ("ports", rules.host_ports), self._with_free_ports(rules.host_ports)
         for (namespace, term), keepers in self._keepers.items():
             if _is_meant(need, pod.facts.namespace, namespace, term):
-                allowed &= ~self._domains_of(term.topology_key, keepers.rows)
-        return allowed
+                yield ("kept away", term), ~self._domains_of(term.topology_key, keepers.rows)
 
     def permits(self, pod: Waiting, row: int) -> bool:
         """Say whether the rules allow one node."""
@@ -165,10 +179,12 @@ class Neighbours:
         excess = counts + int(_obeys(need, rule.rules)) - least - rule.max_skew
         return np.where(domains >= 0, excess[np.maximum(domains, 0)] if excess.size else 0, NOWHERE)
 
-    def _keep_ports_free(self, ports: tuple[str, ...], allowed: Mask) -> None:
+    def _with_free_ports(self, ports: tuple[str, ...]) -> Mask:
+        free = np.ones(len(self._terrain), dtype=np.bool_)
         for row, pod in self._pods:
             if pod.rules is not None and set(ports) & set(pod.rules.host_ports):
-                allowed[row] = False
+                free[row] = False
+        return free
 
 
 def _means_anybody(rules: PlacementRules) -> bool:

@@ -8,7 +8,7 @@ minimum run time are left alone.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
@@ -57,17 +57,22 @@ class Victims:
         return [account for account in self._by_account if self._by_account[account]]
 
     def is_protected(self, unit: Unit, *, reclaim: bool) -> bool:
-        """Say whether a unit is still inside the minimum run time that its project, or a department, grants.
+        """Say whether a unit is still inside the minimum run time that its project, or a department, grants."""
+        until, now = self.protected_until(unit, reclaim=reclaim), self._draft.snapshot.now
+        return until is not None and now is not None and now < until
 
-        What a gang can spare is not: it goes on running without.
+    def protected_until(self, unit: Unit, *, reclaim: bool) -> datetime | None:
+        """Return when its minimum run time is over, if any is granted.
+
+        What a gang can spare is not protected: it goes on running without.
         """
-        if not (self._protects and unit.is_core):
-            return False
-        started, now = unit.view.started_at, self._draft.snapshot.now
+        started = unit.view.started_at
+        if not (self._protects and unit.is_core and started):
+            return None
         queues = [account.queue for account in self._draft.account(unit.view, self._pool).chain()]
         times = [queue.reclaim_minimum_seconds if reclaim else queue.preempt_minimum_seconds for queue in queues]
         granted = next((seconds for seconds in times if seconds), 0)
-        return bool(granted and started and now and now < started + timedelta(seconds=granted))
+        return started + timedelta(seconds=granted) if granted else None
 
     def most_over_share(self, accounts: Iterable[Account]) -> Iterator[Unit]:
         """Hand out units of these projects, always from the queue that then holds the most above its share."""
