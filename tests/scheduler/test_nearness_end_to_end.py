@@ -1,4 +1,7 @@
-"""From an annotation on a Job to a gang within one rack: simulated cluster over HTTP, real NATS, and two services."""
+"""From an annotation on a Job, or on one role of a job, to pods within one rack.
+
+Simulated cluster over HTTP, real NATS, and two services.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -13,8 +16,9 @@ from muster_cluster.objects import JOBS
 from muster_contracts import events as e
 from muster_contracts import names
 from muster_contracts.subjects import Writer
+from muster_integrations.recognition.table import written_resources
 from muster_journal.jetstream import JetStreamJournal
-from scheduler.stack import scheduled_cluster
+from scheduler.stack import NAMESPACE, scheduled_cluster
 from servers import RunningNats
 
 CAPACITY = {"nvidia.com/gpu": 2, "cpu": "16", "memory": "64Gi"}
@@ -57,6 +61,32 @@ async def test_a_gang_that_is_annotated_starts_within_one_rack(
     pods = [pod for scheduled in placed for pod in scheduled.pods]
     assert len(pods) == 4
     assert len({RACKS[pod.node[0]] for pod in pods}) == 1
+
+
+async def torch_job(cluster: KubernetesCluster, workers: int) -> UUID:
+    """A master that may be anywhere, and workers of which all must be in one rack; one GPU each."""
+    resource = next(one for one in written_resources() if one.kind == "PyTorchJob")
+    template = training("train", 1, {})["spec"]["template"]
+    near = {**template, "metadata": {"annotations": {names.TOPOLOGY_REQUIRED: "rack"}}}
+    replicas = {"Master": {"replicas": 1, "template": template}, "Worker": {"replicas": workers, "template": near}}
+    manifest = {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "PyTorchJob",
+        "metadata": {"name": "torch", "namespace": NAMESPACE},
+        "spec": {"pytorchReplicaSpecs": replicas},
+    }
+    return UUID((await cluster.create(resource, manifest)).metadata.uid)
+
+
+async def test_the_workers_of_a_job_start_within_one_rack_and_its_master_anywhere(
+    cluster: KubernetesCluster, reader: Reader
+) -> None:
+    workload_id = await torch_job(cluster, workers=4)
+    placed = await reader.until(lambda: [s for s in reader.of(workload_id) if isinstance(s, e.PodScheduled)])
+    racks = {pod.name: RACKS[pod.node[0]] for scheduled in placed for pod in scheduled.pods}
+    assert len({rack for name, rack in racks.items() if "worker" in name}) == 1
+    assert len(racks) == 5
+    assert len(set(racks.values())) == 2  # a rack holds four of them
 
 
 async def test_a_gang_that_names_a_label_no_node_has_is_told_so(cluster: KubernetesCluster, reader: Reader) -> None:

@@ -9,8 +9,10 @@ from muster_contracts import names
 from muster_contracts.events import PodGroupChanged, PodGroupFormed
 from muster_contracts.values import TopologyConstraint
 from muster_integrations.recognition.nearness import wanted_nearness
+from muster_integrations.recognition.table import written_resources
 
 GANG = {names.MIN_MEMBERS: "2"}
+MUST = names.TOPOLOGY_REQUIRED
 BY_RACK = TopologyConstraint(levels=("rack",), required="rack")
 
 
@@ -39,6 +41,34 @@ def test_the_template_is_asked_where_the_owner_says_nothing() -> None:
     assert formed(job(GANG, {names.TOPOLOGY_REQUIRED: "rack"})) == [BY_RACK]
     owner, below = {names.TOPOLOGY_REQUIRED: "rack"}, {names.TOPOLOGY_REQUIRED: "zone"}
     assert formed(job(GANG | owner, below)) == [BY_RACK]
+
+
+def roles(owner: dict[str, str], **on_template: dict[str, str]) -> PodGroupFormed:
+    """The gang of a PyTorchJob with these annotations on itself and on the templates of its roles."""
+    replicas = {name: {"replicas": 2, "template": template(1, annotations=on_template[name])} for name in on_template}
+    resource = next(one for one in written_resources() if one.kind == "PyTorchJob")
+    written = manifest(resource, "train", spec={"pytorchReplicaSpecs": replicas}, annotations=owner)
+    (gang,) = [event for event in shown(written).events if isinstance(event, PodGroupFormed)]
+    return gang
+
+
+def test_what_stands_on_the_template_of_a_role_is_meant_of_that_role() -> None:
+    gang = roles({names.TOPOLOGY_REQUIRED: "zone"}, Master={}, Worker={names.TOPOLOGY_REQUIRED: "rack"})
+    assert gang.topology == TopologyConstraint(levels=("zone",), required="zone")
+    assert {part.name: part.topology for part in gang.sub_groups} == {"master": None, "worker": BY_RACK}
+
+
+def test_a_single_role_is_the_whole() -> None:
+    gang = roles({}, Worker={names.TOPOLOGY_REQUIRED: "rack"})
+    assert (gang.topology, [part.topology for part in gang.sub_groups]) == (BY_RACK, [None])
+
+
+def test_every_copy_of_a_set_has_its_roles() -> None:
+    size = {"size": 2, "leaderTemplate": template(1), "workerTemplate": template(1, annotations={MUST: "rack"})}
+    resource = next(one for one in written_resources() if one.kind == "LeaderWorkerSet")
+    world = shown(manifest(resource, "serve", spec={"replicas": 2, "leaderWorkerTemplate": size}))
+    copies = [event for event in world.events if isinstance(event, PodGroupFormed)]
+    assert [[part.topology for part in gang.sub_groups] for gang in copies] == [[None, BY_RACK]] * 2
 
 
 def test_a_bare_pod_speaks_for_itself() -> None:

@@ -22,7 +22,7 @@ from muster_integrations.core.fold import FoldedWorkload, Submission
 from muster_integrations.core.seen import SAID, IdentitySource, SeenGroup, SeenWorkload
 from muster_integrations.recognition.amounts import counting_gpus, times, total
 from muster_integrations.recognition.kinds import Grouping, Handle, Kind, Known, Members, Sight, each_alone
-from muster_integrations.recognition.nearness import wanted_nearness
+from muster_integrations.recognition.nearness import nearness_of
 from muster_integrations.recognition.pod_facts import (
     UNKNOWN_MOMENT,
     Membership,
@@ -119,7 +119,7 @@ def _describe(subject: Subject, kind: Kind, make_facts: MakeFacts) -> SeenWorklo
         supports=(varied or root.kind).supports,
         requests=counting_gpus(_requests(kind, sight, members), kind.gpu_names(sight)),
         created_at=_created_at(subject),
-        groups={seen.pod_group_id: seen for seen in (_group(subject, kind, one, members or ()) for one in groupings)},
+        groups={seen.pod_group_id: seen for seen in (_group(subject, kind, sight, one, members) for one in groupings)},
         pods=_pods(subject, kind, sight, groupings, make_facts),
     )
 
@@ -215,20 +215,35 @@ def _created_at(subject: Subject) -> datetime:
     return min((m.creation_timestamp for m in moments if m.creation_timestamp), default=UNKNOWN_MOMENT)
 
 
-def _group(subject: Subject, kind: Kind, grouping: Grouping, members: Sequence[Members] = ()) -> SeenGroup:
+def _group(
+    subject: Subject, kind: Kind, sight: Sight, grouping: Grouping, members: Sequence[Members] | None = None
+) -> SeenGroup:
     owner = [subject.root.item.metadata] if subject.root.item is not None else []
-    first = [pod.metadata for pod in grouping.pods[:1]]
-    described = [*owner, *first]
+    described = [*owner, *(pod.metadata for pod in grouping.pods[:1])]
+    by_role = _annotations_by_role(kind, sight, grouping, members or ())
+    topology, sub_groups = nearness_of(grouping.sub_groups, [one.annotations for one in owner], by_role)
     submission = subject.submission
     return SeenGroup(
         pod_group_id=group_id(subject.workload_id, grouping.key),
         name=grouping.name,
         min_members=grouping.min_members,
-        sub_groups=grouping.sub_groups,
+        sub_groups=sub_groups,
         priority_class=submission.priority_class if submission else _priority(kind, described, grouping.pods[:1]),
         node_pools=submission.node_pools if submission else _node_pools(described),
-        topology=wanted_nearness([one.annotations for one in (*owner, *members, *first)]),
+        topology=topology,
     )
+
+
+def _annotations_by_role(
+    kind: Kind, sight: Sight, grouping: Grouping, members: Sequence[Members]
+) -> dict[str, list[Mapping[str, str]]]:
+    """Return what stands on the template, then on the first pod, of each role in a group; of one without pods, all."""
+    first: dict[str, Mapping[str, str]] = {}
+    for pod in grouping.pods:
+        first.setdefault(kind.role(pod, sight), pod.metadata.annotations)
+    templates = {one.role: one.annotations for one in members}
+    roles = dict.fromkeys((*(part.name for part in grouping.sub_groups), *first)) or templates
+    return {role: [found[role] for found in (templates, first) if role in found] for role in roles}
 
 
 def _priority(kind: Kind, described: Sequence[Metadata], pods: Sequence[Pod]) -> str:
@@ -274,7 +289,7 @@ def _remnant(subject: Subject, folded: FoldedWorkload, make_facts: MakeFacts) ->
     groups = {identity: _folded_group(folded, identity) for identity in folded.groups}
     for pod in subject.pods:
         before = folded.pods.get(to_uuid(pod.metadata.uid))
-        group = _group(subject, kind, each_alone(Sight(None, "", "", [pod]))[0])
+        group = _group(subject, kind, sight, each_alone(Sight(None, "", "", [pod]))[0])
         home = (before and before.pod_group_id) or group.pod_group_id
         role, part = (before.role, before.sub_group) if before else (kind.role(pod, sight), "")
         facts = make_facts(pod, Membership(home, role, part, kind.main_containers(pod), kind.gpu_names(sight)))
