@@ -173,6 +173,22 @@ async def test_a_parallel_stateful_set_makes_them_all_at_once(world):
     assert names(world) == ["web-0", "web-1", "web-2"]
 
 
+async def test_the_claims_of_a_pod_in_a_set_are_named_after_both_and_outlive_it(world):
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    create(world, STATEFUL_SETS, replicas=2, volumeClaimTemplates=[{"metadata": {"name": "data"}, "spec": spec}])
+    await world.advance(30)
+    claims = world.client.list("persistentvolumeclaims", "demo")
+    assert [claim["metadata"]["name"] for claim in claims] == ["data-web-0", "data-web-1"]
+    assert {claim["metadata"]["labels"]["app"] for claim in claims} == {"web"}
+    (volume,) = [one for one in world.pod("web-1")["spec"]["volumes"] if one["name"] == "data"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "data-web-1"}
+    before = world.pod("web-1")["metadata"]["uid"]
+    world.client.delete("pods", "demo", "web-1")
+    await world.advance(10)
+    assert world.pod("web-1")["metadata"]["uid"] != before
+    assert world.client.list("persistentvolumeclaims", "demo") == claims
+
+
 async def test_a_stateful_set_loses_its_highest_pods_first_and_replaces_the_rest_by_name(world):
     create(world, STATEFUL_SETS, replicas=3)
     await world.advance(30)

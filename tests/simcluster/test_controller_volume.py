@@ -49,6 +49,26 @@ async def test_a_claim_that_waits_is_bound_on_the_selected_node_and_not_before(w
     assert volume["spec"]["claimRef"]["name"] == "scratch"
 
 
+def ready_volume(world: Any, name: str, **spec: Any) -> None:
+    spec = {"storageClassName": "local", "capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteOnce"], **spec}
+    world.client.create("persistentvolumes", {"metadata": {"name": name}, "spec": spec})
+
+
+async def test_a_volume_that_lies_ready_is_to_be_had_by_the_claim_it_is_reserved_for(world):
+    storage_class(world, provisioner="kubernetes.io/no-provisioner")
+    claim(world)
+    ready_volume(world, "disk-1")
+    ready_volume(world, "disk-2")
+    await world.advance(5)
+    found = world.client.get("persistentvolumes", None, "disk-2")
+    assert (found["status"]["phase"], read(world)["status"]["phase"]) == ("Available", "Pending")
+    reference = {"namespace": "demo", "name": "scratch", "uid": read(world)["metadata"]["uid"]}
+    world.client.update("persistentvolumes", {**found, "spec": {**found["spec"], "claimRef": reference}})
+    await world.advance(1)
+    assert (read(world)["status"]["phase"], read(world)["spec"]["volumeName"]) == ("Bound", "disk-2")
+    assert world.client.get("persistentvolumes", None, "disk-1")["status"]["phase"] == "Available"
+
+
 async def test_a_claim_of_a_class_that_does_not_wait_is_bound_at_once_and_reached_from_anywhere(world):
     claim(world, storage="shared")
     await world.advance(5)

@@ -173,6 +173,8 @@ BUILT_IN: tuple[Resource, ...] = (
     _of("coordination.k8s.io/v1", "leases", "Lease"),
     _of("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", namespaced=False, short_names=("pc",)),
     _of("storage.k8s.io/v1", "storageclasses", "StorageClass", namespaced=False, short_names=("sc",)),
+    _of("storage.k8s.io/v1", "csidrivers", "CSIDriver", namespaced=False),
+    _of("storage.k8s.io/v1", "csistoragecapacities", "CSIStorageCapacity"),
     _of("networking.k8s.io/v1", "ingresses", "Ingress", short_names=("ing",), subresources=_STATUS),
     _of("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", short_names=("netpol",)),
     _of(

@@ -1,11 +1,13 @@
 """The StatefulSet controller: pods with a number each, made and taken in order.
 
 `OrderedReady` waits for each pod to be ready before the next, `Parallel` does not. A template that changes is rolled
-out from the highest number down, one pod at a time, as far as `partition` lets it. Not here: volume claims and
-ControllerRevision objects; the revision is a hash on the pods and in the status.
+out from the highest number down, one pod at a time, as far as `partition` lets it. The claims of a pod are made before
+it, named after claim template and pod, and found again by the next pod of that number: they outlive pods and set, for
+no other retention is known here. Nor are ControllerRevision objects; the revision is a hash on the pods and in the
+status.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +30,7 @@ from simcluster.pods import (
 from simcluster.resources import Object
 
 STATEFUL_SETS = "statefulsets.apps"
+CLAIMS = "persistentvolumeclaims"
 REVISION = "controller-revision-hash"
 
 
@@ -111,10 +114,16 @@ class StatefulSetController:
         for number in stateful_set.numbers:
             pod = stateful_set.pods.get(number)
             if pod is None:
-                self._pods.create(stateful_set.object, _pod(stateful_set, number))
+                self._create(stateful_set, number)
             if stateful_set.ordered and (pod is None or is_terminating(pod) or not is_ready(pod)):
                 return True
         return False
+
+    def _create(self, stateful_set: _Set, number: int) -> None:
+        for claim in _claims(stateful_set.object, number):
+            if self._client.get(CLAIMS, namespace_of(claim), name_of(claim)) is None:
+                self._client.create(CLAIMS, claim)
+        self._pods.create(stateful_set.object, _pod(stateful_set, number))
 
     def _take_surplus(self, stateful_set: _Set) -> bool:
         """Delete pods whose number is too high, the highest first; return whether there are any."""
@@ -192,5 +201,26 @@ def _pod(stateful_set: _Set, number: int) -> Object:
         "statefulset.kubernetes.io/pod-name": name,
         REVISION: f"{name_of(obj)}-{stateful_set.revision}",
     }
+    claimed = {name_of(claim).removesuffix(f"-{name}"): name_of(claim) for claim in _claims(obj, number)}
+    volumes = [one for one in pod["spec"].get("volumes") or () if one["name"] not in claimed]
+    volumes += [{"name": volume, "persistentVolumeClaim": {"claimName": claim}} for volume, claim in claimed.items()]
     pod["spec"] |= {"hostname": name, "subdomain": obj["spec"].get("serviceName", "")}
+    pod["spec"] |= {"volumes": volumes} if volumes else {}
     return pod
+
+
+def _claims(obj: Object, number: int) -> Sequence[Object]:
+    """Return the claims of the pod of a number, one per template; the labels that select its pods are theirs, too."""
+    selected = (obj["spec"].get("selector") or {}).get("matchLabels") or {}
+    return [_claim(obj, template, number, selected) for template in obj["spec"].get("volumeClaimTemplates") or ()]
+
+
+def _claim(obj: Object, template: Object, number: int, selected: Mapping[str, str]) -> Object:
+    written = template["metadata"]
+    metadata = {
+        "name": f"{name_of(template)}-{name_of(obj)}-{number}",
+        "namespace": namespace_of(obj),
+        "labels": {**(written.get("labels") or {}), **selected},
+        "annotations": dict(written.get("annotations") or {}),
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": dict(template["spec"])}

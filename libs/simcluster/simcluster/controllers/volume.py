@@ -6,7 +6,9 @@ that node, and only pods on it reach it. Where it cannot be made, because of the
 the class's annotation `sim.full-on` names the node, the provisioner takes the annotation away again, by which the
 scheduler learns to look elsewhere. Making a volume takes the class's `sim.provision-seconds`, one unless it says so.
 
-Left out: volumes somebody made beforehand are bound only to claims that name them.
+A volume that somebody made beforehand is Available until it is bound: to the claim that it, or a scheduler, names in
+`claimRef`, or to one that names the volume. Left out: to look among these for one that suits a claim of a class that
+binds at once.
 """
 
 from collections.abc import Iterable
@@ -30,7 +32,7 @@ _NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
 
 class VolumeController:
-    """Brings claims and volumes together; a key is namespace and name of a claim."""
+    """Brings claims and volumes together; a key is namespace and name of a claim, or "" and the name of a volume."""
 
     watches = (CLAIMS, CLASSES, VOLUMES)
 
@@ -46,10 +48,14 @@ class VolumeController:
         if change.kind == CLAIMS:
             return [(namespace_of(obj), name_of(obj))]
         claims = (claim for claim in self._client.list(CLAIMS) if not _is_bound(claim))
-        return [(namespace_of(claim), name_of(claim)) for claim in claims]
+        volumes = [("", name_of(obj))] if change.kind == VOLUMES else []
+        return [*volumes, *((namespace_of(claim), name_of(claim)) for claim in claims)]
 
     def reconcile(self, key: Key) -> datetime | None:
         """Bind one claim, make its volume first, or clear away what was made for one that is gone."""
+        if not key[0]:
+            self._offer(key[1])
+            return None
         claim = self._client.get(CLAIMS, *key)
         if claim is None:
             self._due.pop(key, None)
@@ -57,12 +63,26 @@ class VolumeController:
             return None
         if is_terminating(claim) or _is_bound(claim):
             return None
-        if name := spec_of(claim).get("volumeName"):
-            volume = self._client.get(VOLUMES, None, name)
-            if volume is not None:
-                self._bind(claim, volume)
-            return None
-        return self._provision(key, claim)
+        name = spec_of(claim).get("volumeName")
+        volume = self._client.get(VOLUMES, None, name) if name else self._reserved_for(claim)
+        if volume is not None:
+            self._bind(claim, volume)
+        return None if name or volume else self._provision(key, claim)
+
+    def _offer(self, name: str) -> None:
+        """Say of a volume that is nobody's yet that it is to be had."""
+        volume = self._client.get(VOLUMES, None, name)
+        if volume is not None and not spec_of(volume).get("claimRef") and not volume.get("status", {}).get("phase"):
+            self._client.update_status(VOLUMES, {**volume, "status": {"phase": "Available"}})
+
+    def _reserved_for(self, claim: Object) -> Object | None:
+        wanted = (namespace_of(claim), name_of(claim))
+        for volume in self._client.list(VOLUMES):
+            reference = spec_of(volume).get("claimRef") or {}
+            named = (reference.get("namespace"), reference.get("name")) == wanted
+            if named and reference.get("uid") in {None, uid_of(claim)}:
+                return volume
+        return None
 
     def _provision(self, key: Key, claim: Object) -> datetime | None:
         storage = self._client.get(CLASSES, None, spec_of(claim).get("storageClassName") or "")
