@@ -383,6 +383,10 @@ class ClaimSpec(Partial, frozen=True, gc=False):
 
     storage_class_name: str = ""
     volume_name: str = ""
+    access_modes: tuple[str, ...] = ()
+    volume_mode: str = "Filesystem"
+    resources: Resources = Resources()
+    selector: Raw | None = None
 
 
 class PersistentVolumeClaim(Partial, frozen=True, gc=False):
@@ -406,10 +410,20 @@ class ClaimReference(Partial, frozen=True, gc=False):
 
 
 class PersistentVolumeSpec(Partial, frozen=True, gc=False):
-    """Of a volume where it can be used, and whose it is."""
+    """Of a volume what it is, where it can be used, and whose it is."""
 
+    storage_class_name: str = ""
+    access_modes: tuple[str, ...] = ()
+    volume_mode: str = "Filesystem"
+    capacity: dict[str, Quantity] = msgspec.field(default_factory=dict)
     node_affinity: VolumeReach | None = None
     claim_ref: ClaimReference | None = None
+
+
+class PersistentVolumeStatus(Partial, frozen=True, gc=False):
+    """How a volume stands: Available while it is nobody's."""
+
+    phase: str = ""
 
 
 class PersistentVolume(Partial, frozen=True, gc=False):
@@ -417,6 +431,7 @@ class PersistentVolume(Partial, frozen=True, gc=False):
 
     metadata: Metadata = Metadata()
     spec: PersistentVolumeSpec = PersistentVolumeSpec()
+    status: PersistentVolumeStatus = PersistentVolumeStatus()
 
 
 class StorageClass(Partial, frozen=True, gc=False):
@@ -426,6 +441,29 @@ class StorageClass(Partial, frozen=True, gc=False):
     provisioner: str = ""
     volume_binding_mode: str = "Immediate"
     allowed_topologies: tuple[Raw, ...] = ()
+
+
+class StorageDriverSpec(Partial, frozen=True, gc=False):
+    """What a driver says of itself; `storage_capacity` when it publishes how much room it has, and where."""
+
+    storage_capacity: bool = False
+
+
+class StorageDriver(Partial, frozen=True, gc=False):
+    """A CSIDriver; its name is what storage classes call their provisioner."""
+
+    metadata: Metadata = Metadata()
+    spec: StorageDriverSpec = StorageDriverSpec()
+
+
+class StorageCapacity(Partial, frozen=True, gc=False):
+    """How much room there is for volumes of a class on the nodes that `node_topology` selects; without one, on none."""
+
+    metadata: Metadata = Metadata()
+    storage_class_name: str = ""
+    node_topology: Raw | None = None
+    capacity: Quantity | None = None
+    maximum_volume_size: Quantity | None = None
 
 
 class Described(Partial, frozen=True, gc=False):
@@ -458,5 +496,9 @@ CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeCl
 VOLUMES: Final = Resource("", "v1", "persistentvolumes", "PersistentVolume", PersistentVolume, namespaced=False)
 STORAGE_CLASSES: Final = Resource(
     "storage.k8s.io", "v1", "storageclasses", "StorageClass", StorageClass, namespaced=False
+)
+STORAGE_DRIVERS: Final = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", StorageDriver, namespaced=False)
+STORAGE_CAPACITIES: Final = Resource(
+    "storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity", StorageCapacity
 )
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", PodDisruptionBudget)

@@ -231,12 +231,28 @@ class SpreadRule(Value):
     honours_taints: bool = False
 
 
+class ReadyVolumes(Value):
+    """So many volumes that suit a claim lie ready on each node of which one of the terms holds."""
+
+    free: int
+    nodes: tuple[NodeTerm, ...]
+
+
+class ClaimChoice(Value):
+    """A claim that takes one of the volumes of its class that lie ready. `ready` is empty where too many do to tell."""
+
+    claim: str
+    storage_class: str
+    ready: tuple[ReadyVolumes, ...] = ()
+
+
 class PlacementRules(Value):
     """What a pod demands of its node beside room: one of `nodes`, `near` and not `near` other pods, spread.
 
-    `volumes` holds, for each bound volume that only some nodes reach, the terms of which one must hold. `host_ports`
-    are written as `TCP/8080`. `claims_waiting` names the claims whose volume is made for the first pod that uses them,
-    on its node; `claims_unbound` those that have none yet, wherever it will be, or are not there.
+    `volumes` holds, for each claim whose volume is, or can be, within reach of some nodes only, the terms of which one
+    must hold. `host_ports` are written as `TCP/8080`. `claims_waiting` names the claims whose volume is made for the
+    first pod that uses them, on its node; `claims_choosing` are those that then take one that lies ready there;
+    `claims_unbound` those that have none yet, wherever it will be, or are not there.
     """
 
     nodes: tuple[NodeTerm, ...] = ()
@@ -248,6 +264,7 @@ class PlacementRules(Value):
     host_ports: tuple[str, ...] = ()
     claims_waiting: tuple[str, ...] = ()
     claims_unbound: tuple[str, ...] = ()
+    claims_choosing: tuple[ClaimChoice, ...] = ()
 
 
 class PodFacts(Value):
