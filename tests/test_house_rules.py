@@ -228,6 +228,10 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ): "an API server answers 500 to the request that met a defect, and serves the next",
     (
         "catches_everything",
+        "services/scheduler/muster_scheduler/answering.py",
+    ): "a question changes nothing: who asked is told that we failed, the log says at what, and the next is answered",
+    (
+        "catches_everything",
         "services/scheduler/muster_scheduler/planning.py",
     ): "whoever a plan fails at is set aside, so that nobody stops the planning for all; log and health say why",
     (

@@ -4,24 +4,21 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
-from random import Random
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from muster_chassis.health import Condition, Health
-from muster_chassis.service import supervise
 from muster_contracts import events as e
-from muster_contracts.questions import Answer, Fit, NotAnswered, Question, WhoHoldsWhat, WouldItFit, answer
+from muster_contracts.questions import Answer, Fit, Holdings, NotAnswered, Question, WhoHoldsWhat, WouldItFit, answer
 from muster_contracts.subjects import Writer, scheduler_subject
 from muster_journal.connection import Connection, Login
 from muster_scheduler import answering
-from muster_scheduler.answering import MOST_OPEN, Answering
+from muster_scheduler.answering import MOST_OPEN
 from muster_scheduler.core.fitting import would_it_fit
-from muster_scheduler.entrypoints.asking import Asking
 from nats.errors import NoRespondersError
 from scheduler.scene import Scene, of_type, scheduled
 from scheduler.worlds import id_of, node, project
 from servers import RunningNats
+from structlog.testing import capture_logs
 
 PATIENCE_SECONDS = 60
 
@@ -113,24 +110,17 @@ async def test_who_asks_too_much_at_once_is_told_so_and_the_others_are_answered(
     assert all(isinstance(found, Fit) for found in answers)
 
 
-class Faulty:
-    """Answers that fail through a fault of ours."""
-
-    async def answer(self, _: bytes) -> Answer | None:
+async def test_a_question_that_fails_through_our_fault_is_answered_and_so_is_the_next(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: Any) -> Answer:
         raise AssertionError("The planner is wrong.")
 
-
-async def test_an_answer_that_fails_through_our_fault_stops_the_listening_and_turns_the_health_red(
-    nats_server: RunningNats,
-) -> None:
-    health, cluster_id = Health("scheduler"), id_of("faulty")
-    asking = Asking(_login(nats_server, Writer.SCHEDULER), cluster_id, cast(Answering, Faulty()))
-    listening = asyncio.create_task(supervise("asking", asking.run, health, Random(1)))
-    connection = await Connection.open(_login(nats_server, Writer.STATUS), PATIENCE_SECONDS)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not listening.done():
-            with contextlib.suppress(NoRespondersError, TimeoutError):
-                await connection.client.request(scheduler_subject(cluster_id), b"{}", 0.2)
-    assert health.loops["asking"].condition is Condition.STOPPED
-    assert "The planner is wrong." in health.loops["asking"].reason
-    await connection.close()
+    monkeypatch.setattr(answering, "would_it_fit", faulty)
+    question = WouldItFit(project="demo", gpu_devices=1)
+    with capture_logs() as logged:
+        failed = [await asker.ask(question) for _ in range(MOST_OPEN + 1)]
+    sentence = "The scheduler failed at this question: AssertionError: The planner is wrong."
+    assert set(failed) == {NotAnswered(code="Failed", sentence=sentence)}
+    assert [entry["event"] for entry in logged].count("A question could not be answered.") == MOST_OPEN + 1
+    assert isinstance(await asker.ask(WhoHoldsWhat()), Holdings)

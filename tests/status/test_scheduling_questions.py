@@ -17,6 +17,7 @@ from muster_contracts.values import Caller
 from muster_journal.connection import Connection, Login
 from muster_journal.memory import MemoryJournal
 from muster_journal.memory_leases import MemoryLeases
+from muster_scheduler import answering
 from muster_scheduler.app import Ports, build
 from muster_scheduler.settings import SchedulerSettings
 from muster_status.adapters.scheduler import NatsScheduler
@@ -96,6 +97,15 @@ async def test_what_makes_no_sense_is_refused(bench: AskingBench) -> None:
     assert "no project 'nowhere'" in (await bench.get("/scheduling/fits", 404, project="nowhere"))["message"]
     assert "pods should be greater" in (await bench.get("/scheduling/fits", 422, project="demo", pods=0))["message"]
     assert "There is no workload" in (await bench.get(f"/workloads/{id_of('none')}/waiting", 404))["message"]
+
+
+@pytest.mark.usefixtures("scheduler")
+async def test_what_the_scheduler_fails_at_is_a_defect_and_the_next_question_is_answered(
+    bench: AskingBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "addressed", None)
+    assert (await bench.get("/scheduling/fits", 500, project="demo"))["details"] == "Defect"
+    assert "node_pools" in await bench.get("/scheduling/queues")
 
 
 @pytest.mark.usefixtures("scheduler")

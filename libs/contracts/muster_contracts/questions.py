@@ -215,10 +215,10 @@ class NodeHoldings(Value):
 
 
 class NotAnswered(Value):
-    """The question is not answered: it makes no sense, names what does not exist, or too many others are open."""
+    """The question is not answered: it makes no sense, names what does not exist, too many are open, or we failed."""
 
     type: Literal["NotAnswered.v1"] = "NotAnswered.v1"
-    code: Literal["Invalid", "NotFound", "Busy"]
+    code: Literal["Invalid", "NotFound", "Busy", "Failed"]
     sentence: str
 
 

@@ -4,11 +4,15 @@ A question costs about what a plan costs, so it is answered by a thread, from a 
 fold and the planning go on. Questions that come while the journal stands still share one snapshot. No more than
 `AT_ONCE` are worked on at a time, and no more than `MOST_OPEN` are open: who asks loses patience anyhow, and whoever
 asks on and on must not take the processor from the planning.
+
+A question that fails through a fault of ours is answered as well, and everybody else is answered on: nothing was done,
+and nothing that was kept is wrong because of it. The log has the fault.
 """
 
 import asyncio
 from collections.abc import Callable
 
+import structlog
 from muster_contracts.commands import complaints_of
 from muster_contracts.questions import (
     Answer,
@@ -27,6 +31,8 @@ from muster_scheduler.core.holdings import holdings, node_holdings
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
+
+log = structlog.get_logger()
 
 AT_ONCE = 2
 """So that a short question need not wait for a long one."""
@@ -58,9 +64,17 @@ class Answering:
         self._open += 1
         try:
             async with self._slots:
-                return await self._answer(asked)
+                return await self._attempt(asked)
         finally:
             self._open -= 1
+
+    async def _attempt(self, asked: Question) -> Answer:
+        try:
+            return await self._answer(asked)
+        except Exception as fault:  # ours; a question changes nothing, and the next may do
+            log.exception("A question could not be answered.", question=asked.model_dump_json())
+            sentence = f"The scheduler failed at this question: {type(fault).__name__}: {fault}"
+            return NotAnswered(code="Failed", sentence=sentence)
 
     async def _answer(self, asked: Question) -> Answer:
         if isinstance(asked, WouldItFit):

@@ -2,8 +2,7 @@
 
 No queue group: every scheduler hears a question, and the one that leads answers. Whoever asks gets nothing while nobody
 leads, and tells so after its patience. The subscription hands over one message after the other, so every question is
-answered by a task of its own. One that fails through a fault of ours ends the listening: the health says so, and
-whoever asks is told at once that nobody answers.
+answered by a task of its own.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ class Asking:
         self._answering = answering
 
     async def run(self) -> None:
-        """Answer for ever. Raises Unavailable when there is no connection, and whatever an answer fails with."""
+        """Answer for ever. Raises Unavailable when there is no connection."""
         connection = await Connection.open(self._login, CONNECT_SECONDS)
         returned = asyncio.Event()
         connection.on_return(returned.set)

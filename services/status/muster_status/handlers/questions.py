@@ -143,6 +143,7 @@ class Questions:
             raise Unavailable("No scheduler is there to answer.")
         answer = await self._scheduler.ask(question)
         if isinstance(answer, NotAnswered):
+            assert answer.code != "Failed", answer.sentence
             if answer.code == "Busy":
                 raise Unavailable(answer.sentence)
             raise Refused(RefusalCode(answer.code), answer.sentence)
