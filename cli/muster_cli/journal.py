@@ -34,7 +34,7 @@ def raw_journal(client: Client) -> Iterator[dict[str, Any]]:
 
 
 def journal_in(file: Path) -> "Iterator[Recorded]":
-    """Yield the events of a copy. Raises Failure with the line that cannot be read."""
+    """Yield the events of a copy. Raises Failure with the line that cannot be read, or in which the copy ends."""
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
@@ -49,6 +49,8 @@ def _recorded_in(line: str, place: str) -> "Recorded":
     try:
         return _recorded(json.loads(line))
     except (ValueError, KeyError, TypeError) as error:
+        if not line.endswith("\n"):
+            raise Failure(Exit.NO, f"{place}: The copy ends in the middle of an event; it was cut off.") from error
         raise Failure(Exit.INVALID, f"{place}: This is not an event of the journal.") from error
 
 

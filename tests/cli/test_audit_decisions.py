@@ -1,11 +1,12 @@
 """`muster audit verify --decisions`: plans are made anew from the journal, asked for page by page or from a copy."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.stage import Muster, Type
+from cli.stage import Muster, Type, Typed
 from muster_contracts.events import AnyEvent, PlanMade
 from muster_contracts.wire import Recorded, format_time
 from muster_scheduler.core.decision import written
@@ -15,6 +16,7 @@ from muster_scheduler.core.state import State
 from scheduler.worlds import gang, id_of, node, recorded
 
 PAGE = 3
+Verifies = Callable[[Sequence[str]], Typed]
 
 
 def shown(one: Recorded) -> dict[str, Any]:
@@ -74,6 +76,56 @@ def test_one_placement_changed_in_a_copy_is_named(types: Type, tmp_path: Path) -
     assert "Position 5, plan" in typed.out
     assert "pod train-1 has node b with devices" in typed.out
     assert "planning again gives node a with devices" in typed.out
+
+
+@pytest.fixture(params=["phases", "decisions"])
+def verifies(request: pytest.FixtureRequest, types: Type, tmp_path: Path) -> Verifies:
+    """Verifies lines of a copy, in either way."""
+    copy = tmp_path / "copy.jsonl"
+
+    def verify(lines: Sequence[str]) -> Typed:
+        copy.write_text("".join(lines))
+        decisions = ["--decisions"] if request.param == "decisions" else []
+        return types("audit", "verify", "--file", str(copy), *decisions)
+
+    return verify
+
+
+@pytest.fixture
+def lines(log: list[dict[str, Any]]) -> list[str]:
+    return [json.dumps(event) + "\n" for event in log]
+
+
+def test_a_whole_copy_holds(verifies: Verifies, lines: list[str]) -> None:
+    assert verifies(lines).code == 0
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "sentence"),
+    [
+        ((0, 1, 3, 4), "Position 3 is missing."),
+        ((0, 3, 4), "Positions 2 to 3 are missing."),
+        ((1, 2, 3, 4), "Position 1 is missing."),
+        ((0, 2, 1, 3, 4), "Position 2 comes after position 3: the log is out of order."),
+        ((0, 1, 1, 2, 3, 4), "Position 2 comes after position 2: the log is out of order."),
+    ],
+    ids=["one cut out", "two cut out", "the first cut off", "two swapped", "one twice"],
+)
+def test_a_copy_with_other_lines_is_no_proof(
+    verifies: Verifies, lines: list[str], spoiled: Sequence[int], sentence: str
+) -> None:
+    typed = verifies([lines[number] for number in spoiled])
+    assert typed.code == 1
+    assert f"· {sentence}\n" in typed.out
+
+
+def test_a_copy_that_ends_in_the_middle_of_an_event_was_cut_off(
+    verifies: Verifies, lines: list[str], tmp_path: Path
+) -> None:
+    typed = verifies([*lines[:-1], lines[-1][:-20]])
+    sentence = "line 5: The copy ends in the middle of an event; it was cut off."
+    assert (typed.code, typed.err) == (1, f"{tmp_path / 'copy.jsonl'}, {sentence}\n")
+    assert verifies([*lines[:-1], lines[-1].rstrip("\n")]).code == 0  # nothing of the event is missing
 
 
 def test_a_copy_that_cannot_be_read_is_named_with_its_line(types: Type, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from muster_contracts.events import PlacementReleased, PlanMade, PodPreempted, PodScheduled
+from muster_contracts.positions import break_between
 from muster_contracts.values import Placement
 from muster_contracts.wire import Recorded
 
@@ -112,7 +113,8 @@ class DecisionAudit:
 
     def apply(self, recorded: Recorded) -> None:
         """Fold the next event, plan where a plan was based, and judge what was recorded."""
-        self._judge_position(recorded.position)
+        if broken := break_between(self.report.position, recorded.position):
+            self.report.add(broken)
         self.report.events += 1
         self.report.position = recorded.position
         match recorded.event:
@@ -147,15 +149,6 @@ class DecisionAudit:
 
     def _based_on_nothing(self, header: Header) -> None:
         self.report.add(f"Plan {header.plan_id} is based on position {header.based_on}, at which no event stands.")
-
-    def _judge_position(self, position: int) -> None:
-        before = self.report.position
-        if position <= before:
-            self.report.add(f"Position {position} comes after position {before}: the log is out of order.")
-        elif position == before + 2:
-            self.report.add(f"Position {before + 1} is missing.")
-        elif position > before + 1:
-            self.report.add(f"Positions {before + 1} to {position - 1} are missing.")
 
     def _judge_deed(self, position: int, plan_id: UUID) -> None:
         if plan_id not in self._made:

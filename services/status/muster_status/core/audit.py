@@ -1,10 +1,10 @@
 """Proves that what is shown is what happened: one fold of everything, compared with every record and every row.
 
 Three claims are judged. Every `PhaseChanged` in the journal is the one that follows from the events before its cause,
-by the table in force there, in its turn, and none is missing. And the read models at their position are, column by
-column, what a fresh fold of the journal up to that position gives. And the checkpoints, from which the service begins
-when it starts again, become what a fresh fold is, when the events after them are folded into both. A file of events is
-enough for the first.
+by the table in force there, in its turn, and none is missing; nor is a position of the journal. And the read models at
+their position are, column by column, what a fresh fold of the journal up to that position gives. And the checkpoints,
+from which the service begins when it starts again, become what a fresh fold is, when the events after them are folded
+into both. A file of events is enough for the first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from muster_contracts.events import PhaseChanged
+from muster_contracts.positions import break_between
 from muster_contracts.wire import Recorded
 
 from muster_status.core.deriver import Derivation, Difference, transition_id
@@ -70,6 +71,8 @@ class Audit:
 
     def apply(self, recorded: Recorded) -> None:
         """Fold and judge the next event."""
+        if broken := break_between(self.report.position, recorded.position):
+            self.report.add(broken)
         self.report.events += 1
         self.report.position = recorded.position
         if (difference := self._derivation.apply(recorded)) is not None:
