@@ -473,12 +473,18 @@ class PodPreempted(Event):
 
 
 class DeadlinePassed(Event):
-    """A minimum run time, a stale gang's grace, the time after a refusal or fault is over. Written by `scheduler`."""
+    """A minimum run time, a stale gang's grace, the time after a refusal or fault is over. Written by `scheduler`.
+
+    `at` is the moment that has passed: whatever the writers' clocks say, it is not waited for again.
+    """
 
     type: Literal["DeadlinePassed.v1"] = "DeadlinePassed.v1"
     workload_id: UUID
     pod_group_id: UUID
-    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "set-aside"]
+    deadline: Literal[
+        "minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "refused-binding", "set-aside"
+    ]
+    at: Instant | None = None
 
 
 class WorkloadBlocked(Event):
