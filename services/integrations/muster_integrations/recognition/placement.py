@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from muster_cluster.objects import Pod
-from muster_contracts.values import LabelRule, NodePreference, NodeTerm, PlacementRules, PodTerm, SpreadRule
+from muster_contracts.values import (
+    ClaimChoice,
+    LabelRule,
+    NodePreference,
+    NodeTerm,
+    PlacementRules,
+    PodTerm,
+    SpreadRule,
+)
 
 from muster_integrations.recognition.fields import Raw, entries, field, mapping, number, text
 
@@ -32,6 +40,7 @@ class Demands:
     volumes: tuple[tuple[NodeTerm, ...], ...] = ()
     claims_waiting: tuple[str, ...] = ()
     claims_unbound: tuple[str, ...] = ()
+    claims_choosing: tuple[ClaimChoice, ...] = ()
 
 
 NO_DEMANDS: Final = Demands()
@@ -53,6 +62,7 @@ def rules_of(pod: Pod, demands: Demands = NO_DEMANDS) -> PlacementRules | None:
         host_ports=ports,
         claims_waiting=demands.claims_waiting,
         claims_unbound=demands.claims_unbound,
+        claims_choosing=demands.claims_choosing,
     )
     return None if rules == _NOTHING else rules
 
@@ -143,8 +153,6 @@ def _spread(pod: Pod) -> Iterator[SpreadRule]:
 
 def _selected(pod: Pod, term: Raw) -> tuple[LabelRule, ...]:
     """Return the rules of a selector, and those that make the pod's own values of some labels count."""
-    labels = mapping(term, "labelSelector", "matchLabels")
-    exact = [LabelRule(key=name, values=(value,)) for name, value in labels.items() if isinstance(value, str)]
     own = pod.metadata.labels
     alike = [LabelRule(key=name, values=(own[name],)) for name in _texts(term, "matchLabelKeys") if name in own]
     unlike = [
@@ -152,7 +160,14 @@ def _selected(pod: Pod, term: Raw) -> tuple[LabelRule, ...]:
         for name in _texts(term, "mismatchLabelKeys")
         if name in own
     ]
-    return (*exact, *_label_rules(entries(term, "labelSelector", "matchExpressions")), *alike, *unlike)
+    return (*selected(field(term, "labelSelector")), *alike, *unlike)
+
+
+def selected(selector: Any) -> tuple[LabelRule, ...]:
+    """Return the rules of a selector of labels."""
+    labels = mapping(selector, "matchLabels")
+    exact = (LabelRule(key=name, values=(value,)) for name, value in labels.items() if isinstance(value, str))
+    return (*exact, *_label_rules(entries(selector, "matchExpressions")))
 
 
 # ------------------------------------------------------------ ports
