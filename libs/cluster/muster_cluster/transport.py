@@ -1,8 +1,10 @@
 """One HTTP exchange with an API server: the seam between our adapter and the official client.
 
 `ClientTransport` takes everything that makes a connection from the `kubernetes` package: kubeconfig or the pod's
-service account, tokens and their renewal, TLS, proxies, the connection pool. It leaves out the package's models and
-its deserialization. A simulation puts a transport of its own in its place and asks an API server in the same process.
+service account, tokens and their renewal, TLS, proxies. It leaves out the package's models and its deserialization.
+What is asked and answered at once goes over connections of our own (`connections`); what is read as it comes, and
+everything when a proxy stands between, goes through the package's client. A simulation puts a transport of its own in
+its place and asks an API server in the same process.
 
 Pitfalls. Importing `kubernetes` takes most of a second, so it is imported on `connect` and nowhere else. Left to itself
 the client looks for a proxy and for a `.netrc` before every request, each time in a thread, which doubles what a
@@ -18,10 +20,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import msgspec
 from muster_contracts.errors import RefusalCode, Refused, Unavailable
+
+from muster_cluster.connections import Address, Connections
 
 if TYPE_CHECKING:
     import aiohttp
+
+UNKNOWN_TO_SERVER = 401
+"""The status of an answer to somebody whom the server does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,13 @@ class ClientTransport:
         self._configuration = configuration
         self._sign_in = sign_in
         self._rest = RESTClientObject(configuration)
+        self._prefix = urlsplit(configuration.host).path.rstrip("/")
+        self._connections = None if configuration.proxy else self._own_connections()
+
+    def _own_connections(self) -> Connections:
+        host = self._configuration.host
+        tls = self._rest.ssl_context if urlsplit(host).scheme == "https" else None
+        return Connections(Address(host, tls, self._configuration.tls_server_name), self._rest.maxsize)
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, *, context: str = "") -> "ClientTransport":
@@ -110,9 +125,19 @@ class ClientTransport:
         """Ask, and read the whole answer."""
         with _as_unavailable(request):
             async with asyncio.timeout(request.timeout_seconds):
-                response = await self._send(request, _never_silent())
-                async with response:
-                    return Answer(response.status, await response.read())
+                answer = await self._ask(request)
+                if answer.status == UNKNOWN_TO_SERVER:
+                    await self._sign_in_anew()
+                    answer = await self._ask(request)
+                return answer
+
+    async def _ask(self, request: Request) -> Answer:
+        if self._connections is None:
+            async with await self._send_once(request, _never_silent()) as response:
+                return Answer(response.status, await response.read())
+        body = b"" if request.body is None else msgspec.json.encode(request.body)
+        target = self._prefix + request.target
+        return Answer(*await self._connections.ask(request.method, target, await self._headers(request), body))
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncGenerator[Stream, None]:
@@ -126,19 +151,24 @@ class ClientTransport:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        if self._connections is not None:
+            self._connections.close()
         await self._rest.close()
 
     async def _send(self, request: Request, patience: "aiohttp.ClientTimeout") -> "aiohttp.ClientResponse":
-        """Ask; once more after signing in anew when the server does not know us (a token may have run out)."""
         response = await self._send_once(request, patience)
-        if response.status != 401:
+        if response.status != UNKNOWN_TO_SERVER:
             return response
         response.close()
+        await self._sign_in_anew()
+        return await self._send_once(request, patience)
+
+    async def _sign_in_anew(self) -> None:
+        """Sign in again, for a token may have run out."""
         try:
             await self._sign_in()
         except Refused as error:  # it has been good once
             raise Unavailable(error.message) from error
-        return await self._send_once(request, patience)
 
     async def _send_once(self, request: Request, patience: "aiohttp.ClientTimeout") -> "aiohttp.ClientResponse":
         answer = await self._rest.request(
