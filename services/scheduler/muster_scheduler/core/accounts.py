@@ -66,6 +66,12 @@ class Account:
     fresh: list[int] = field(default_factory=lambda: [0, 0, 0])
 
     @property
+    def held(self) -> Triple:
+        """What it holds now, as a value that stays."""
+        gpu, cpu, memory = self.allocated
+        return gpu, cpu, memory
+
+    @property
     def settled(self) -> Triple:
         """What it held before the plan, less who was told to go."""
         held, fresh = self.allocated, self.fresh
@@ -89,6 +95,11 @@ def exceeds(amounts: Iterable[int], bounds: Iterable[int | None], involved: Iter
     """Say whether any of the involved resources is above its bound; None bounds nothing."""
     held, most = tuple(amounts), tuple(bounds)
     return any(bound is not None and held[r] > bound for r in involved for bound in (most[r],))
+
+
+def would_exceed(account: Account, wanted: Triple, bounds: Iterable[int | None], resources: Iterable[int]) -> bool:
+    """Say whether a queue would be above a bound with `wanted` on top of what it holds."""
+    return exceeds(_sum(account.allocated, wanted), bounds, resources)
 
 
 def involved_in(amounts: Triple) -> tuple[int, ...]:
@@ -161,7 +172,7 @@ class Accounts:
 def over_limit(leaf: Account, amounts: Triple) -> Account | None:
     """Return the first queue that would pass its hard limit, from the project upwards."""
     involved = involved_in(amounts)
-    return next((a for a in leaf.chain() if exceeds(_sum(a.allocated, amounts), a.limit, involved)), None)
+    return next((a for a in leaf.chain() if would_exceed(a, amounts, a.limit, involved)), None)
 
 
 def over_firm_quota(leaf: Account, amounts: Triple) -> Account | None:

@@ -293,10 +293,10 @@ class _Reclaims:
         return above_quota and self._stays_within_quota(friend, ours)
 
     def _stays_within_quota(self, friend: GroupView, key: str) -> bool:
-        """Say whether a queue stays within its quota with the group for which room is made."""
+        """Say whether a queue stays within its quota of everything with the group for which room is made."""
         asked = self._asked_by(friend)
         after, bounds = _plus(self._held[key], asked), self._facts.deserved(key, self._pool)
-        return all(bound is None or not asked[r] or after[r] <= bound for r, bound in enumerate(bounds))
+        return all(bound is None or held <= bound for held, bound in zip(after, bounds, strict=True))
 
     def _is_spared(self, key: str, useful: Sequence[int]) -> bool:
         siblings = self._facts.children[self._facts.parents.get(key, "")]

@@ -18,7 +18,7 @@ from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item, Limits
 from muster_scheduler.core.explain import explain
 from muster_scheduler.core.order import QueueOrder
-from muster_scheduler.core.preempt import preempt
+from muster_scheduler.core.preempt import Rivals, preempt
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.reclaim import reclaim
 from muster_scheduler.core.snapshot import Snapshot
@@ -86,10 +86,13 @@ def make_room(draft: Draft, failed: Failed, actions: Actions = EVERY_ACTION) -> 
     """Try to make room for who found none, in their first pools before their second; return who is left, in order."""
     left: Failed = []
     by_turn: dict[tuple[int, str], list[Item]] = {}
+    by_pool: dict[str, list[Item]] = {}
     for item, pool in failed:
         by_turn.setdefault((draft.pools_of(item.view).index(pool), pool), []).append(item)
+        by_pool.setdefault(pool, []).append(item)
+    rivals = {pool: Rivals(draft, pool, items) for pool, items in by_pool.items()}
     for turn, pool in sorted(by_turn):
-        attempt = _Attempt(draft, pool, actions)
+        attempt = _Attempt(draft, pool, rivals[pool], actions)
         for item in QueueOrder(draft, pool, by_turn[turn, pool]):
             if not attempt.make_room(item):
                 left.append((item, pool))
@@ -99,8 +102,8 @@ def make_room(draft: Draft, failed: Failed, actions: Actions = EVERY_ACTION) -> 
 class _Attempt:
     """The ways of making room in one pool. Of equal items only the first is tried until something else succeeds."""
 
-    def __init__(self, draft: Draft, pool: str, actions: Actions) -> None:
-        self._draft, self._pool, self._actions = draft, pool, actions
+    def __init__(self, draft: Draft, pool: str, rivals: Rivals, actions: Actions) -> None:
+        self._draft, self._pool, self._rivals, self._actions = draft, pool, rivals, actions
         self._victims: Victims | None = None
         self._hopeless: set[tuple[object, ...]] = set()
         self._unmovable: set[tuple[object, ...]] = set()
@@ -127,7 +130,7 @@ class _Attempt:
         return (
             (Action.CONSOLIDATE in actions and self._consolidate(item, self._victims))
             or (Action.RECLAIM in actions and reclaim(draft, item, pool, self._victims))
-            or (Action.PREEMPT in actions and preempt(draft, item, pool, self._victims))
+            or (Action.PREEMPT in actions and preempt(draft, item, pool, self._victims, self._rivals))
         )
 
     def _consolidate(self, item: Item, victims: Victims) -> bool:

@@ -1,18 +1,78 @@
-"""Making way for the more important: inside one project and pool, preemptible groups of strictly lower priority."""
+"""Making way for the more important: inside one project and pool, preemptible groups of strictly lower priority.
 
-from collections.abc import Iterator
+A project may come to hold more than its quota, or its fair share, by preempting, unless another waits that could then
+take that back. It would do so in the next plan, and whoever was preempted could claim his place as he did before, so
+that both would go on for ever. Who cannot be preempted is not held up by this, for nobody takes anything back from him.
+"""
 
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+from muster_scheduler.core.accounts import Account, Triple, involved_in, would_exceed
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.reclaim import parting
 from muster_scheduler.core.victims import Unit, Victims
 
+Held = Mapping[Account, Triple]
 
-def preempt(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
+
+class Rivals:
+    """What is waited for in one pool by those who found no place when room began to be made."""
+
+    def __init__(self, draft: Draft, pool: str, waiting: Iterable[Item]) -> None:
+        self._draft, self._pool, self._waiting = draft, pool, waiting
+
+    def gain_a_claim(self, leaf: Account, before: Held) -> bool:
+        """Say whether another queue may reclaim from this one what it could not when this one held less.
+
+        It is not asked whether there would be room for its pods.
+        """
+        if not any(
+            _risen(account, bounds, before) for account in before for bounds in (account.fair, account.deserved)
+        ):
+            return False
+        return any(_gains(asking, wanted, leaf, before) for asking, wanted in self._wanted if asking is not leaf)
+
+    @cached_property
+    def _wanted(self) -> list[tuple[Account, Triple]]:
+        """Every queue with each amount that an item of it asks for."""
+        draft = self._draft
+        return list(
+            dict.fromkeys((draft.account(item.view, self._pool), draft.amounts(item)) for item in self._waiting)
+        )
+
+
+def preempt(draft: Draft, item: Item, pool: str, victims: Victims, rivals: Rivals) -> bool:
     """Make room for an item at the expense of lower priorities of its project; say whether it was possible."""
+    leaf = draft.account(item.view, pool)
+    before = {account: account.held for account in leaf.chain()}
 
     def candidates() -> Iterator[Unit]:
-        for unit in victims.of(draft.account(item.view, pool)):
+        for unit in victims.of(leaf):
             if unit.view.priority < item.view.priority and not victims.is_protected(unit, reclaim=False):
                 yield unit
 
-    return Disruption(draft, item, pool).make_room_of(candidates, lambda _: True, "preempt")
+    def admits(_: list[Unit]) -> bool:
+        return not (item.view.preemptible and rivals.gain_a_claim(leaf, before))
+
+    return Disruption(draft, item, pool).make_room_of(candidates, admits, "preempt")
+
+
+def _gains(asking: Account, wanted: Triple, leaf: Account, before: Held) -> bool:
+    """Judge by the rules of `reclaim`: who stays within a bound may take from who is above the same of his own."""
+    ours, theirs = parting(asking, leaf)
+    involved = involved_in(wanted)
+    if _risen(theirs, theirs.fair, before).intersection(involved) and not would_exceed(
+        ours, wanted, ours.fair, involved
+    ):
+        return True
+    above_quota = _risen(theirs, theirs.deserved, before).intersection(involved)
+    return bool(above_quota) and not would_exceed(ours, wanted, ours.deserved, range(3))
+
+
+def _risen(account: Account, bounds: Iterable[int | None], before: Held) -> set[int]:
+    """Return the resources of which a queue is above a bound now and was not before."""
+    return {
+        r for r, bound in enumerate(bounds) if bound is not None and before[account][r] <= bound < account.allocated[r]
+    }

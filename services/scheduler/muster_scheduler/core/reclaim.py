@@ -8,7 +8,15 @@ those that fair share decides, who asks may not end up more satisfied than those
 
 from collections.abc import Iterator
 
-from muster_scheduler.core.accounts import Account, Triple, exceeds, involved_in, over_firm_quota, saturation
+from muster_scheduler.core.accounts import (
+    Account,
+    Triple,
+    exceeds,
+    involved_in,
+    over_firm_quota,
+    saturation,
+    would_exceed,
+)
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.victims import Unit, Victims
@@ -28,8 +36,7 @@ def reclaim(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
 
 def may_reclaim(leaf: Account, amounts: Triple) -> bool:
     """Say whether a queue would stay within its fair share. Higher levels are judged when it is known who goes."""
-    after = tuple(held + more for held, more in zip(leaf.allocated, amounts, strict=True))
-    return not exceeds(after, leaf.fair, involved_in(amounts))
+    return not would_exceed(leaf, amounts, leaf.fair, involved_in(amounts))
 
 
 def _candidates(leaf: Account, amounts: Triple, victims: Victims) -> Iterator[Unit]:
@@ -81,7 +88,7 @@ class _Before:
         useful = tuple(r for r in involved if unit.amounts[r] > 0)
         held = self._held(theirs)
         above_share = exceeds(held, theirs.fair, useful)
-        in_quota = not exceeds(ours.allocated, ours.deserved, involved)
+        in_quota = not exceeds(ours.allocated, ours.deserved, range(3))
         entitled = in_quota and exceeds(held, theirs.deserved, useful)
         spared = any(self._is_spared(below, useful) for below in _below(account, theirs))
         self._shift(unit, -1)
