@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from muster_contracts import events as e
-from muster_contracts.values import LabelRule, NodeTerm, PlacementRules
+from muster_contracts.values import ClaimChoice, LabelRule, NodeTerm, PlacementRules, ReadyVolumes
 from muster_contracts.wire import Envelope, Recorded
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.deadlines import next_deadline
@@ -78,7 +78,7 @@ def test_where_a_volume_could_not_be_made_a_pod_is_not_placed_again_for_a_while(
     assert places(plan(take_snapshot(state))) == ["second"]
     pass_deadline(state)
     assert places(plan(take_snapshot(state))) == ["first"]
-    assert state.shunned == {}
+    assert state.refusals.shunned == {}
 
 
 def test_a_pod_with_nowhere_else_to_go_is_told_so_and_tried_again_when_the_time_has_come() -> None:
@@ -119,3 +119,67 @@ def test_a_place_where_the_volume_was_refused_is_found_and_so_is_an_untrue_reaso
     for code, numbers in (("VolumeRefused", {"nodes": 2}), ("NodesUnsuitable", {"nodes": 1, "ready": 1})):
         wrong = replace(left.blocked[0], code=code, numbers=numbers)
         assert f"told {code} with" in " ".join(faults(nowhere, replace(left, blocked=(wrong,))))
+
+
+def by_host(*names: str) -> NodeTerm:
+    return NodeTerm(rules=(LabelRule(key="host", values=names),))
+
+
+def choosing(claim: str, **free: int) -> PlacementRules:
+    """A pod with a claim that takes one of so many volumes that lie ready on each of these nodes."""
+    ready = tuple(ReadyVolumes(free=count, nodes=(by_host(name),)) for name, count in free.items())
+    return _rules(ClaimChoice(claim=claim, storage_class="local", ready=ready))
+
+
+def _rules(*choices: ClaimChoice) -> PlacementRules:
+    reach = tuple(tuple(term for one in choice.ready for term in one.nodes) for choice in choices)
+    return PlacementRules(volumes=reach, claims_choosing=choices)
+
+
+def hosts(*names: str) -> list[e.AnyEvent]:
+    return [node(name, labels={"host": name}) for name in names]
+
+
+def planned(*land: e.AnyEvent) -> tuple[Plan, list[str]]:
+    snapshot = take_snapshot(state_of(*land))
+    made = plan(snapshot)
+    return made, faults(snapshot, made)
+
+
+def test_no_more_pods_go_to_a_node_than_volumes_lie_ready_there() -> None:
+    free = {"first": 1, "second": 2}
+    gang = group(
+        "data", [pod(f"data-{n}", "data", rules=choosing(f"data-{n}", **free)) for n in range(3)], min_members=3
+    )
+    made, wrong = planned(*hosts("first", "second", "third"), *gang)
+    assert sorted(places(made)) == ["first", "second", "second"]
+    assert wrong == []
+
+
+def test_who_finds_the_last_volume_taken_in_the_same_plan_waits() -> None:
+    pods = [pod(f"data-{n}", "data", rules=choosing(f"data-{n}", first=1)) for n in range(2)]
+    made, wrong = planned(*hosts("first", "second"), *group("data", pods))
+    assert (places(made), len(made.blocked), wrong) == (["first"], 1, [])
+
+
+def test_pods_that_share_a_claim_share_its_volume() -> None:
+    pods = [pod(f"data-{n}", "data", rules=choosing("shared", first=1)) for n in range(2)]
+    made, wrong = planned(*hosts("first", "second"), *group("data", pods))
+    assert (places(made), wrong) == (["first", "first"], [])
+
+
+def test_a_pod_with_two_claims_goes_where_there_are_two_volumes() -> None:
+    ready = (ReadyVolumes(free=1, nodes=(by_host("first"),)), ReadyVolumes(free=2, nodes=(by_host("second"),)))
+    two = _rules(*(ClaimChoice(claim=name, storage_class="local", ready=ready) for name in ("logs", "data")))
+    made, wrong = planned(*hosts("first", "second"), *group("data", [pod("data-0", "data", rules=two)]))
+    assert (places(made), wrong) == (["second"], [])
+
+
+def test_the_checker_counts_volumes_for_itself() -> None:
+    pods = [pod(f"data-{n}", "data", rules=choosing(f"data-{n}", first=1)) for n in range(2)]
+    snapshot = take_snapshot(state_of(*hosts("first", "second"), *group("data", pods)))
+    generous = [pod(f"data-{n}", "data", rules=choosing(f"data-{n}", first=2)) for n in range(2)]
+    made = plan(take_snapshot(state_of(*hosts("first", "second"), *group("data", generous))))
+    assert "Node first reaches too few volumes for the claims of the pods that are sent there." in faults(
+        snapshot, made
+    )

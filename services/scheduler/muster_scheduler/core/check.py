@@ -16,6 +16,7 @@ from muster_scheduler.core.check_places import wrong_places
 from muster_scheduler.core.check_reasons import wrong_reasons
 from muster_scheduler.core.check_shares import unfair_reclaims
 from muster_scheduler.core.check_spread import uneven
+from muster_scheduler.core.check_volumes import too_few_volumes
 from muster_scheduler.core.plan import Plan
 from muster_scheduler.core.snapshot import Snapshot
 
@@ -30,6 +31,7 @@ def wrong_decisions(facts: Facts) -> Iterator[str]:
     """List what is wrong with who gets which place and who has to go."""
     yield from wrong_places(facts)
     yield from uneven(facts)
+    yield from too_few_volumes(facts)
     yield from passed_bounds(facts)
     yield from wrong_victims(facts)
     yield from unfair_reclaims(facts)

@@ -48,7 +48,9 @@ class Need:
     def touchy(self) -> bool:
         """Whether it looks at the pods that are already on a node."""
         rules = self.rules
-        return rules is not None and bool(rules.near or rules.apart or rules.spread or rules.host_ports)
+        if rules is None:
+            return False
+        return bool(rules.near or rules.apart or rules.spread or rules.host_ports or rules.claims_choosing)
 
 
 def need_of(pod: PodFacts) -> Need:

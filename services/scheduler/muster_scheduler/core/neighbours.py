@@ -1,4 +1,4 @@
-"""Rules about other pods: near some, apart from others, spread over domains, no host port twice.
+"""Rules about other pods: near some, apart from others, spread over domains, no host port or ready volume twice.
 
 Only pods with labels, rules or ports matter here, and only for needs that ask; everybody else costs nothing, unless
 some rule speaks of pods without a label: a selector may select everybody, or all but some. Anti-
@@ -16,6 +16,7 @@ from muster_contracts.values import LabelRule, PlacementRules, PodFacts, PodTerm
 
 from muster_scheduler.core.groups import Waiting
 from muster_scheduler.core.need import Need
+from muster_scheduler.core.ready_volumes import Choices, are_enough, choices_of
 from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.terrain import Integers, Mask, labels_match
 
@@ -26,6 +27,7 @@ Demand = (
     tuple[Literal["near", "apart", "kept away"], PodTerm]
     | tuple[Literal["spread"], SpreadRule]
     | tuple[Literal["ports"], tuple[str, ...]]
+    | tuple[Literal["volumes"], tuple[str, ...]]
 )
 """A rule about other pods, of the pod itself or, where it is kept away, of somebody who is there."""
 
@@ -108,6 +110,8 @@ class Neighbours:
                     yield ("spread", spread), self._excess(need, spread) <= 0
             if rules.host_ports:
                 yield ("ports", rules.host_ports), self._with_free_ports(rules.host_ports)
+            if rules.claims_choosing:
+                yield ("volumes", tuple(one.claim for one in rules.claims_choosing)), self._with_volumes(need)
         for (namespace, term), keepers in self._keepers.items():
             if _is_meant(need, pod.facts.namespace, namespace, term):
                 yield ("kept away", term), ~self._domains_of(term.topology_key, keepers.rows)
@@ -178,6 +182,21 @@ class Neighbours:
         least = counts[known].min() if known.size >= max(1, rule.min_domains) else 0
         excess = counts + int(_obeys(need, rule.rules)) - least - rule.max_skew
         return np.where(domains >= 0, excess[np.maximum(domains, 0)] if excess.size else 0, NOWHERE)
+
+    def _with_volumes(self, need: Need) -> Mask:
+        """Return the nodes that have a volume for every claim of a pod beside the claims of those who are sent there.
+
+        Whether a node has one at all is said by the pod's rules about nodes.
+        """
+        wanted = choices_of(need.namespace, need.rules)
+        taken: dict[int, Choices] = {}
+        for row, pod in self._pods:
+            if others := choices_of(pod.namespace, pod.rules):
+                taken[row] = {**taken.get(row, {}), **others}
+        enough = np.ones(len(self._terrain), dtype=np.bool_)
+        for row in taken if len(wanted) == 1 else range(len(self._terrain)):
+            enough[row] = are_enough(self._terrain.nodes[row], {**taken.get(row, {}), **wanted})
+        return enough
 
     def _with_free_ports(self, ports: tuple[str, ...]) -> Mask:
         free = np.ones(len(self._terrain), dtype=np.bool_)
