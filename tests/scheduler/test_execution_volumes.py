@@ -14,7 +14,7 @@ from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
 from muster_contracts.values import LabelRule, NodeTerm, PlacementRules
 from muster_journal.memory_leases import MemoryLeases
-from muster_scheduler.core.state import Promise
+from muster_scheduler.core.promises import Promise
 from muster_scheduler.execution.binding import Binder
 from muster_scheduler.execution.deeds import Execution
 from muster_scheduler.execution.evicting import Evictor
@@ -201,7 +201,7 @@ async def asks_in_vain(scene: Scene, leader: Leader) -> Promise:
         async for _, found in scene.simulated.client.subscribe(["persistentvolumeclaims"]):
             if SELECTED_NODE not in found["metadata"].get("annotations", {}):
                 break
-    (promise,) = leader.planning.state.promises.values()
+    (promise,) = leader.planning.state.promises.by_pod.values()
     return promise
 
 
@@ -219,7 +219,7 @@ async def test_what_was_written_on_a_claim_is_remembered_until_its_promise_is_cl
         for _ in range(2):
             assert "can be made on pool-a-0" in (await leader.volumes.prepare(promise) or "")
         await leader.carry_out()
-        assert leader.planning.state.promises == {}
+        assert not leader.planning.state.promises
         with pytest.raises(Unavailable):  # as one that was never asked about
             await leader.volumes.prepare(promise)
 

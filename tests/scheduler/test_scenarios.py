@@ -291,8 +291,8 @@ def test_the_state_is_the_schedulers_own_fold() -> None:
     (pod,) = world.state.pods.values()
     assert pod.assignment is not None
     assert (pod.assignment.node, pod.assignment.devices) == ("node0", (DeviceShare(index=0),))
-    assert set(world.state.projects) == {"team"}
-    assert world.state.projects["team"].quotas[0].gpu_millionths == 2 * WHOLE_GPU
+    assert set(world.state.organisation.projects) == {"team"}
+    assert world.state.organisation.projects["team"].quotas[0].gpu_millionths == 2 * WHOLE_GPU
 
 
 def test_who_is_evicted_comes_back_as_another_pod_of_the_same_group() -> None:

@@ -32,6 +32,16 @@ def promised(name: str) -> e.PlanMade:
     )
 
 
+def released(name: str) -> e.PlacementReleased:
+    return e.PlacementReleased(
+        workload_id=id_of(f"workload/{name}"),
+        pod_group_id=id_of(f"group/{name}"),
+        plan_id=id_of("plan"),
+        pod_ids=(id_of(f"pod/{name}"),),
+        reason="Its pod is gone.",
+    )
+
+
 def blocked(name: str) -> e.WorkloadBlocked:
     ids = {"workload_id": id_of(f"workload/{name}"), "pod_group_id": id_of(f"group/{name}")}
     return e.WorkloadBlocked.model_validate({**ids, "code": "NoFittingNode", "reason": "It waits."})
@@ -62,22 +72,26 @@ def test_a_late_end_of_a_node_does_not_take_the_one_that_has_its_name_now() -> N
     assert state_of(old, e.NodeGone(node_id=id_of("old"), name="a")).nodes == {}
 
 
-def test_a_workload_that_is_gone_is_remembered_until_its_promises_are_closed() -> None:
+def test_a_promise_to_a_workload_that_is_gone_is_open_until_it_is_taken_back() -> None:
     workload_id = id_of("workload/w")
     ended = e.WorkloadGone(workload_id=workload_id, end_seen=True)
     state = state_of(node("a"), *group("w", [pod("w", "w")]), blocked("w"), promised("w"), ended)
-    assert state.workloads[workload_id].version == 4
-    assert list(state.workloads[workload_id].promised) == [id_of("pod/w")]
-    released = e.PlacementReleased(
-        workload_id=workload_id,
-        pod_group_id=id_of("group/w"),
-        plan_id=id_of("plan"),
-        pod_ids=(id_of("pod/w"),),
-        reason="Pod w is gone.",
-    )
-    state.apply(recorded([released], first=state.position + 1)[0])
-    assert workload_id not in state.workloads
-    assert state.promises == {}
+    assert [promise.pod.name for promise in state.promises.of(workload_id)] == ["w"]
+    state.apply(recorded([released("w")], first=state.position + 1)[0])
+    assert not state.promises
+    assert state.workloads == {}
+
+
+@pytest.mark.parametrize(
+    "end", [[e.WorkloadGone(workload_id=id_of("workload/w"), end_seen=True)], [gone("w", "w")], []]
+)
+def test_what_was_promised_to_who_had_gone_meanwhile_leaves_nothing_when_it_is_taken_back(
+    end: list[e.AnyEvent],
+) -> None:
+    ended = [gone("w", "w"), e.WorkloadGone(workload_id=id_of("workload/w"), end_seen=True)]
+    state = state_of(node("a"), *group("w", [pod("w", "w")]), *end, promised("w"), *ended, released("w"))
+    assert state == State(position=state.position, now=state.now, plan_version=state.plan_version, nodes=state.nodes)
+    assert (state.members, state.tenants) == ({}, {})
 
 
 def test_an_event_applied_again_changes_nothing() -> None:

@@ -64,7 +64,7 @@ def no_promise_is_left_open(events: list[Recorded]) -> None:
     state = State()
     for recorded in events:
         state.apply(recorded)
-    assert not state.promises, f"Promises that nobody closed: {list(state.promises.values())[:2]}"
+    assert not state.promises, f"Promises that nobody closed: {list(state.promises.by_pod.values())[:2]}"
 
 
 def _gangs_are_whole(state: State, made: e.PlanMade) -> None:

@@ -35,8 +35,9 @@ from muster_scheduler.core.check_reasons import wrong_reasons
 from muster_scheduler.core.deadlines import Deadline, next_deadline
 from muster_scheduler.core.decision import planner_version, written
 from muster_scheduler.core.plan import Plan, plan
+from muster_scheduler.core.pods import FINISHED, Pod
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
-from muster_scheduler.core.state import FINISHED, Pod, State
+from muster_scheduler.core.state import State
 from muster_scheduler.leading import Leadership
 from muster_scheduler.settings import SchedulerSettings
 from muster_scheduler.telling import Telling
@@ -144,7 +145,10 @@ class Planning:
 
     async def _pass_deadline(self, deadline: Deadline) -> None:
         event = DeadlinePassed(
-            workload_id=deadline.workload_id, pod_group_id=deadline.pod_group_id, deadline=deadline.deadline
+            workload_id=deadline.workload_id,
+            pod_group_id=deadline.pod_group_id,
+            deadline=deadline.deadline,
+            at=deadline.at,
         )
         await self.progress.reach(await self._journal.append(event))
 

@@ -23,7 +23,9 @@ class Deadline:
     at: datetime
     workload_id: UUID
     pod_group_id: UUID
-    deadline: Literal["minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "set-aside"]
+    deadline: Literal[
+        "minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "refused-binding", "set-aside"
+    ]
 
 
 def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
@@ -31,7 +33,7 @@ def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
     now = snapshot.now
     if now is None:
         return None
-    refusals = (*_refusals(snapshot), *_shunnings(snapshot))
+    refusals = (*_refusals(snapshot), *_shunnings(snapshot), *_rests(snapshot))
     known = (*_graces(snapshot, limits), *_protections(snapshot), *refusals, *_set_aside(snapshot))
     ahead = (one for one in known if one.at > now)
     return min(ahead, key=lambda one: (one.at, one.pod_group_id), default=None)
@@ -72,6 +74,14 @@ def _shunnings(snapshot: Snapshot) -> Iterator[Deadline]:
         view = snapshot.views.get(group_id)
         if view is not None and any(pod.need.shunned for pod in view.waiting):
             yield Deadline(at, view.workload_id, view.id, "refused-volume")
+
+
+def _rests(snapshot: Snapshot) -> Iterator[Deadline]:
+    """Return when pods that were not bound again and again may be placed anew."""
+    for group_id, at in snapshot.resting:
+        view = snapshot.views.get(group_id)
+        if view is not None:
+            yield Deadline(at, view.workload_id, view.id, "refused-binding")
 
 
 def _set_aside(snapshot: Snapshot) -> Iterator[Deadline]:

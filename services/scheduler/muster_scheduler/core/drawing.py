@@ -12,7 +12,7 @@ from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES
 from muster_contracts.phases import PriorityClass
 from muster_contracts.values import DeviceShare, PodFacts, PodPhase
 
-from muster_scheduler.core.accounts import NOTHING, Queue, Triple
+from muster_scheduler.core.accounts import NOTHING, Triple
 from muster_scheduler.core.amounts import (
     Amounts,
     Use,
@@ -26,7 +26,8 @@ from muster_scheduler.core.gang import tree_of
 from muster_scheduler.core.groups import Bound, GroupView, Waiting
 from muster_scheduler.core.need import Need, need_of
 from muster_scheduler.core.picture import Picture
-from muster_scheduler.core.state import Changes, Group, Pod, State
+from muster_scheduler.core.pods import Group, Pod
+from muster_scheduler.core.state import Changes, State
 from muster_scheduler.core.terrain import DEFAULT_POOL, Terrain
 
 PRIORITIES = {
@@ -47,7 +48,7 @@ def refresh(state: State) -> Picture:
     if picture is None or changes.land:
         picture = state.picture = _on_new_land(state, picture)
     if everything:
-        picture.queues = _queues(state)
+        picture.queues = state.organisation.queues()
     for name in state.nodes if changes.land else changes.nodes:
         if (row := picture.terrain.rows.get(name)) is not None:
             _draw_node(state, picture, row)
@@ -86,7 +87,7 @@ def _draw_node(state: State, picture: Picture, row: int) -> None:
     uses = name_devices(node, [_use(state, picture, pod_id) for pod_id in ids])
     for pod_id, use in zip(ids, uses, strict=True):
         picture.idle.change(row, use, -1)
-        if _is_releasing(state, pod_id):
+        if state.pods[pod_id].is_releasing:
             picture.releasing.change(row, use, 1)
         _note_devices(state, picture, pod_id, use[1])
     withhold_devices(picture.idle, row, devices_of_strangers(node))
@@ -129,12 +130,8 @@ def _need(picture: Picture, facts: PodFacts) -> Need:
 def _wanted(state: State, picture: Picture, pod: Pod) -> Need:
     """Return what a pod needs that is to be placed: not where it turned out to be in vain."""
     need = _need(picture, pod.facts)
-    shunned = state.shunned.get(pod.facts.pod_id)
+    shunned = state.refusals.shunned.get(pod.facts.pod_id)
     return replace(need, shunned=tuple(sorted(shunned))) if shunned else need
-
-
-def _is_releasing(state: State, pod_id: UUID) -> bool:
-    return pod_id in state.victims or state.pods[pod_id].facts.terminating
 
 
 def _draw_group(state: State, picture: Picture, group_id: UUID) -> None:
@@ -216,7 +213,7 @@ def _priority(group: Group) -> int:
 
 
 def _pools(state: State, group: Group, project: str) -> tuple[str, ...]:
-    known = state.projects.get(project)
+    known = state.organisation.projects.get(project)
     return group.node_pools or (known.node_pools if known else ()) or (DEFAULT_POOL,)
 
 
@@ -231,7 +228,7 @@ def _bound(state: State, picture: Picture, pod: Pod) -> Bound | None:
         need=_need(picture, facts),
         node=place,
         devices=picture.devices.get(facts.pod_id, ()),
-        releasing=_is_releasing(state, facts.pod_id),
+        releasing=pod.is_releasing,
         ours=_may_be_told_to_go(state, pod),
     )
 
@@ -239,7 +236,7 @@ def _bound(state: State, picture: Picture, pod: Pod) -> Bound | None:
 def _may_be_told_to_go(state: State, pod: Pod) -> bool:
     """Say whether a pod is one of ours and was not refused to us a moment ago, by a disruption budget for example."""
     ours = pod.facts.scheduler_name in COMPATIBLE_SCHEDULER_NAMES
-    return ours and pod.assignment is not None and pod.facts.pod_id not in state.spared
+    return ours and pod.assignment is not None and pod.facts.pod_id not in state.refusals.spared
 
 
 def _wants_place(state: State, pod: Pod) -> bool:
@@ -248,30 +245,9 @@ def _wants_place(state: State, pod: Pod) -> bool:
     return (
         pod.assignment is None
         and facts.pod_id not in state.promises
-        and state.refused.get(facts.pod_id, "") != (facts.resource_version or None)
+        and not state.refusals.forbid(facts.pod_id, facts.resource_version, state.now)
         and facts.phase is PodPhase.PENDING
         and not facts.terminating
         and not facts.scheduling_gates
         and facts.scheduler_name in COMPATIBLE_SCHEDULER_NAMES
     )
-
-
-def _queues(state: State) -> tuple[Queue, ...]:
-    found = []
-    for kind, events in (("department", state.departments), ("project", state.projects)):
-        for name, event in events.items():
-            above = event.parent if kind == "department" else event.department  # type: ignore[union-attr]
-            key = f"{kind}/{name}"
-            if not event.removed:
-                found.append(
-                    Queue(
-                        key=key,
-                        name=name,
-                        parent=f"department/{above}" if above else "",
-                        age=state.queue_ages[key],
-                        quotas=event.quotas,
-                        preempt_minimum_seconds=event.preempt_minimum_seconds,
-                        reclaim_minimum_seconds=event.reclaim_minimum_seconds,
-                    )
-                )
-    return tuple(sorted(found, key=lambda queue: (queue.age, queue.key)))

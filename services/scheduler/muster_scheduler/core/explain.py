@@ -18,7 +18,7 @@ from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, amount_of, gpus
 from muster_scheduler.core.room import UNFIT
-from muster_scheduler.core.state import SHUNNED_FOR
+from muster_scheduler.core.refusals import SHUNNED_FOR
 from muster_scheduler.core.terrain import DEFAULT_POOL, Integers
 
 WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."

@@ -51,7 +51,7 @@ LONGEST_LIST = 5
 
 def addressed(state: State, asked: WouldItFit) -> WouldItFit | NotAnswered:
     """Return a question with the node pools in which it is to be answered, if there is such a project."""
-    project = state.projects.get(asked.project)
+    project = state.organisation.projects.get(asked.project)
     if project is None or project.removed:
         return NotAnswered(code="NotFound", sentence=f"There is no project {asked.project!r}.")
     pools = asked.node_pools or project.node_pools or (DEFAULT_POOL,)

@@ -18,7 +18,8 @@ from muster_scheduler.core.aside import Aside
 from muster_scheduler.core.drawing import refresh
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.picture import Holding
-from muster_scheduler.core.state import Refusal, State
+from muster_scheduler.core.refusals import Refusal
+from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import Terrain
 
 
@@ -28,8 +29,8 @@ class Snapshot:
 
     `groups` have pods that want a place, oldest first; `views` are all groups by id; `short` run without being whole.
     `spared` are groups of pods whose eviction was refused, and until when they are left alone, `refusals` these pods;
-    `shunned` groups of pods that keep off a node, and until when. `aside` are groups with which planning failed: they
-    are in `views` alone.
+    `shunned` groups of pods that keep off a node, and until when; `resting` groups of pods that were refused again and
+    again, and until when they are not placed. `aside` are groups with which planning failed: they are in `views` alone.
     """
 
     position: int
@@ -46,6 +47,7 @@ class Snapshot:
     spared: tuple[tuple[UUID, datetime], ...] = ()
     refusals: Mapping[UUID, Refusal] = field(default_factory=dict)
     shunned: tuple[tuple[UUID, datetime], ...] = ()
+    resting: tuple[tuple[UUID, datetime], ...] = ()
     aside: Mapping[UUID, Aside] = field(default_factory=dict)
 
     @property
@@ -82,9 +84,10 @@ def take_snapshot(state: State) -> Snapshot:
         queues=picture.queues,
         holding=dict(picture.holding),
         nominations={group_id: one.places for group_id, one in state.nominations.items()},
-        spared=_by_group(state, ((pod_id, refusal.until) for pod_id, refusal in state.spared.items())),
-        refusals=dict(state.spared),
-        shunned=_by_group(state, ((pod_id, min(nodes.values())) for pod_id, nodes in state.shunned.items())),
+        spared=_by_group(state, ((pod_id, refusal.until) for pod_id, refusal in state.refusals.spared.items())),
+        refusals=dict(state.refusals.spared),
+        shunned=_by_group(state, ((pod_id, min(nodes.values())) for pod_id, nodes in state.refusals.shunned.items())),
+        resting=_by_group(state, state.refusals.resting(state.now) if state.now else ()),
         aside=aside,
     )
     return snapshot.without(aside) if aside else snapshot

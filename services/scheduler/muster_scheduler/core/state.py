@@ -1,9 +1,12 @@
-"""What the scheduler knows: the fold of the whole journal into nodes, pods, pod groups and open promises.
+"""What the scheduler knows: the fold of the whole journal, put together from nouns that are each their own file.
 
-A pod that was once assigned (seen bound, or reported bound by us) stays assigned until it is gone or finished: an older
-sighting that arrives later must not free its place. A promise is a placement of a `PlanMade` that neither
-`PodScheduled` confirmed nor `PlacementReleased` took back; until then it counts as used. Every fold step is idempotent
-by position: applying an event again changes nothing.
+`pods` has pods and groups, `promises` what plans decided and nobody has reported, `refusals` what must not be asked for
+again yet, `organisation` who may have quota. Here events are given to them, and it is noted what changed, so that the
+next picture (`drawing`) looks at nothing else. Every fold step is idempotent by position: applying an event again
+changes nothing.
+
+Pitfall. Whatever changes a pod, its place or its promise stands between `_place` and `_settle`, which keeps true who is
+in which group and on which node, and notes that both have changed.
 """
 
 from dataclasses import dataclass, field
@@ -13,134 +16,31 @@ from uuid import UUID
 
 from muster_contracts import events as e
 from muster_contracts.phases import PriorityClass
-from muster_contracts.values import DeviceShare, Placement, PodFacts, PodPhase, SubGroup, TopologyConstraint, Victim
+from muster_contracts.values import DeviceShare, Placement, PodFacts, Victim
 from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.aside import SET_ASIDE, Aside
-from muster_scheduler.core.devices import devices_held
 from muster_scheduler.core.essence import essence
+from muster_scheduler.core.organisation import Organisation
 from muster_scheduler.core.picture import Picture
+from muster_scheduler.core.pods import Assignment, Group, Pod, PodsBy
+from muster_scheduler.core.promises import Eviction, Nomination, Open, Promise, nominate
 from muster_scheduler.core.reasons import Blocked
+from muster_scheduler.core.refusals import Refusals
 
-FINISHED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
-
-SPARED_FOR = timedelta(seconds=60)
-"""How long a pod is no victim after its eviction was refused: disruption budgets fill up again as pods get ready."""
-SHUNNED_FOR = timedelta(minutes=5)
-"""How long a pod is not placed again where its volumes could not be made: room may be found there later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Where a pod is: on which node, with which devices (none known when another scheduler bound it)."""
-
-    node: str
-    devices: tuple[DeviceShare, ...]
+Place = tuple[UUID | None, str | None]
+"""Where a pod is: in which group, and on which node, or promised to which."""
+NOWHERE: Place = (None, None)
 
 
 @dataclass(slots=True)
-class Pod:
-    """One pod: its last facts, its workload, and where it is once it is somewhere."""
-
-    workload_id: UUID
-    facts: PodFacts
-    assignment: Assignment | None = None
-
-    @property
-    def live(self) -> bool:
-        """Whether the pod still needs, or holds, a place."""
-        return self.facts.phase not in FINISHED
-
-
-@dataclass(slots=True)
-class Group:
-    """One pod group: who belongs together and how many are enough."""
-
-    id: UUID
-    workload_id: UUID
-    name: str
-    min_members: int
-    sub_groups: tuple[SubGroup, ...]
-    priority_class: str
-    node_pools: tuple[str, ...]
-    priority: int | None = None
-    preemptible: bool | None = None
-    topology: TopologyConstraint | None = None
-    min_sub_groups: int | None = None
-    oldest_at: datetime | None = None  # creation of its first pod; one that comes in the stead of another is as old
-    started_at: datetime | None = None  # when pods of it were last bound
-    shrunk_at: datetime | None = None  # when it was formed, or last lost a pod
-    blocked: str = ""  # the essence of the reason last written
-    aside: Aside | None = None  # if that says that planning failed with it
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """A placement of a plan that is still open."""
-
-    plan_id: UUID
-    placement: Placement
-
-    @property
-    def pod_group_id(self) -> UUID:
-        """The group of the pod."""
-        return self.placement.pod_group_id
-
-    @property
-    def pod(self) -> Placement:
-        """The pod it is about."""
-        return self.placement
-
-
-@dataclass(frozen=True, slots=True)
-class Eviction:
-    """What a plan decided about a victim, and nobody has reported yet as done or as refused."""
-
-    plan_id: UUID
-    pod_group_id: UUID
-    victim: Victim
-
-    @property
-    def pod(self) -> Victim:
-        """The pod it is about."""
-        return self.victim
-
-
-@dataclass(frozen=True, slots=True)
-class Nomination:
-    """The places that a group is to have, and the plan that says so."""
-
-    plan_id: UUID
-    places: tuple[Placement, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a pod may not be evicted, in the words of whoever refused, and until when it is not asked for again."""
-
-    until: datetime
-    sentence: str
-
-
-@dataclass(slots=True)
-class WorkloadEntry:
-    """What matters of a workload: its project, groups, open promises and evictions, our own subject's last position.
-
-    One that is gone is kept until the last of them is closed, for that is written under its version.
-    """
+class Workload:
+    """What matters of a workload that is there: its project, its groups, our own subject's last position."""
 
     project: str = ""
     name: str = ""
     version: int = 0
-    gone: bool = False
     groups: set[UUID] = field(default_factory=set)
-    promised: dict[UUID, None] = field(default_factory=dict)  # pods, in the order of their promises
-    condemned: dict[UUID, None] = field(default_factory=dict)  # pods, to be evicted, in the order of their plans
-
-    @property
-    def is_open(self) -> bool:
-        """Whether anything that a plan decided about it is still to be done."""
-        return bool(self.promised or self.condemned)
 
 
 @dataclass(slots=True)
@@ -152,6 +52,14 @@ class Changes:
     nodes: dict[str, None] = field(default_factory=dict)
     groups: dict[UUID, None] = field(default_factory=dict)
 
+    def note(self, place: Place) -> None:
+        """Note that a group and a node have changed."""
+        group_id, node = place
+        if group_id is not None:
+            self.groups[group_id] = None
+        if node is not None:
+            self.nodes[node] = None
+
     def __bool__(self) -> bool:
         """Say whether anything changed at all."""
         return bool(self.land or self.queues or self.nodes or self.groups)
@@ -161,38 +69,42 @@ class Changes:
 class State:
     """The whole fold. `position` is the last event applied, `now` its time, `plan_version` the plan subject's end.
 
-    The fields are all that a checkpoint keeps; the picture is drawn from them.
+    The fields are all that a checkpoint keeps; the rest is worked out from them.
     """
 
     position: int = 0
     now: datetime | None = None
-    nodes: dict[str, e.NodeObserved] = field(default_factory=dict)
-    pods: dict[UUID, Pod] = field(default_factory=dict)
-    groups: dict[UUID, Group] = field(default_factory=dict)
-    members: dict[UUID, dict[UUID, None]] = field(default_factory=dict)  # pods by group, formed already or not
-    workloads: dict[UUID, WorkloadEntry] = field(default_factory=dict)
-    projects: dict[str, e.ProjectChanged] = field(default_factory=dict)
-    departments: dict[str, e.DepartmentChanged] = field(default_factory=dict)
-    node_pools: dict[str, e.NodePoolChanged] = field(default_factory=dict)
-    promises: dict[UUID, Promise] = field(default_factory=dict)  # by pod
-    victims: dict[UUID, UUID] = field(default_factory=dict)  # plan by pod, until the pod is gone
-    evictions: dict[UUID, Eviction] = field(default_factory=dict)  # by pod, until its eviction is reported
-    refused: dict[UUID, str] = field(default_factory=dict)  # by pod, the version under which it was last refused to us
-    spared: dict[UUID, Refusal] = field(default_factory=dict)  # by pod, who is spared longest last
-    shunned: dict[UUID, dict[str, datetime]] = field(default_factory=dict)  # until when, by pod and node
-    nominations: dict[UUID, Nomination] = field(default_factory=dict)  # by group
-    tenants: dict[str, dict[UUID, None]] = field(default_factory=dict)  # pods by node, assigned and promised
-    queue_ages: dict[str, int] = field(default_factory=dict)  # position of the first event of a project or department
     epoch: int = 0
     plan_version: int = 0
+    nodes: dict[str, e.NodeObserved] = field(default_factory=dict)
+    node_pools: dict[str, e.NodePoolChanged] = field(default_factory=dict)
+    organisation: Organisation = field(default_factory=Organisation)
+    workloads: dict[UUID, Workload] = field(default_factory=dict)
+    groups: dict[UUID, Group] = field(default_factory=dict)
+    pods: dict[UUID, Pod] = field(default_factory=dict)
+    promises: Open[Promise] = field(default_factory=Open)
+    evictions: Open[Eviction] = field(default_factory=Open)
+    nominations: dict[UUID, Nomination] = field(default_factory=dict)  # by group
+    refusals: Refusals = field(default_factory=Refusals)
 
     def __post_init__(self) -> None:
         self.changes = Changes()
         self.picture: Picture | None = None
+        self.members: PodsBy[UUID] = PodsBy()
+        """By group, formed already or not."""
+        self.tenants: PodsBy[str] = PodsBy()
+        """By node, assigned and promised."""
+        for pod_id in dict.fromkeys((*self.pods, *self.promises.by_pod)):
+            self._settle(pod_id, NOWHERE)
 
-    def workload(self, workload_id: UUID) -> WorkloadEntry:
-        """Return the entry of a workload, made when it is first heard of."""
-        return self.workloads.setdefault(workload_id, WorkloadEntry())
+    def workload(self, workload_id: UUID) -> Workload:
+        """Return a workload, made when it is first heard of."""
+        return self.workloads.setdefault(workload_id, Workload())
+
+    def version_of(self, workload_id: UUID) -> int:
+        """Return the position of the last event that we wrote of a workload; 0 of one that is gone, or new."""
+        workload = self.workloads.get(workload_id)
+        return workload.version if workload is not None else 0
 
     def devices_of(self, pod_id: UUID) -> tuple[DeviceShare, ...]:
         """Return the devices that a pod holds, or is promised, as far as they are known."""
@@ -201,14 +113,22 @@ class State:
             return pod.assignment.devices if pod.live else ()
         return promise.placement.devices if promise is not None else ()
 
+    def aside(self, group_id: UUID) -> Aside | None:
+        """Return whether, and for how long, a group is to be left out of plans."""
+        group = self.groups.get(group_id)
+        aside = group.aside if group is not None else None
+        return aside if aside is not None and self.now is not None and self.now < aside.until else None
+
+    def redraw(self) -> None:
+        """Forget what was drawn, whole or in part; the next snapshot works everything out anew."""
+        self.changes, self.picture = Changes(), None
+
     def apply(self, recorded: Recorded) -> None:
         """Fold one event; events at or before the position are passed over."""
         if recorded.position <= self.position:
             return
         self.position = recorded.position
-        self.now = max(self.now, recorded.envelope.time) if self.now else recorded.envelope.time
-        self._end_sparing(self.now)
-        self._end_shunning(self.now)
+        self._pass_time(recorded.envelope.time)
         self._evolve(recorded.event, recorded.position)
 
     def _evolve(self, event: e.AnyEvent, position: int) -> None:  # noqa: PLR0912, PLR0915  # one case per event
@@ -226,27 +146,22 @@ class State:
                 for mark in event.pods:
                     self._forget_pod(mark.pod_id)
             case e.PodMoved():
-                if (pod := self.pods.get(event.pod_id)) is not None:
-                    self._leave_group(pod.facts)
-                    pod.workload_id = event.new_workload_id
-                    self._touch(pod)
+                self._move_pod(event)
             case e.PodGroupFormed():
                 self._form_group(event)
             case e.PodGroupChanged():
                 self._change_group(event)
             case e.WorkloadSubmitted() | e.WorkloadDiscovered():
-                entry = self.workload(event.workload_id)
-                entry.project, entry.name = event.project, event.name
-                self.changes.groups |= dict.fromkeys(entry.groups)
+                workload = self.workload(event.workload_id)
+                workload.project, workload.name = event.project, event.name
+                self.changes.groups |= dict.fromkeys(workload.groups)
             case e.WorkloadGone():
                 self._forget_workload(event.workload_id)
             case e.ProjectChanged():
-                self.queue_ages.setdefault(f"project/{event.name}", position)
-                self.projects[event.name] = event
+                self.organisation.put_project(event, position)
                 self.changes.queues = True
             case e.DepartmentChanged():
-                self.queue_ages.setdefault(f"department/{event.name}", position)
-                self.departments[event.name] = event
+                self.organisation.put_department(event, position)
                 self.changes.queues = True
             case e.NodePoolChanged():
                 self.node_pools[event.name] = event
@@ -254,17 +169,26 @@ class State:
             case e.LeadershipTaken():
                 self.epoch, self.plan_version = event.epoch, position
             case e.PlanMade():
-                self._promise(event, position)
+                self.plan_version = position
+                self._decide(event)
             case e.PodScheduled():
-                self._confirm(event, position)
+                self._note_version(event.workload_id, position)
+                self._confirm(event)
             case e.PlacementReleased():
-                self._release(event, position)
+                self._note_version(event.workload_id, position)
+                for pod_id in event.pod_ids:
+                    self._release(event, pod_id)
             case e.PodPreempted():
-                self._carry_out(event, position)
+                self._note_version(event.workload_id, position)
+                for pod_id in event.pod_ids:
+                    self.evictions.close(event.plan_id, pod_id)
             case e.DeadlinePassed():
                 self._note_version(event.workload_id, position)
+                if event.at is not None:
+                    self._pass_time(event.at)
             case e.WorkloadBlocked():
-                self._block(event, position)
+                self._note_version(event.workload_id, position)
+                self._block(event)
             case (
                 e.SubmissionRefused()
                 | e.ObjectsApplied()
@@ -290,85 +214,78 @@ class State:
             case _:
                 assert_never(event)
 
+    def _pass_time(self, time: datetime) -> None:
+        """Let it be so late, unless it is later already; writers' clocks differ."""
+        self.now = max(self.now, time) if self.now else time
+        for pod_id in self.refusals.end(self.now):
+            self._settle(pod_id, self._place(pod_id))
+
+    # ---------------------------------------------------------------- where pods are
+
+    def _place(self, pod_id: UUID) -> Place:
+        """Return where a pod is."""
+        pod = self.pods.get(pod_id)
+        group_id = pod.facts.pod_group_id if pod is not None else None
+        if pod is not None and pod.assignment is not None:
+            return group_id, pod.assignment.node
+        promise = self.promises.get(pod_id)
+        return group_id, promise.placement.node if promise is not None else None
+
+    def _settle(self, pod_id: UUID, before: Place) -> None:
+        """Keep true who is where, now that a pod has changed, and note what has changed with it."""
+        after = self._place(pod_id)
+        if after != before:
+            self.members.move(pod_id, before[0], after[0])
+            self.tenants.move(pod_id, before[1], after[1])
+            self.changes.note(before)
+        self.changes.note(after)
+
+    # ---------------------------------------------------------------- what is seen
+
     def _see_node(self, event: e.NodeObserved) -> None:
         if event != self.nodes.get(event.name):
             self.changes.land = True
         self.nodes[event.name] = event
 
-    def _touch(self, pod: Pod) -> None:
-        """Note that a pod changed, and with it its group and its node."""
-        facts = pod.facts
-        if facts.pod_group_id is not None:
-            self.changes.groups[facts.pod_group_id] = None
-        if pod.assignment is not None:
-            self._move_in(pod.assignment.node, facts.pod_id)
-        elif (promise := self.promises.get(facts.pod_id)) is not None:
-            self._move_in(promise.placement.node, facts.pod_id)
-
-    def _move_in(self, node: str, pod_id: UUID) -> None:
-        self.tenants.setdefault(node, {})[pod_id] = None
-        self.changes.nodes[node] = None
-
-    def _move_out(self, node: str, pod_id: UUID) -> None:
-        tenants = self.tenants.get(node, {})
-        tenants.pop(pod_id, None)
-        if not tenants:
-            self.tenants.pop(node, None)
-        self.changes.nodes[node] = None
-
     def _see_pod(self, workload_id: UUID, facts: PodFacts) -> None:
         pod = self.pods.get(facts.pod_id)
+        is_lost = pod is not None and pod.is_lost_by(facts)
+        before = self._place(facts.pod_id)
         if pod is None:
             pod = self.pods[facts.pod_id] = Pod(workload_id, facts)
-        elif pod.facts.pod_group_id != facts.pod_group_id:
-            self._leave_group(pod.facts)
-        lost = (facts.terminating, facts.phase) != (pod.facts.terminating, pod.facts.phase)
-        pod.facts, pod.workload_id = facts, workload_id
-        if facts.node and (pod.assignment is None or pod.assignment.node != facts.node):
-            if pod.assignment is not None:
-                self._move_out(pod.assignment.node, facts.pod_id)
-            pod.assignment = Assignment(facts.node, devices_held(facts))
-        if facts.pod_group_id is not None:
-            self._join_group(facts.pod_group_id, facts)
-        self._touch(pod)
-        if lost and (facts.terminating or facts.phase in FINISHED):
-            self._shrink(facts.pod_group_id)
-
-    def _join_group(self, group_id: UUID, facts: PodFacts) -> None:
-        self.members.setdefault(group_id, {})[facts.pod_id] = None
-        if (group := self.groups.get(group_id)) is not None:
-            group.oldest_at = min(group.oldest_at or facts.created_at, facts.created_at)
+        pod.workload_id = workload_id
+        pod.see(facts)
+        self._settle(facts.pod_id, before)
+        if (group := self._group_of(facts)) is not None:
+            group.meet(facts)
+        if is_lost:
+            self._shrink(facts)
 
     def _forget_pod(self, pod_id: UUID) -> None:
-        self.victims.pop(pod_id, None)
-        self.spared.pop(pod_id, None)
-        self.refused.pop(pod_id, None)
-        self.shunned.pop(pod_id, None)
-        if (pod := self.pods.pop(pod_id, None)) is None:
-            return
-        self._touch(pod)
-        if pod.assignment is not None:
-            self._move_out(pod.assignment.node, pod_id)
-        self._shrink(pod.facts.pod_group_id)
-        self._leave_group(pod.facts)
+        self.refusals.forget(pod_id)
+        before = self._place(pod_id)
+        pod = self.pods.pop(pod_id, None)
+        self._settle(pod_id, before)  # what it was promised stays promised until that is taken back
+        if pod is not None:
+            self._shrink(pod.facts)
 
-    def _shrink(self, group_id: UUID | None) -> None:
-        if group_id is not None and (group := self.groups.get(group_id)) is not None:
+    def _move_pod(self, event: e.PodMoved) -> None:
+        """Take a pod out of its group; which one it is in now is told with its facts."""
+        if (pod := self.pods.get(event.pod_id)) is not None:
+            before = self._place(event.pod_id)
+            pod.workload_id, pod.facts = event.new_workload_id, pod.facts.model_copy(update={"pod_group_id": None})
+            self._settle(event.pod_id, before)
+
+    def _group_of(self, facts: PodFacts) -> Group | None:
+        return self.groups.get(facts.pod_group_id) if facts.pod_group_id is not None else None
+
+    def _shrink(self, facts: PodFacts) -> None:
+        if (group := self._group_of(facts)) is not None:
             group.shrunk_at = self.now
-
-    def _leave_group(self, facts: PodFacts) -> None:
-        """Take a pod out of the group it was in; a pod is in one group at a time."""
-        if facts.pod_group_id is not None:
-            self.changes.groups[facts.pod_group_id] = None
-        if facts.pod_group_id is None or (members := self.members.get(facts.pod_group_id)) is None:
-            return
-        members.pop(facts.pod_id, None)
-        if not members:
-            del self.members[facts.pod_group_id]
 
     def _form_group(self, event: e.PodGroupFormed) -> None:
         self.workload(event.workload_id).groups.add(event.pod_group_id)
-        self.groups[event.pod_group_id] = Group(
+        group = self.groups[event.pod_group_id] = Group(
             id=event.pod_group_id,
             workload_id=event.workload_id,
             name=event.name,
@@ -383,138 +300,85 @@ class State:
             shrunk_at=self.now,
         )
         for pod_id in self.members.get(event.pod_group_id, ()):
-            self._join_group(event.pod_group_id, self.pods[pod_id].facts)
+            group.meet(self.pods[pod_id].facts)
         self.changes.groups[event.pod_group_id] = None
 
     def _change_group(self, event: e.PodGroupChanged) -> None:
         self.changes.groups[event.pod_group_id] = None
         if event.dissolved:
-            self.groups.pop(event.pod_group_id, None)
-            self.nominations.pop(event.pod_group_id, None)
-            self.workload(event.workload_id).groups.discard(event.pod_group_id)
+            self._dissolve(event.pod_group_id)
+            if (workload := self.workloads.get(event.workload_id)) is not None:
+                workload.groups.discard(event.pod_group_id)
         elif (group := self.groups.get(event.pod_group_id)) is not None:
-            group.min_members, group.sub_groups = event.min_members, event.sub_groups
-            group.min_sub_groups, group.topology = event.min_sub_groups, event.topology
+            group.reshape(event)
 
     def _forget_workload(self, workload_id: UUID) -> None:
-        entry = self.workload(workload_id)
-        for group_id in entry.groups:
-            self.groups.pop(group_id, None)
-            self.nominations.pop(group_id, None)
-            self.changes.groups[group_id] = None
-        entry.groups.clear()
-        entry.gone = True
-        self._forget_if_done(workload_id)
+        workload = self.workloads.pop(workload_id, None)
+        for group_id in workload.groups if workload is not None else ():
+            self._dissolve(group_id)
+
+    def _dissolve(self, group_id: UUID) -> None:
+        self.groups.pop(group_id, None)
+        self.nominations.pop(group_id, None)
+        self.changes.groups[group_id] = None
+
+    # ---------------------------------------------------------------- what we decided, and what became of it
 
     def _note_version(self, workload_id: UUID, position: int) -> None:
-        """Note what we wrote of a workload; a reason, or that a deadline passed, may come after its end."""
-        if (entry := self.workloads.get(workload_id)) is not None:
-            entry.version = position
+        """Note what we wrote of a workload; of one that is gone it is not kept."""
+        if (workload := self.workloads.get(workload_id)) is not None:
+            workload.version = position
 
-    def _forget_if_done(self, workload_id: UUID) -> None:
-        entry = self.workloads.get(workload_id)
-        if entry is not None and entry.gone and not entry.is_open:
-            del self.workloads[workload_id]
-
-    def _promise(self, event: e.PlanMade, position: int) -> None:
-        self.plan_version = position
+    def _decide(self, event: e.PlanMade) -> None:
         for placement in event.placements:
-            self.promises[placement.pod_id] = Promise(event.plan_id, placement)
-            self.workload(placement.workload_id).promised[placement.pod_id] = None
-            self.nominations.pop(placement.pod_group_id, None)
-            self._move_in(placement.node, placement.pod_id)
-            self.changes.groups[placement.pod_group_id] = None
-        self._nominate(event.plan_id, event.nominations)
+            self._promise(event.plan_id, placement)
+        nominate(self.nominations, event.plan_id, event.nominations)
         for victim in event.victims:
             self._condemn(event.plan_id, victim)
+
+    def _promise(self, plan_id: UUID, placement: Placement) -> None:
+        before = self._place(placement.pod_id)
+        self.promises.open(Promise(plan_id, placement))
+        self._settle(placement.pod_id, before)
+        self.nominations.pop(placement.pod_group_id, None)
+        self.changes.groups[placement.pod_group_id] = None
 
     def _condemn(self, plan_id: UUID, victim: Victim) -> None:
         """Mark a victim; one that went by itself before the plan was written needs no deed."""
         pod = self.pods.get(victim.pod_id)
-        if pod is None or pod.facts.pod_group_id is None:
-            return
-        self.victims[victim.pod_id] = plan_id
-        self.evictions[victim.pod_id] = Eviction(plan_id, pod.facts.pod_group_id, victim)
-        self.workload(victim.workload_id).condemned[victim.pod_id] = None
-        self._touch(pod)
+        if pod is not None and pod.facts.pod_group_id is not None:
+            pod.condemned_by = plan_id
+            self.evictions.open(Eviction(plan_id, pod.facts.pod_group_id, victim))
+            self._settle(victim.pod_id, self._place(victim.pod_id))
 
-    def _nominate(self, plan_id: UUID, nominations: tuple[Placement, ...]) -> None:
-        """Keep the places that groups are to have; those of a later plan take the place of earlier ones."""
-        by_group: dict[UUID, list[Placement]] = {}
-        for nomination in nominations:
-            by_group.setdefault(nomination.pod_group_id, []).append(nomination)
-        for group_id, places in by_group.items():
-            known = self.nominations.get(group_id)
-            before = known.places if known is not None and known.plan_id == plan_id else ()
-            self.nominations[group_id] = Nomination(plan_id, (*before, *places))
-
-    def _confirm(self, event: e.PodScheduled, position: int) -> None:
-        self._note_version(event.workload_id, position)
+    def _confirm(self, event: e.PodScheduled) -> None:
         for bound in event.pods:
-            self._close_promise(event.plan_id, bound.pod_id)
+            before = self._place(bound.pod_id)
+            self.promises.close(event.plan_id, bound.pod_id)
+            self.refusals.bound(bound.pod_id)
             if (pod := self.pods.get(bound.pod_id)) is not None:
                 pod.assignment = Assignment(bound.node, bound.devices)
-                self._touch(pod)
+            self._settle(bound.pod_id, before)
         if (group := self.groups.get(event.pod_group_id)) is not None:
             group.blocked, group.aside = "", None
             group.started_at = self.now
-        self._forget_if_done(event.workload_id)
 
-    def _release(self, event: e.PlacementReleased, position: int) -> None:
-        self._note_version(event.workload_id, position)
-        for pod_id in event.pod_ids:
-            if (promise := self.promises.get(pod_id)) is not None and pod_id in self.pods:
-                self.refused[pod_id] = promise.placement.resource_version
-                if pod_id in event.misplaced and self.now is not None:
-                    self.shunned.setdefault(pod_id, {})[promise.placement.node] = self.now + SHUNNED_FOR
-            self._close_promise(event.plan_id, pod_id)
-            self._close_eviction(event.plan_id, pod_id)
-            self._pardon(event.plan_id, pod_id, event.reason)
-        self._forget_if_done(event.workload_id)
+    def _release(self, event: e.PlacementReleased, pod_id: UUID) -> None:
+        """Take back what a plan decided about a pod: its place, or that it is to go."""
+        before = self._place(pod_id)
+        promise = self.promises.close(event.plan_id, pod_id)
+        self.evictions.close(event.plan_id, pod_id)
+        if (pod := self.pods.get(pod_id)) is not None and self.now is not None:
+            if promise is not None:
+                self.refusals.leave_unbound(pod_id, promise.placement.resource_version, self.now)
+            if promise is not None and pod_id in event.misplaced:
+                self.refusals.shun(pod_id, promise.placement.node, self.now)
+            if pod.condemned_by == event.plan_id:
+                pod.condemned_by = None
+                self.refusals.spare(pod_id, self.now, event.reason)
+        self._settle(pod_id, before)
 
-    def _carry_out(self, event: e.PodPreempted, position: int) -> None:
-        self._note_version(event.workload_id, position)
-        for pod_id in event.pod_ids:
-            self._close_eviction(event.plan_id, pod_id)
-        self._forget_if_done(event.workload_id)
-
-    def _close_eviction(self, plan_id: UUID, pod_id: UUID) -> None:
-        if (eviction := self.evictions.get(pod_id)) is not None and eviction.plan_id == plan_id:
-            del self.evictions[pod_id]
-            self.workload(eviction.victim.workload_id).condemned.pop(pod_id, None)
-
-    def _close_promise(self, plan_id: UUID, pod_id: UUID) -> None:
-        """Close the promise of that plan alone: a later plan may have promised the pod another place."""
-        if (promise := self.promises.get(pod_id)) is not None and promise.plan_id == plan_id:
-            del self.promises[pod_id]
-            self._move_out(promise.placement.node, pod_id)
-            self.changes.groups[promise.placement.pod_group_id] = None
-            self.workload(promise.placement.workload_id).promised.pop(pod_id, None)
-
-    def _pardon(self, plan_id: UUID, pod_id: UUID, why: str) -> None:
-        """Let a victim of that plan stay, and be none for a while: its eviction was refused."""
-        if self.victims.get(pod_id) == plan_id:
-            del self.victims[pod_id]
-            if (pod := self.pods.get(pod_id)) is not None and self.now is not None:
-                self.spared.pop(pod_id, None)
-                self.spared[pod_id] = Refusal(self.now + SPARED_FOR, why)
-                self._touch(pod)
-
-    def _end_sparing(self, now: datetime) -> None:
-        while self.spared and (pod_id := next(iter(self.spared))) and self.spared[pod_id].until <= now:
-            del self.spared[pod_id]
-            if (pod := self.pods.get(pod_id)) is not None:
-                self._touch(pod)
-
-    def _end_shunning(self, now: datetime) -> None:
-        for pod_id in [one for one, nodes in self.shunned.items() if min(nodes.values()) <= now]:
-            self.shunned[pod_id] = {node: at for node, at in self.shunned[pod_id].items() if at > now}
-            if not self.shunned[pod_id]:
-                del self.shunned[pod_id]
-            self._touch(self.pods[pod_id])
-
-    def _block(self, event: e.WorkloadBlocked, position: int) -> None:
-        self._note_version(event.workload_id, position)
+    def _block(self, event: e.WorkloadBlocked) -> None:
         if (group := self.groups.get(event.pod_group_id)) is not None:
             group.blocked = essence(event.code, event.numbers)
             group.aside = self._aside(event) if event.code == SET_ASIDE else None
@@ -524,13 +388,3 @@ class State:
         until = self.now + timedelta(seconds=event.numbers["seconds"])
         ids = event.workload_id, event.pod_group_id
         return Aside(until, Blocked(*ids, event.code, event.reason, event.remedy, event.numbers))
-
-    def aside(self, group_id: UUID) -> Aside | None:
-        """Return whether, and for how long, a group is to be left out of plans."""
-        group = self.groups.get(group_id)
-        aside = group.aside if group is not None else None
-        return aside if aside is not None and self.now is not None and self.now < aside.until else None
-
-    def redraw(self) -> None:
-        """Forget what was drawn, whole or in part; the next snapshot works everything out anew."""
-        self.changes, self.picture = Changes(), None

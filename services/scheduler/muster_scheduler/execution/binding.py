@@ -18,7 +18,7 @@ from muster_contracts.names import GPUS
 from muster_contracts.values import Placement
 
 from muster_scheduler.core.devices import format_devices
-from muster_scheduler.core.state import Promise
+from muster_scheduler.core.promises import Promise
 from muster_scheduler.execution.reservations import Reservations
 
 EPOCH = "muster.dev/epoch"

@@ -17,7 +17,8 @@ from muster_contracts.errors import Unavailable
 from muster_contracts.events import AnyEvent, PlanMade, PodObserved
 from muster_journal.port import Conflict, Journal
 
-from muster_scheduler.core.state import Eviction, Promise, State
+from muster_scheduler.core.promises import Eviction, Promise
+from muster_scheduler.core.state import State
 from muster_scheduler.execution.binding import Binder
 from muster_scheduler.execution.evicting import Evictor
 from muster_scheduler.execution.reports import Outcome, Report, by_gang, reports_of_evictions, reports_of_promises
@@ -44,6 +45,8 @@ class Execution:
         self._evictor = evictor
         self._volumes = volumes
         self._slots = asyncio.Semaphore(concurrency)
+        self._lost_to: dict[UUID, int] = {}
+        """By workload, where our last report found that its subject ends, which the fold does not remember for ever."""
 
     async def adopt(self) -> list[UUID]:
         """Wait until we take the lead; return the workloads about which others, or an earlier life, left work."""
@@ -56,9 +59,7 @@ class Execution:
     def open_workloads(self) -> list[UUID]:
         """Return the workloads with promises or evictions that are still open."""
         state = self._planning.state
-        promised = [promise.placement.workload_id for promise in state.promises.values()]
-        condemned = [eviction.victim.workload_id for eviction in state.evictions.values()]
-        return list(dict.fromkeys((*condemned, *promised)))
+        return list(dict.fromkeys((*state.evictions.workloads, *state.promises.workloads)))
 
     def due_after(self, event: AnyEvent) -> list[UUID]:
         """Return the workloads about which there is something to do since an event, victims first: others wait."""
@@ -76,14 +77,12 @@ class Execution:
         would ask for the deed.
         """
         state = self._planning.state
-        entry = state.workloads.get(workload_id)
-        if entry is None or not entry.is_open or not self._planning.is_our_epoch:
+        version = max(state.version_of(workload_id), self._lost_to.pop(workload_id, 0))
+        evictions, promises = state.evictions.of(workload_id), state.promises.of(workload_id)
+        if not (evictions or promises) or not self._planning.is_our_epoch:
             return
         if not self._planning.leads:
             raise Unavailable("The lease of the scheduler has run out.")
-        version = entry.version
-        evictions = [state.evictions[pod_id] for pod_id in entry.condemned]
-        promises = [state.promises[pod_id] for pod_id in entry.promised]
         evicted, error = await all_ended(self._evict(eviction) for eviction in evictions)
         version = await self._report(reports_of_evictions(evicted, state), version)
         if error is not None:
@@ -160,6 +159,7 @@ class Execution:
             position = await self._journal.append(event, expected=version)
         except Conflict as lost:
             await self._planning.progress.reach(lost.actual)
+            self._lost_to[event.workload_id] = lost.actual
             raise Unavailable("The workload changed while its pods were bound or evicted.") from lost
         await self._planning.progress.reach(position)
         return position

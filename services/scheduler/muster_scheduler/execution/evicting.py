@@ -15,7 +15,7 @@ from muster_cluster.port import Cluster, Conflicted, EvictionBlocked, NotFound, 
 from muster_contracts.errors import Unavailable
 from muster_contracts.values import Victim
 
-from muster_scheduler.core.state import Eviction
+from muster_scheduler.core.promises import Eviction
 
 
 class Evictor:

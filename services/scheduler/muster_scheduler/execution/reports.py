@@ -9,10 +9,10 @@ import structlog
 from muster_contracts.events import PlacementReleased, PodPreempted, PodScheduled
 from muster_contracts.values import BoundPod, Placement
 
-from muster_scheduler.core.state import Eviction, Promise, State
+from muster_scheduler.core.promises import Decided, Eviction, Promise
+from muster_scheduler.core.state import State
 
 log = structlog.get_logger()
-Decided = TypeVar("Decided", Promise, Eviction)
 Item = TypeVar("Item")
 Report = PodScheduled | PlacementReleased | PodPreempted
 

@@ -23,7 +23,8 @@ from muster_cluster.port import Cluster, ClusterError, NotFound
 from muster_contracts.errors import Unavailable
 from muster_contracts.values import Placement, PlacementRules, PodFacts
 
-from muster_scheduler.core.state import Promise, State
+from muster_scheduler.core.promises import Promise
+from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import suits
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"

@@ -28,9 +28,10 @@ from muster_contracts.values import BoundPod, Placement, PodFacts, PodMark, PodP
 from muster_contracts.wire import Envelope, Recorded
 
 from muster_scheduler.core.plan import Plan
+from muster_scheduler.core.pods import FINISHED
 from muster_scheduler.core.scenarios.facts import CLUSTER_ID, plan_made, running_pod
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
-from muster_scheduler.core.state import FINISHED, State
+from muster_scheduler.core.state import State
 
 Change = Callable[[e.AnyEvent], Iterable[e.AnyEvent]]
 """What is told instead of an event, for another quota or other nodes."""
