@@ -168,10 +168,10 @@ class Scene:
             while not _is_ready(pods[name]):
                 pods |= {change.item.metadata.name: change.item for change in await anext(changes) if change.item}
 
-    async def decide(self, **decided: object) -> e.PlanMade:
+    async def decide(self, journal: Journal | None = None, **decided: object) -> e.PlanMade:
         """Write a plan as an earlier leader, which is now gone, did."""
         made = e.PlanMade.model_validate({**_PLAN, **decided})
-        await self.journal(Writer.SCHEDULER).append(made)
+        await (journal or self.journal(Writer.SCHEDULER)).append(made)
         return made
 
     def start_scheduler(

@@ -4,6 +4,7 @@ import itertools
 
 from muster_cluster.objects import PODS
 from muster_contracts import events as e
+from muster_contracts.subjects import Writer
 from muster_contracts.values import Placement
 from muster_journal.memory import MemoryLog
 from muster_scheduler.core.decision import ENTRIES_PER_PART, _parts
@@ -85,6 +86,22 @@ async def test_a_promise_to_a_workload_that_is_gone_is_released(scene: Scene) ->
     await scene.cluster.delete(PODS, NAMESPACE, "gang-0")
     await scene.observer.append(e.WorkloadGone(workload_id=id_of("workload/gang"), end_seen=True))
     scene.transport.gate.set()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    assert not of_type(events, e.PodScheduled)
+
+
+async def test_what_was_planned_for_a_workload_that_had_gone_meanwhile_is_taken_back(on_nats: Scene) -> None:
+    """Its subject does not end where the fold, which has forgotten it, believes."""
+    scene, earlier = on_nats, on_nats.journal(Writer.SCHEDULER)
+    await scene.observe("gang", 1)
+    pod = scene.facts("gang-0", "gang")
+    ids = {"workload_id": id_of("workload/gang"), "pod_group_id": id_of("group/gang")}
+    await earlier.append(e.WorkloadBlocked.model_validate({**ids, "code": "NoFittingNode", "reason": "It waits."}))
+    await scene.cluster.delete(PODS, NAMESPACE, "gang-0")
+    await scene.observer.append(e.WorkloadGone(workload_id=ids["workload_id"], end_seen=True))
+    place = {**ids, "pod_id": pod.pod_id, "namespace": NAMESPACE, "name": pod.name, "node": "pool-a-0"}
+    await scene.decide(earlier, placements=[{**place, "resource_version": pod.resource_version}])
+    scene.start_scheduler()
     events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
     assert not of_type(events, e.PodScheduled)
 

@@ -1,7 +1,6 @@
 """Several schedulers on one journal: the lease says who leads, and nothing breaks when two believe it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import combinations
 from typing import Any
 
@@ -15,16 +14,13 @@ from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
 from muster_journal.jetstream_leases import JetStreamLeases
 from muster_journal.memory_leases import MemoryLeases
-from muster_journal.port import Journal
 from muster_scheduler import leading
 from muster_scheduler.leading import Leadership
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
 from scheduler.scene import NAMESPACE, GatedTransport, Scene, of_type, scheduled
-from scheduler.worlds import id_of, node
+from scheduler.worlds import id_of
 from servers import RunningNats
-from simcluster.cluster import Cluster
-from simcluster.settings import Settings
 
 
 class Everybodys(MemoryLeases):
@@ -148,24 +144,6 @@ async def _lead(planning: Planning, scene: Scene) -> None:
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-
-
-@pytest.fixture
-async def on_nats(open_journal: Callable[[Writer], Awaitable[Journal]]) -> AsyncIterator[Scene]:
-    """The same scene, with a real NATS between the schedulers."""
-    opened = {writer: await open_journal(writer) for writer in (Writer.INTEGRATIONS, Writer.STATUS)}
-    of_schedulers = [await open_journal(Writer.SCHEDULER) for _ in range(2)]
-
-    def journals(writer: Writer) -> Journal:
-        return of_schedulers.pop() if writer is Writer.SCHEDULER else opened[writer]
-
-    async with Cluster(Settings(seed=1)) as cluster:
-        cluster.client.create("namespaces", {"metadata": {"name": NAMESPACE}})
-        scene = Scene(cluster, journals)
-        for name in ("pool-a-0", "pool-a-1"):
-            await scene.observer.append(node(name))
-        yield scene
-        await scene.kill_schedulers()
 
 
 async def test_a_standby_takes_over_when_the_lease_of_a_dead_leader_has_run_out(
