@@ -12,7 +12,7 @@ from muster_chassis.health import Health
 from muster_contracts import events as e
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
-from muster_contracts.values import LabelRule, NodeTerm, PlacementRules
+from muster_contracts.values import ClaimChoice, LabelRule, NodeTerm, PlacementRules, ReadyVolumes
 from muster_journal.memory_leases import MemoryLeases
 from muster_scheduler.core.promises import Promise
 from muster_scheduler.execution.binding import Binder
@@ -30,9 +30,9 @@ SELECTED_NODE = "volume.kubernetes.io/selected-node"
 WAITS = PlacementRules(claims_waiting=("scratch",))
 
 
-def storage_class(scene: Scene, **annotations: str) -> None:
+def storage_class(scene: Scene, *, provisioner: str = "sim.csi", **annotations: str) -> None:
     metadata = {"name": "local", "annotations": {"sim.provision-seconds": "0.05", **annotations}}
-    body = {"provisioner": "sim.csi", "volumeBindingMode": "WaitForFirstConsumer"}
+    body = {"provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"}
     scene.simulated.client.create("storageclasses.storage.k8s.io", {"metadata": metadata, **body})
 
 
@@ -46,6 +46,7 @@ async def waits_with_a_claim(scene: Scene, *, size: int = 1, rules: PlacementRul
     """Show a gang whose first pod has a claim that waits."""
     metadata = {"name": "scratch", "namespace": NAMESPACE}
     spec = {"storageClassName": "local", "resources": {"requests": {"storage": "1Gi"}}}
+    spec |= {"accessModes": ["ReadWriteOnce"]}
     scene.simulated.client.create("persistentvolumeclaims", {"metadata": metadata, "spec": spec})
     await scene.observe("train", size, rules=rules)
 
@@ -147,6 +148,57 @@ async def test_a_volume_that_turns_out_to_be_elsewhere_takes_its_pod_there(scene
     events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
     assert of_type(events, e.PlacementReleased)[0].reason == "A volume of train-0 is not within reach of pool-a-1."
     assert not any(asked.endswith("/binding") for asked in scene.transport.asked)
+
+
+def lies_ready(scene: Scene, name: str, on: str) -> None:
+    """Lay a volume of the class of the claim ready on a node."""
+    terms = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [on]}]}]
+    spec = {"storageClassName": "local", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}
+    spec |= {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}
+    scene.simulated.client.create("persistentvolumes", {"metadata": {"name": name}, "spec": spec})
+
+
+def chooses_on(*nodes: str) -> PlacementRules:
+    reach = NodeTerm(rules=(LabelRule(key="kubernetes.io/hostname", values=nodes),))
+    ready = (ReadyVolumes(free=1, nodes=(reach,)),)
+    choice = ClaimChoice(claim="scratch", storage_class="local", ready=ready)
+    return PlacementRules(volumes=((reach,),), claims_choosing=(choice,))
+
+
+async def until_offered(scene: Scene, name: str) -> None:
+    async with asyncio.timeout(20):
+        async for _, found in scene.simulated.client.subscribe(["persistentvolumes"]):
+            if found["metadata"]["name"] == name and found.get("status", {}).get("phase") == "Available":
+                return
+
+
+async def test_a_volume_that_lies_ready_is_taken_before_the_pod_is_bound(scene: Scene) -> None:
+    storage_class(scene, provisioner="kubernetes.io/no-provisioner")
+    await name_nodes_by_host(scene)
+    lies_ready(scene, "disk-0", on="pool-a-0")
+    lies_ready(scene, "disk-1", on="pool-a-1")
+    await until_offered(scene, "disk-1")
+    await waits_with_a_claim(scene, rules=chooses_on("pool-a-1"))
+    scene.start_scheduler()
+    await until_bound(scene)
+    assert claim(scene)["spec"]["volumeName"] == "disk-1"
+    assert not any(asked.endswith("/binding") for asked in scene.transport.asked)
+    await tell_where_the_volume_is(scene)
+    (bound,) = of_type(await scene.until(scheduled(1)), e.PodScheduled)
+    assert bound.pods[0].node == "pool-a-1"
+
+
+async def test_a_node_whose_ready_volume_somebody_else_took_is_left(scene: Scene) -> None:
+    storage_class(scene, provisioner="kubernetes.io/no-provisioner")
+    await name_nodes_by_host(scene)
+    lies_ready(scene, "disk-1", on="pool-a-1")
+    await until_offered(scene, "disk-1")
+    await waits_with_a_claim(scene, rules=chooses_on("pool-a-0", "pool-a-1"))
+    scene.start_scheduler()
+    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
+    (released,) = of_type(events, e.PlacementReleased)
+    assert released.reason == "No volume that suits the claim scratch of train-0 lies ready on pool-a-0."
+    assert released.misplaced == released.pod_ids
 
 
 def _place(scene: Scene, where: str) -> dict[str, object]:

@@ -9,12 +9,14 @@ import pytest
 from integrations.kube import project
 from integrations.test_integrations_end_to_end import Reader, training
 from muster_cluster.kubernetes import KubernetesCluster
-from muster_cluster.objects import CLAIMS, JOBS, STORAGE_CLASSES, VOLUMES
+from muster_cluster.objects import CLAIMS, JOBS, STORAGE_CAPACITIES, STORAGE_CLASSES, STORAGE_DRIVERS, VOLUMES
 from muster_contracts import events as e
 from muster_contracts.subjects import Writer
 from muster_journal.jetstream import JetStreamJournal
 from scheduler.stack import NAMESPACE, scheduled_cluster
 from servers import RunningNats
+
+AWAITED = "NodesUnsuitable"
 
 
 @pytest.fixture
@@ -29,11 +31,12 @@ async def cluster(
         yield connected
 
 
-async def with_claim(cluster: KubernetesCluster, **annotations: str) -> UUID:
+async def with_claim(cluster: KubernetesCluster, provisioner: str = "sim.csi", **annotations: str) -> UUID:
     """Create a Job whose pod has a claim that waits for it."""
-    storage = {"metadata": {"name": "local", "annotations": annotations}, "provisioner": "sim.csi"}
+    storage = {"metadata": {"name": "local", "annotations": annotations}, "provisioner": provisioner}
     await cluster.create(STORAGE_CLASSES, {**storage, "volumeBindingMode": "WaitForFirstConsumer"})
-    claim = {"storageClassName": "local", "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"storageClassName": "local", "accessModes": ["ReadWriteOnce"]}
+    claim |= {"resources": {"requests": {"storage": "1Gi"}}}
     await cluster.create(CLAIMS, {"metadata": {"name": "scratch", "namespace": NAMESPACE}, "spec": claim})
     manifest: Any = training("train", 1)
     volume = {"name": "scratch", "persistentVolumeClaim": {"claimName": "scratch"}}
@@ -73,3 +76,48 @@ async def test_a_node_without_room_for_the_volume_is_left_for_another(
     (released,) = of(reader, workload_id, e.PlacementReleased)
     assert "can be made on pool-a-0" in released.reason
     assert scheduled.pods[0].node != "pool-a-0"
+
+
+async def lay_ready(cluster: KubernetesCluster, node: str, size: str) -> None:
+    """Lay a local volume ready on one node."""
+    terms = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]
+    spec = {"storageClassName": "local", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": size}}
+    spec |= {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}, "local": {"path": "/mnt/disk"}}
+    await cluster.create(VOLUMES, {"metadata": {"name": f"disk-{node}-{size.lower()}"}, "spec": spec})
+
+
+async def test_a_pod_goes_where_a_volume_lies_ready_that_is_large_enough_and_takes_the_smallest(
+    cluster: KubernetesCluster, reader: Reader
+) -> None:
+    for node, size in (("pool-a-0", "512Mi"), ("pool-a-1", "8Gi"), ("pool-a-1", "2Gi")):
+        await lay_ready(cluster, node, size)
+    workload_id = await with_claim(cluster, "kubernetes.io/no-provisioner")
+    (scheduled,) = await reader.until(lambda: of(reader, workload_id, e.PodScheduled))
+    assert [pod.node for pod in scheduled.pods] == ["pool-a-1"]
+    assert (await cluster.get(CLAIMS, NAMESPACE, "scratch")).spec.volume_name == "disk-pool-a-1-2gi"
+    assert of(reader, workload_id, e.PlacementReleased) == []
+
+
+async def test_a_pod_waits_until_a_volume_lies_ready_for_it_and_is_told_so(
+    cluster: KubernetesCluster, reader: Reader
+) -> None:
+    workload_id = await with_claim(cluster, "kubernetes.io/no-provisioner")
+    await reader.until(lambda: [one for one in of(reader, workload_id, e.WorkloadBlocked) if one.code == AWAITED])
+    assert of(reader, workload_id, e.PodScheduled) == []
+    await lay_ready(cluster, "pool-a-1", "2Gi")
+    (scheduled,) = await reader.until(lambda: of(reader, workload_id, e.PodScheduled))
+    assert [pod.node for pod in scheduled.pods] == ["pool-a-1"]
+
+
+async def test_a_volume_is_made_where_its_driver_says_that_there_is_room(
+    cluster: KubernetesCluster, reader: Reader
+) -> None:
+    await cluster.create(STORAGE_DRIVERS, {"metadata": {"name": "sim.csi"}, "spec": {"storageCapacity": True}})
+    for node, size in (("pool-a-0", "100Mi"), ("pool-a-1", "100Gi")):
+        topology = {"matchLabels": {"kubernetes.io/hostname": node}}
+        room = {"storageClassName": "local", "nodeTopology": topology, "capacity": size}
+        await cluster.create(STORAGE_CAPACITIES, {"metadata": {"name": node, "namespace": NAMESPACE}, **room})
+    workload_id = await with_claim(cluster, **{"sim.provision-seconds": "0.1"})
+    (scheduled,) = await reader.until(lambda: of(reader, workload_id, e.PodScheduled))
+    assert [pod.node for pod in scheduled.pods] == ["pool-a-1"]
+    assert of(reader, workload_id, e.PlacementReleased) == []

@@ -1,9 +1,10 @@
 """Which of the volumes that lie ready suit a claim, by the rules of Kubernetes' own matching.
 
-Who tells where a pod could go and who then takes a volume for it must mean the same volumes; both ask here. Where a
-volume can be reached is not asked: that depends on a node.
+Who tells where a pod could go and who then takes a volume for it must mean the same volumes; both ask here. Which nodes
+reach a volume is a question of its own.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from muster_cluster.objects import PersistentVolume, PersistentVolumeClaim
@@ -31,6 +32,19 @@ def suits(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
     )
 
 
+def is_within_reach(volume: PersistentVolume, node: str, labels: Mapping[str, str]) -> bool:
+    """Say whether a node of this name and these labels reaches a volume."""
+    affinity = volume.spec.node_affinity
+    terms = (affinity.required or {}).get("nodeSelectorTerms") or () if affinity is not None else ()
+    return not terms or any(_admits(term, node, labels) for term in terms)
+
+
+def _admits(term: Raw, node: str, labels: Mapping[str, str]) -> bool:
+    by_label, by_field = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    named = all(_holds(one, {"metadata.name": node}) for one in by_field)
+    return bool(by_label or by_field) and named and all(_holds(one, labels) for one in by_label)
+
+
 def asked_bytes(claim: PersistentVolumeClaim) -> int:
     """Return how large a volume a claim asks for."""
     return size_bytes(claim.spec.resources.requests.get(_STORAGE))
@@ -49,13 +63,13 @@ def size_bytes(quantity: Quantity | None) -> int:
         return 0
 
 
-def _selects(selector: Raw | None, labels: dict[str, str]) -> bool:
+def _selects(selector: Raw | None, labels: Mapping[str, str]) -> bool:
     written = selector or {}
     exact = all(labels.get(key) == value for key, value in (written.get("matchLabels") or {}).items())
     return exact and all(_holds(one, labels) for one in written.get("matchExpressions") or ())
 
 
-def _holds(expression: Raw, labels: dict[str, str]) -> bool:
+def _holds(expression: Raw, labels: Mapping[str, str]) -> bool:
     value, values = labels.get(str(expression.get("key"))), expression.get("values") or ()
     match expression.get("operator"):
         case "In":

@@ -2,9 +2,10 @@
 
 A claim of a storage class that waits for its first consumer gets its volume when a node is written on it, in the
 annotation `volume.kubernetes.io/selected-node`; whoever provisions makes the volume there, or takes the annotation
-away, which says that it cannot be there. That a claim is bound is not asked of Kubernetes but read in the fold, as
-everything is: `integrations` then tells which nodes reach the volume, and no claim of the pod waits any more. Until
-then nobody of the gang is bound. A node where a volume cannot be is shunned by the plans that follow, for a while.
+away, which says that it cannot be there. A claim of a class that nobody provisions takes one that lies ready (`shelf`).
+That a claim is bound is not asked of Kubernetes but read in the fold, as everything is: `integrations` then tells which
+nodes reach the volume, and no claim of the pod waits any more. Until then nobody of the gang is bound. A node where a
+volume cannot be is shunned by the plans that follow, for a while.
 
 A claim that is unbound for another reason is on its way, or will never be: its pod waits as long. One that is not there
 at all is no concern of ours; the kubelet waits for it.
@@ -26,6 +27,7 @@ from muster_contracts.values import Placement, PlacementRules, PodFacts
 from muster_scheduler.core.promises import Promise
 from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import suits
+from muster_scheduler.execution.shelf import Shelf
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
@@ -55,6 +57,7 @@ class Volumes:
         self._cluster = cluster
         self._state = state
         self._patience_seconds = patience_seconds
+        self._shelf = Shelf(cluster)
         self._selected: dict[ClaimKey, UUID] = {}
         self._waits: dict[tuple[UUID, UUID], _Wait] = {}
 
@@ -82,12 +85,20 @@ class Volumes:
         placement = promise.placement
         pod = self._state.pods.get(placement.pod_id)
         rules = pod.facts.rules if pod is not None else None
-        if rules is None or not (rules.claims_waiting or rules.claims_unbound or rules.volumes):
+        if rules is None:
             return None
         for name in rules.claims_waiting:
             if refusal := await self._select(promise, name):
                 return refusal
-        open_claims = [*rules.claims_waiting, *[one for one in rules.claims_unbound if await self._comes(promise, one)]]
+        choosing = [choice.claim for choice in rules.claims_choosing]
+        for name in choosing:
+            if refusal := await self._take(promise, name):
+                return refusal
+        open_claims = [
+            *rules.claims_waiting,
+            *choosing,
+            *[one for one in rules.claims_unbound if await self._comes(promise, one)],
+        ]
         if open_claims:
             return self._be_patient(promise, open_claims)
         return self._out_of_reach(placement, rules)
@@ -134,6 +145,25 @@ class Volumes:
             return f"The claim {name} of {placement.name} is gone."
         except ClusterError as error:
             raise Unavailable(f"The claim {name} cannot be given a node: {error.message}") from error
+        self._selected[key] = promise.plan_id
+        self._wait(promise).claims.append(key)
+        return ""
+
+    async def _take(self, promise: Promise, name: str) -> str:
+        """Take a volume that lies ready for one claim, unless that was done for this plan; return why not, or ""."""
+        placement, key = promise.placement, (promise.placement.namespace, name)
+        if self._selected.get(key) == promise.plan_id:
+            return ""
+        node = self._state.nodes.get(placement.node)
+        try:
+            claim = await self._cluster.get(CLAIMS, *key)
+            is_bound = bool(claim.spec.volume_name)
+            if not is_bound and (node is None or not await self._shelf.take(promise.plan_id, claim, node)):
+                return f"No volume that suits the claim {name} of {placement.name} lies ready on {placement.node}."
+        except NotFound:
+            return f"The claim {name} of {placement.name} is gone."
+        except ClusterError as error:
+            raise Unavailable(f"The claim {name} cannot be given a volume: {error.message}") from error
         self._selected[key] = promise.plan_id
         self._wait(promise).claims.append(key)
         return ""
