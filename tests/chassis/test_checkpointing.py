@@ -24,6 +24,7 @@ from muster_journal.memory_checkpoints import MemoryCheckpoints
 from muster_journal.port import Batch, Journal
 
 EVENTS = 95
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BETWEEN = 10
 
 
@@ -50,11 +51,11 @@ class Stops:
 class Life:
     """One process: a fold, its checkpoints, and what it reads."""
 
-    def __init__(self, journal: Journal, checkpoints: Checkpoints, *, active: bool = True) -> None:
+    def __init__(self, journal: Journal, checkpoints: Checkpoints, *, active: bool = True, most: int = 1) -> None:
         self.journal = journal
         self.fold, self.progress, self.health = Stops(), Progress(), Health("test")
         self.checkpointing = Checkpointing(
-            checkpoints, "stops", self.fold, events_between=BETWEEN, active=lambda: active
+            checkpoints, "stops", self.fold, events_between=BETWEEN, most=most, active=lambda: active
         )
 
     async def _apply(self, batch: Batch) -> None:
@@ -81,7 +82,7 @@ def journal() -> MemoryJournal:
 
 
 def new_journal() -> MemoryJournal:
-    return MemoryJournal(MemoryLog(), Writer.SUBMITTER, lambda: datetime(2026, 11, 1, tzinfo=UTC))
+    return MemoryJournal(MemoryLog(), Writer.SUBMITTER, lambda: NOW)
 
 
 class Noticed(MemoryCheckpoints):
@@ -89,12 +90,12 @@ class Noticed(MemoryCheckpoints):
 
     def __init__(self) -> None:
         super().__init__()
-        self.positions: list[int] = []
+        self.saves: list[int] = []
         self.changed = asyncio.Event()
 
-    async def save(self, name: str, checkpoint: Checkpoint) -> None:
-        await super().save(name, checkpoint)
-        self.positions.append(checkpoint.position)
+    async def save(self, name: str, checkpoint: Checkpoint, *, most: int = 1) -> None:
+        await super().save(name, checkpoint, most=most)
+        self.saves.append(checkpoint.position)
         self.changed.set()
 
     async def saved(self) -> None:
@@ -116,7 +117,7 @@ async def a_past(journal: Journal, checkpoints: Noticed) -> None:
             await life.progress.reach(number + 1)
             if (number + 1) % BETWEEN == 0:
                 await checkpoints.saved()
-    assert checkpoints.positions == list(range(BETWEEN, EVENTS, BETWEEN))
+    assert checkpoints.saves == list(range(BETWEEN, EVENTS, BETWEEN))
 
 
 async def test_who_starts_again_reads_the_tail_alone(journal: MemoryJournal) -> None:
@@ -136,7 +137,29 @@ async def test_the_next_one_is_made_when_enough_has_come_since(journal: MemoryJo
             await stop(journal, number)
         await life.progress.reach(EVENTS + BETWEEN)
         await checkpoints.saved()
-    assert checkpoints.positions[-1] in range(EVENTS - EVENTS % BETWEEN + BETWEEN, EVENTS + BETWEEN + 1)
+    assert checkpoints.saves[-1] in range(EVENTS - EVENTS % BETWEEN + BETWEEN, EVENTS + BETWEEN + 1)
+
+
+class InPieces(MemoryJournal):
+    """A journal that is read in small batches; whoever reads lets others go on after each."""
+
+    async def follow(self, after: int, *, limit: int = 500) -> AsyncIterator[Batch]:
+        async for batch in super().follow(after, limit=min(limit, 3)):
+            yield batch
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, [90]), (20, [*range(12, 90, 12)])])
+async def test_who_keeps_old_ones_makes_some_while_it_reads_the_past(most: int, expected: list[int]) -> None:
+    journal, checkpoints = InPieces(MemoryLog(), Writer.SUBMITTER, lambda: NOW), Noticed()
+    for number in range(90):
+        await stop(journal, number)
+    async with Life(journal, checkpoints, most=most).living():
+        while checkpoints.saves[-1:] != expected[-1:]:
+            await checkpoints.saved()
+    assert checkpoints.saves == expected
+    assert list(await checkpoints.positions("stops")) == expected
 
 
 async def test_a_large_one_is_made_less_often(journal: MemoryJournal) -> None:
@@ -149,7 +172,7 @@ async def test_a_large_one_is_made_less_often(journal: MemoryJournal) -> None:
             await life.progress.reach(number + 1)
             if number + 1 in {BETWEEN, 5 * BETWEEN, 9 * BETWEEN}:
                 await checkpoints.saved()
-    assert checkpoints.positions == [BETWEEN, 5 * BETWEEN, 9 * BETWEEN]
+    assert checkpoints.saves == [BETWEEN, 5 * BETWEEN, 9 * BETWEEN]
 
 
 async def test_who_is_not_active_saves_nothing(journal: MemoryJournal) -> None:
@@ -158,7 +181,7 @@ async def test_who_is_not_active_saves_nothing(journal: MemoryJournal) -> None:
         for number in range(EVENTS):
             await stop(journal, number)
             await life.progress.reach(number + 1)
-    assert checkpoints.positions == []
+    assert checkpoints.saves == []
 
 
 Spoil = Callable[[Checkpoint], Checkpoint]
@@ -215,7 +238,7 @@ async def test_the_event_at_a_position_is_found_and_none_after_the_end(journal: 
 
 async def test_folding_goes_on_when_a_checkpoint_cannot_be_saved(journal: MemoryJournal) -> None:
     class Full(MemoryCheckpoints):
-        async def save(self, name: str, checkpoint: Checkpoint) -> None:
+        async def save(self, name: str, checkpoint: Checkpoint, *, most: int = 1) -> None:
             raise Unavailable("The disk is full.")
 
     life = Life(journal, Full())

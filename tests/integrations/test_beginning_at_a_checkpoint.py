@@ -35,9 +35,9 @@ ENOUGH_FOR_A_CHECKPOINT = 40
 class LateCheckpoints(MemoryCheckpoints):
     """Checkpoints that take a minute to read; by then everything in the cluster is listed."""
 
-    async def load(self, name: str) -> Checkpoint | None:
+    async def load(self, name: str, until: int | None = None) -> Checkpoint | None:
         await asyncio.sleep(MINUTE)
-        return await super().load(name)
+        return await super().load(name, until)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """What all checkpoints must do, whatever stands behind them. A subclass gives them an `open_checkpoints`."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from uuid import uuid4
 
@@ -41,3 +42,23 @@ class CheckpointConformance:
         await checkpoints.save("one", one)
         await checkpoints.save("other", other)
         assert [await checkpoints.load(name) for name in ("one", "other")] == [one, other]
+
+    async def test_old_ones_are_kept_beside_the_latest(self, open_checkpoints: OpenCheckpoints) -> None:
+        checkpoints = await open_checkpoints()
+        saved = {position: checkpoint(position, position) for position in range(1, 21)}
+        for one in saved.values():
+            await checkpoints.save("fold", one, most=5)
+        kept = await (await open_checkpoints()).positions("fold")
+        assert len(kept) == 5
+        assert kept[-2:] == [19, 20]
+        for until in range(25):
+            expected = max((position for position in kept if position <= until), default=None)
+            assert await checkpoints.load("fold", until) == saved.get(expected or 0)
+        assert await checkpoints.load("fold") == saved[20]
+        assert await checkpoints.positions("other") == []
+
+    async def test_what_other_code_wrote_and_what_lies_ahead_is_let_go(self, open_checkpoints: OpenCheckpoints) -> None:
+        checkpoints = await open_checkpoints()
+        for one in (replace(checkpoint(1), code="before"), checkpoint(2), checkpoint(9), checkpoint(4)):
+            await checkpoints.save("fold", one, most=5)
+        assert await checkpoints.positions("fold") == [2, 4]

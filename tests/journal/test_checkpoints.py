@@ -1,17 +1,21 @@
 """Both kinds of checkpoints under their conformance suite, and saves that do not come to their end."""
 
 from collections.abc import AsyncIterator, Mapping
+from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 from journal.checkpoint_conformance import LARGE, CheckpointConformance, OpenCheckpoints, checkpoint
 from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
-from muster_journal.checkpoints import Checkpoints
+from muster_journal.checkpoints import Checkpoint, Checkpoints, kept_beside
 from muster_journal.connection import Connection, Login
 from muster_journal.jetstream_checkpoints import JetStreamCheckpoints
 from muster_journal.memory_checkpoints import MemoryCheckpoints
 from servers import RunningNats
+
+EVENT = UUID(int=1)
 
 
 class TestMemoryCheckpoints(CheckpointConformance):
@@ -25,6 +29,28 @@ class TestMemoryCheckpoints(CheckpointConformance):
             return checkpoints
 
         return open_them
+
+
+def kept_after(saves: int, most: int, size: int = 1) -> list[int]:
+    kept: list[Checkpoint] = []
+    for position in range(1, saves + 1):
+        kept = kept_beside(kept, Checkpoint(position, EVENT, "code", b"x" * size), most)
+    return [one.position for one in kept]
+
+
+@pytest.mark.parametrize("saves", [1, 64, 65, 100, 400, 2000])
+def test_every_moment_lies_soon_after_a_checkpoint_and_what_is_near_is_near_one(saves: int) -> None:
+    kept = kept_after(saves, most=64)
+    assert len(kept) == min(saves, 64)
+    assert kept[-1] == saves
+    for before, after in pairwise([0, *kept]):
+        assert after - before <= max(1, (saves - before) / 5)
+
+
+def test_what_is_kept_is_bounded_by_its_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muster_journal.checkpoints.MOST_BYTES", 1000)
+    assert len(kept_after(50, most=20, size=100)) == 10
+    assert kept_after(50, most=20, size=2000) == [50]
 
 
 @pytest.fixture
@@ -88,12 +114,12 @@ async def test_a_save_that_is_cut_short_leaves_the_one_before(
 async def test_parts_of_two_who_saved_at_once_are_no_checkpoint(open_on_server: OpenCheckpoints) -> None:
     one, other = await open_on_server(), await open_on_server()
     await one.save("fold", checkpoint(1, LARGE))
-    current = await one._current("fold")  # type: ignore[attr-defined]
-    await other._connection.publish(f"muster.checkpoints.status.fold.{current.place}.1", b"of another", {})  # type: ignore[attr-defined]
+    (stored,) = await one._kept("fold")  # type: ignore[attr-defined]
+    await other._connection.publish(f"muster.checkpoints.status.fold.{stored.place}.1", b"of another", {})  # type: ignore[attr-defined]
     assert await one.load("fold") is None
 
 
-@pytest.mark.parametrize("said", [b'{"place": 0, "parts": 0, "later": true}', b'{"place": 0}', b"[]"])
+@pytest.mark.parametrize("said", [b'{"kept": [{"place": 0, "later": true}]}', b'{"place": 0, "parts": 1}', b"[]"])
 async def test_what_another_release_wrote_is_no_checkpoint(open_on_server: OpenCheckpoints, said: bytes) -> None:
     checkpoints, saved = await open_on_server(), checkpoint(1)
     await checkpoints._connection.publish("muster.checkpoints.status.rolled_back", said, {})  # type: ignore[attr-defined]

@@ -47,18 +47,19 @@ class Noticed:
         self._checkpoints = checkpoints
         self.load = checkpoints.load
         self.close = checkpoints.close
-        self.positions = [0]
+        self.positions = checkpoints.positions
+        self.saved = [0]
         self._changed = asyncio.Condition()
 
-    async def save(self, name: str, checkpoint: Checkpoint) -> None:
-        await self._checkpoints.save(name, checkpoint)
+    async def save(self, name: str, checkpoint: Checkpoint, *, most: int = 1) -> None:
+        await self._checkpoints.save(name, checkpoint, most=most)
         async with self._changed:
-            self.positions.append(checkpoint.position)
+            self.saved.append(checkpoint.position)
             self._changed.notify_all()
 
     @property
     def position(self) -> int:
-        return self.positions[-1]
+        return self.saved[-1]
 
     async def reaches(self, position: int) -> None:
         async with asyncio.timeout(30), self._changed:
@@ -151,4 +152,4 @@ async def test_a_standby_saves_no_checkpoint_before_it_leads(scene: Scene) -> No
     await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
     await _let_pass(scene, 1)
     await checkpoints.reaches(1)
-    assert checkpoints.positions[1] > end
+    assert checkpoints.saved[1] > end

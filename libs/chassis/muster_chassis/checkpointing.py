@@ -1,9 +1,11 @@
 """Starts a fold where its last checkpoint stood, and makes the next one now and then.
 
-A fold is a dataclass whose fields are all that the journal says to it; pydantic reads and writes it by its types. What
-is worked out from the fields is set in `__post_init__` and is not kept. A checkpoint is believed only if the same code
-made it (`_code_of`) out of this journal (the event at its position is the one that stood there); otherwise, and if
-it cannot be read, the journal is folded from its beginning, which is always right and only slower.
+`muster_contracts.written` says how a fold is written down. A checkpoint is believed only if the same code made it out
+of this journal (the event at its position is the one that stood there); otherwise, and if it cannot be read, the
+journal is folded from its beginning, which is always right and only slower.
+
+A fold that is asked about the past keeps old checkpoints too (`most`), and makes some on its way when it is folded from
+the beginning, as it is after a release: what other code wrote before can no longer be read.
 
 Neighbours: `following` restores before it reads and notes every batch; `muster_journal.checkpoints` stores.
 
@@ -12,25 +14,26 @@ during which the process does nothing else. Squeezing and storing it happen besi
 """
 
 import asyncio
-import gc
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import structlog
-from muster_contracts.versions import code_version
 from muster_contracts.wire import Recorded
+from muster_contracts.written import NotReadable, WrittenFold, unsqueezed
 from muster_journal.checkpoints import Checkpoint, Checkpoints
 from muster_journal.port import Batch, Journal
-from pydantic import TypeAdapter, ValidationError
 
 log = structlog.get_logger()
 
 BYTES_AN_EVENT = 1000
 """So many bytes of a checkpoint are worth writing for each event since the last one: a large one is made less often, or
 writing would take longer than the folding that it spares."""
+
+ON_THE_WAY = 16
+"""So many checkpoints at most are made while a past is folded of which old ones are kept: each takes a while."""
 
 SQUEEZED_AT_ONCE = 256 * 1024
 """Bytes, squeezed in a few milliseconds."""
@@ -62,8 +65,8 @@ class _Made:
 class Checkpointing(Generic[F]):
     """The checkpoints of one fold.
 
-    `active` says whether it is on us to save any: one process does so at a time. `restored` is called when the fold
-    began at one, for whoever would have heeded the events before it.
+    `most` is how many are kept. `active` says whether it is on us to save any: one process does so at a time.
+    `restored` is called when the fold began at one, for whoever would have heeded the events before it.
     """
 
     def __init__(
@@ -73,17 +76,19 @@ class Checkpointing(Generic[F]):
         fold: F,
         *,
         events_between: int,
+        most: int = 1,
         active: Callable[[], bool] = lambda: True,
         restored: Callable[[], None] = lambda: None,
     ) -> None:
         self.fold = fold
-        self.code = _code_of(fold)  # now: sources may be replaced while we run
+        self._written = WrittenFold(type(fold))
+        self.code = self._written.code  # now: sources may be replaced while we run
         self._checkpoints = checkpoints
         self._name = name
         self._events_between = events_between
+        self._most = most
         self._active = active
         self._restored = restored
-        self._adapter: TypeAdapter[F] = TypeAdapter(type(fold))
         self._saved = 0
         self._bytes = 0
         self._made: _Made | None = None
@@ -133,26 +138,29 @@ class Checkpointing(Generic[F]):
 
     def _read(self, body: bytes) -> F:
         try:
-            json = zlib.decompress(body)
+            json = unsqueezed(body)
             self._bytes = len(json)
-            with _no_collection():
-                return self._adapter.validate_json(json)
-        except (zlib.error, ValidationError) as error:
+            return self._written.read(json)
+        except NotReadable as error:
             raise _NotBelieved(str(error)) from error
 
-    def note(self, batch: Batch) -> None:
-        """Write the fold down, at the end of a batch, when enough was folded since the last checkpoint."""
-        if batch.events and self._active() and batch.events[-1].position >= self._due_at:
+    def note(self, batch: Batch, *, behind: bool = False) -> None:
+        """Write the fold down, at the end of a batch, when enough was folded since the last checkpoint.
+
+        `behind` says that it was never at the end of the journal since it started.
+        """
+        if behind and self._most == 1:
+            return  # whoever starts again soon begins at a later one
+        if batch.events and self._active() and batch.events[-1].position >= self._due_at(batch.end if behind else 0):
             last = batch.events[-1]
             assert self.fold.position == last.position, "a checkpoint is made when the batch was folded"
             self._saved = last.position
-            self._made = _Made(last, self._adapter.dump_json(self.fold, exclude_defaults=True))
+            self._made = _Made(last, self._written.json_of(self.fold))
             self._bytes = len(self._made.json)
             self._due.set()
 
-    @property
-    def _due_at(self) -> int:
-        return self._saved + max(self._events_between, self._bytes // BYTES_AN_EVENT)
+    def _due_at(self, past: int) -> int:
+        return self._saved + max(self._events_between, self._bytes // BYTES_AN_EVENT, past // ON_THE_WAY)
 
     async def run(self) -> None:
         """Save whatever is written down, for ever. Raises Unavailable when that fails; the next one may do."""
@@ -166,14 +174,8 @@ class Checkpointing(Generic[F]):
     async def _save(self, made: _Made) -> None:
         body = await _squeezed(made.json)
         checkpoint = Checkpoint(made.last.position, made.last.envelope.id, self.code, body)
-        await self._checkpoints.save(self._name, checkpoint)
+        await self._checkpoints.save(self._name, checkpoint, most=self._most)
         log.info("A checkpoint is saved.", fold=self._name, position=checkpoint.position, bytes=len(body))
-
-
-def _code_of(fold: Folded) -> str:
-    """Return the name of a fold's code, and of what brings old events up to date before any fold is given them."""
-    modules = (type(fold).__module__, "muster_contracts.wire")
-    return "-".join(code_version(module, "muster_") for module in modules)
 
 
 async def _at_once(read: Callable[[bytes], Any], body: bytes) -> Any:
@@ -190,16 +192,6 @@ async def event_at(journal: Journal, position: int) -> Recorded | None:
                 found: Recorded = batch.events[0]
                 return found
     return None
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Let the garbage collector not look again and again at a million objects that are all there to stay."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 async def _squeezed(body: bytes) -> bytes:

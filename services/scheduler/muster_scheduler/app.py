@@ -35,6 +35,8 @@ from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
 
 NAME = "scheduler"
+CHECKPOINTS_KEPT = 64
+"""For questions about the past: up to a million and a half events all there are, later those missed least."""
 WORKLOADS_AT_ONCE = 256
 """Many more than requests to Kubernetes: while it is written down what became of some, others are bound."""
 
@@ -75,6 +77,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         NAME,
         planning.state,
         events_between=settings.checkpoint_events,
+        most=CHECKPOINTS_KEPT,
         active=lambda: leadership.is_ours,  # of several that fold along one saves
     )
     reservations = Reservations(ports.cluster, planning.state, settings.reservation_image)
