@@ -156,7 +156,7 @@ def test_a_missing_or_contradictory_reason_is_found() -> None:
     assert "waits without a reason" in complaint(snapshot, replace(made, blocked=()))
     (blocked,) = made.blocked
     for numbers, word in (
-        ({"needed": 1, "best": 1}, "is said to need 1 where 1 are free"),
+        ({"needed": 1, "best": 1}, "is said to need 1 where 1 are best"),
         ({"needed": -1}, "negative"),
         ({"needed": 1, "held": 1, "bound": 2}, "is said to pass 2"),
     ):

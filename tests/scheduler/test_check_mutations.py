@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, Placement, PoolQuota, Victim
+from muster_contracts.values import WHOLE_GPU, GpuRequest, Placement, PoolQuota, Resources, Victim
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.check_shares import Shares
@@ -69,7 +69,38 @@ def too_large() -> list[e.AnyEvent]:
 
 
 def half_a_gang() -> list[e.AnyEvent]:
-    return [node("a", gpus=3), belongs("wide", "p"), *gang("wide", 2, gpus=2)]
+    held = group("old", [running("old", "old", "a", "3", gpus=1)], priority="build")
+    return [node("a", gpus=4), *held, belongs("wide", "p"), *gang("wide", 2, gpus=2)]
+
+
+def busy() -> list[e.AnyEvent]:
+    held = group("old", [running("old", "old", "a", "0,1,2,3", gpus=4)], priority="build")
+    return [node("a", gpus=8), *held, belongs("big", "p"), *gang("big", 1, gpus=8)]
+
+
+def too_wide() -> list[e.AnyEvent]:
+    return [node("a", gpus=3), node("b", gpus=2), belongs("wide", "p"), *gang("wide", 4, gpus=2)]
+
+
+def in_parts() -> list[e.AnyEvent]:
+    parts = [
+        running(f"old-{index}", "old", "a", f"{index}:400000", gpu=GpuRequest(devices=1, portion_millionths=400_000))
+        for index in range(2)
+    ]
+    return [node("a", gpus=2), *group("old", parts, priority="build"), belongs("one", "p"), *gang("one", 1)]
+
+
+def without(name: str, there: int = 0) -> Callable[[], list[e.AnyEvent]]:
+    """Return a world in which two of an extended resource are wanted and one is used, of as many as are there."""
+
+    def world() -> list[e.AnyEvent]:
+        has = Resources(cpu_milli=8000, memory_bytes=2**33, gpu_millionths=0, extended={name: there} if there else {})
+        some = [Resources(cpu_milli=1000, memory_bytes=1, gpu_millionths=0, extended={name: n}) for n in (1, 2)]
+        held = group("old", [running("old", "old", "a", gpus=0, requests=some[0])], priority="build")
+        wanted = group("new", [pod("new", "new", gpus=0, requests=some[1])])
+        return [node("a", gpus=0, allocatable=has), *(held if there else []), belongs("new", "p"), *wanted]
+
+    return world
 
 
 def limited() -> list[e.AnyEvent]:
@@ -191,9 +222,18 @@ def with_code(code: str, **numbers: int) -> Spoil:
         (full, tell(needed=2 * WHOLE_GPU), "told FairShareExceeded"),
         (full, say("holds 2 GPUs", "holds 3 GPUs"), "does not say fair_share: 2000000"),
         (full, with_code("NoFittingNode", needed=2, best=0), "told NoFittingNode"),
-        (too_large, tell(best=3), "told NoFittingNode"),
+        (too_large, tell(largest=3), "told NoFittingNode"),
         (too_large, tell(needed=7), "told NoFittingNode"),
-        (too_large, say("4 GPUs free", "5 GPUs free"), "does not say best: 4"),
+        (too_large, tell(largest=8), "is said never to find 8 where 8 would be"),
+        (busy, tell(best=3), "told NoFittingNode"),
+        (busy, say("4 GPUs free", "5 GPUs free"), "does not say best: 4"),
+        (without("rdma/hca"), tell(needed=3), "told NoFittingNode"),
+        (without("rdma/hca", 2), tell(best=0), "told NoFittingNode"),
+        (in_parts, tell(free=2_000_000), "told FragmentedGPUs"),
+        (in_parts, say("1.2 GPUs", "2 GPUs"), "does not say free: 1200000"),
+        (in_parts, tell(free=1), "told FragmentedGPUs"),
+        (too_wide, tell(largest=1), "told GangDoesNotFit"),
+        (too_wide, tell(members=5), "told GangDoesNotFit"),
         (half_a_gang, tell(free=2), "told GangDoesNotFit"),
         (half_a_gang, tell(fitting=3), "told GangDoesNotFit"),
         (half_a_gang, say("1 of them", "0 of them"), "does not say fitting: 1"),

@@ -38,8 +38,7 @@ def test_a_gang_of_eight_with_room_for_seven_starts_none() -> None:
     assert made.placements == ()
     (blocked,) = made.blocked
     assert blocked.code == "GangDoesNotFit"
-    assert blocked.numbers["needed"] == 8
-    assert blocked.numbers["free"] == 7
+    assert (blocked.numbers["members"], blocked.numbers["largest"]) == (8, 7)
     assert "8 pods at once" in blocked.reason
 
 
@@ -72,12 +71,12 @@ def test_devices_are_the_lowest_free_ones_and_never_shared() -> None:
     assert made.placements[0].devices == (DeviceShare(index=2), DeviceShare(index=3))
 
 
-def test_a_pod_larger_than_every_node_says_what_the_best_has() -> None:
+def test_a_pod_larger_than_every_node_says_what_the_largest_has() -> None:
     made = planned(node("a", gpus=5), node("b", gpus=3), *group("big", [pod("big", "big", gpus=8)]))
     (blocked,) = made.blocked
     assert blocked.code == "NoFittingNode"
-    assert blocked.reason == "big needs 8 GPUs on one node; the best has 5 GPUs free."
-    assert (blocked.numbers["needed"], blocked.numbers["best"]) == (8, 5)
+    assert blocked.reason == "big needs 8 GPUs on one node; the largest has 5 GPUs."
+    assert (blocked.numbers["needed"], blocked.numbers["largest"]) == (8, 5)
 
 
 def test_a_gang_with_missing_pods_waits_for_them() -> None:

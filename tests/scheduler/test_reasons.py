@@ -64,7 +64,7 @@ def test_who_has_his_share_is_told_who_holds_the_rest() -> None:
     blocked = why("new", *events, *gang("new", 1))
     assert blocked.code == "FairShareExceeded"
     assert blocked.reason == "new needs 1 GPU; q holds 0 GPUs of its fair share of 0 GPUs, and nothing is free."
-    assert "Most is held by p: 4 GPUs." in blocked.remedy
+    assert "Most is held by p: 4 GPUs, of which 4 GPUs cannot be preempted." in blocked.remedy
 
 
 def test_devices_in_pieces_are_called_fragmented() -> None:
@@ -118,7 +118,8 @@ def test_a_limit_is_not_all_that_has_to_be_raised_when_the_quota_is_short_too() 
 def test_a_pool_without_nodes_says_so() -> None:
     blocked = why("new", node("a"), pool("fast"), *gang("new", 1, node_pools=("fast",)))
     assert blocked.code == "NodePoolUnschedulable"
-    assert "node pool fast, of whose 0 nodes" in blocked.reason
+    assert blocked.reason == "new waits for node pool fast, which has 0 nodes."
+    assert blocked.remedy == "Give a node the label pool=fast, or name another pool."
     assert blocked.numbers["nodes"] == 0
 
 
@@ -131,9 +132,9 @@ def test_a_pool_that_nobody_made_is_told_from_one_without_nodes() -> None:
 
 def test_processors_and_memory_are_named_in_their_units() -> None:
     blocked = why("new", node("a", gpus=0, cpu=4), *group("new", [pod("p", "new", gpus=0, cpu=6)]))
-    assert blocked.reason == "new needs 6 CPUs on one node; the best has 4 CPUs free."
+    assert blocked.reason == "new needs 6 CPUs on one node; the largest has 4 CPUs."
     blocked = why("new", node("a", gpus=0, memory=8), *group("new", [pod("p", "new", gpus=0, memory=16)]))
-    assert blocked.reason == "new needs 16 GiB of memory on one node; the best has 8 GiB of memory free."
+    assert blocked.reason == "new needs 16 GiB of memory on one node; the largest has 8 GiB of memory."
 
 
 def test_what_no_node_could_ever_hold_is_not_told_to_wait_for_others() -> None:
@@ -145,7 +146,13 @@ def test_what_no_node_could_ever_hold_is_not_told_to_wait_for_others() -> None:
 
 
 def test_a_gang_is_told_how_many_of_it_would_fit() -> None:
-    blocked = why("new", node("a", gpus=3), node("b", gpus=2), *gang("new", 4, gpus=2))
+    held = group("old", [running("old", "old", "c", "0,1,2,3", gpus=4)], priority="build")
+    blocked = why(
+        "new",
+        *(node(name, gpus=size) for name, size in zip("abc", (3, 2, 4), strict=True)),
+        *held,
+        *gang("new", 4, gpus=2),
+    )
     assert blocked.code == "GangDoesNotFit"
     assert blocked.numbers == {"members": 4, "needed": 8, "free": 5, "fitting": 2, "queue_position": 1}
     assert blocked.reason == (
@@ -158,7 +165,7 @@ def test_parts_of_devices_are_named_as_parts() -> None:
     wanted = pod("p", "new", gpu=GpuRequest(devices=1, portion_millionths=500_000))
     blocked = why("new", node("a", gpus=1), *group("old", [held], priority="build"), *group("new", [wanted]))
     assert blocked.code == "NoFittingNode"
-    assert blocked.reason == "new needs 0.5 of a GPU; the best there is has 0.4 free."
+    assert blocked.reason == "new needs 0.5 of a GPU; the best has 0.4 free."
 
 
 def test_the_position_in_the_queue_counts_those_who_wait_before() -> None:
@@ -187,14 +194,15 @@ def test_a_level_that_no_node_has_is_named() -> None:
     assert blocked.code == "NodesUnsuitable"
     assert blocked.reason == (
         "new has to share one value of the node label rack, and no node it could use has that label: "
-        "there are 2 nodes, 1 of them ready."
+        "node pool default has 2 nodes, 1 of them ready."
     )
     assert blocked.remedy == "Name a label that the nodes have, or label the nodes."
 
 
 def test_a_gang_that_fits_into_no_single_domain_is_told_how_much_of_it_would() -> None:
-    nodes = [node(name, gpus=2, labels={"rack": name}) for name in "ab"]
-    blocked = why("new", *nodes, *gang("new", 3, topology=RACK))
+    nodes = [node(name, gpus=3, labels={"rack": name}) for name in "ab"]
+    held = [pod for name in "ab" for pod in group(name, [running(name, name, name, "0")], priority="build")]
+    blocked = why("new", *nodes, *held, *gang("new", 3, topology=RACK))
     assert blocked.code == "GangDoesNotFit"
     assert blocked.reason == (
         "new needs room for 3 pods at once within one value of the node label rack: "

@@ -7,12 +7,14 @@ whole group then fits; the group is nominated for its places and bound by a late
 that have been short for too long are evicted. Nothing here looks at a clock or at chance, and quantities are integers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from muster_contracts.values import Placement, Victim
 
 from muster_scheduler.core.allocate import Failed, allocate, everybody, honour_nominations
+from muster_scheduler.core.causes.withheld import MakesRoom
 from muster_scheduler.core.consolidate import consolidate
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item, Limits
@@ -71,7 +73,7 @@ def plan(snapshot: Snapshot, limits: Limits | None = None, actions: Actions = EV
     left = make_room(draft, failed, actions)
     if Action.EVICT_STALE in actions:
         evict_stale_gangs(draft)
-    explain(draft, left)
+    explain(draft, left, _as_for_those(left, actions))
     return Plan(
         based_on=snapshot.position,
         placements=tuple(draft.placements),
@@ -99,12 +101,24 @@ def make_room(draft: Draft, failed: Failed, actions: Actions = EVERY_ACTION) -> 
     return left
 
 
+def _as_for_those(left: Failed, actions: Actions) -> MakesRoom:
+    """Return how room would be made for those who are left, in another draft and of others."""
+
+    def makes_room(draft: Draft, pool: str, victims: Victims) -> Callable[[Item], bool]:
+        rivals = Rivals(draft, pool, [item for item, where in left if where == pool])
+        return _Attempt(draft, pool, rivals, actions, victims).makes_room
+
+    return makes_room
+
+
 class _Attempt:
     """The ways of making room in one pool. Of equal items only the first is tried until something else succeeds."""
 
-    def __init__(self, draft: Draft, pool: str, rivals: Rivals, actions: Actions) -> None:
+    def __init__(
+        self, draft: Draft, pool: str, rivals: Rivals, actions: Actions, victims: Victims | None = None
+    ) -> None:
         self._draft, self._pool, self._rivals, self._actions = draft, pool, rivals, actions
-        self._victims: Victims | None = None
+        self._victims = victims
         self._hopeless: set[tuple[object, ...]] = set()
         self._unmovable: set[tuple[object, ...]] = set()
 
@@ -113,14 +127,15 @@ class _Attempt:
         draft, view = self._draft, item.view
         if draft.exhausted or view.id in draft.settled or item.likeness in self._hopeless:
             return False
-        if not self._try(item):
+        if not self.makes_room(item):
             self._hopeless.add(item.likeness)
             return False
         self._hopeless.clear()
         draft.settled.add(view.id)
         return True
 
-    def _try(self, item: Item) -> bool:
+    def makes_room(self, item: Item) -> bool:
+        """Try everything once, whatever is known of items like this one."""
         draft, pool, actions = self._draft, self._pool, self._actions
         something_leaves = draft.snapshot.releasing is not None or draft.victims
         if Action.ALLOCATE in actions and something_leaves and Disruption(draft, item, pool).wait_for_releases():

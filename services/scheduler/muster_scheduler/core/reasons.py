@@ -4,13 +4,18 @@ The code is for machines and stays; the sentence may be improved. Numbers are th
 in millionths where a sentence can speak of parts of one. Groups that wait alike share the work of finding out why.
 """
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from muster_scheduler.core.essence import essence
 from muster_scheduler.core.groups import GroupView
+from muster_scheduler.core.need import Need
 
 GIBIBYTE = 1024**3
+NAMED = 3
+"""Names that a sentence lists at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +36,50 @@ class Blocked:
 
     @classmethod
     def for_missing_pods(cls, view: GroupView) -> "Blocked":
-        """The gang is not complete: too few of its pods exist."""
+        """The gang is not complete: somebody holds pods of it back, or too few exist, of all or of a part."""
         present = sum(view.held.values()) + len(view.waiting)
+        if view.gates and present + len(view.gates) >= view.min_members:
+            return cls.for_gates(view)
         if present < view.min_members:
-            sentence = f"{view.name} needs {view.min_members} pods to start together; {present} exist."
+            needed, sentence = view.min_members, f"needs {view.min_members} pods to start together; {present} exist."
         else:
-            sentence = f"{view.name} has {present} pods, but a part of it has fewer than it needs to start."
+            name, needed, present = _short_part(view)
+            sentence = f"needs {needed} pods of its part {name} to start; {present} exist."
         return cls(
             view.workload_id,
             view.id,
             "PodsMissing",
-            sentence,
+            f"{view.name} {sentence}",
             "The owner of the pods has to create the missing ones.",
-            {"needed": view.min_members, "present": present},
+            {"needed": needed, "present": present},
         )
+
+    @classmethod
+    def for_gates(cls, view: GroupView) -> "Blocked":
+        """Somebody holds pods of it back."""
+        names = listed(sorted({name for gates in view.gates for name in gates}))
+        return cls(
+            view.workload_id,
+            view.id,
+            "SchedulingGated",
+            f"{view.name} has {counted(len(view.gates), 'pod', 'pods')} that may not be scheduled yet, "
+            f"by the scheduling gate {names}.",
+            "Whoever set the gate has to take it away; nobody else can.",
+            {"pods": len(view.gates)},
+        )
+
+
+def _short_part(view: GroupView) -> tuple[str, int, int]:
+    """Return the first part that has too few pods, how many it needs, and how many it has."""
+    there = Counter(view.held) + Counter(view.leaf_of(pod.facts) for pod in view.waiting)
+    leaves = view.tree.leaves()
+    short = next((leaf for leaf in leaves if there[leaf.name] < leaf.minimum), leaves[0])
+    return short.name, short.minimum, there[short.name]
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A reason without the group: the sentence goes on after its name, `owner` being the queue it speaks of."""
+    """A reason without the group: the sentence goes on after its name."""
 
     code: str
     sentence: str
@@ -60,6 +90,10 @@ class Cause:
         """Say it of one group, which is `place` in the queue."""
         numbers = {**self.numbers, "queue_position": place}
         return Blocked(view.workload_id, view.id, self.code, f"{view.name} {self.sentence}", self.remedy, numbers)
+
+    def adding(self, sentence: str) -> "Cause":
+        """Say one thing more."""
+        return replace(self, sentence=f"{self.sentence} {sentence}")
 
 
 def gpus(millionths: int) -> str:
@@ -72,4 +106,38 @@ def amount_of(resource: int, value: int) -> str:
     """Write an amount of a resource by its place in a triple."""
     if resource == 0:
         return gpus(value)
-    return f"{value / 1000:g} CPUs" if resource == 1 else f"{value / GIBIBYTE:.4g} GiB of memory"
+    return _cpus(value) if resource == 1 else f"{value / GIBIBYTE:.4g} GiB of memory"
+
+
+def _cpus(thousandths: int) -> str:
+    amount = f"{thousandths / 1000:g}"
+    return f"{amount} CPU" if amount == "1" else f"{amount} CPUs"
+
+
+def of_devices(need: Need) -> str:
+    """Write which devices a pod wants a part of."""
+    return "a GPU" if need.devices == 1 else f"{need.devices} GPUs of one node"
+
+
+def whole_of(need: Need) -> str:
+    """Write all that a pod asks for."""
+    named = [f"{count} {name}" for name, count in need.extended]
+    amounts = [amount_of(r, asked) for r, asked in ((1, need.cpu_milli), (2, need.memory_bytes)) if asked]
+    return ", ".join([*_gpus_of(need), *amounts, *named]) or "a place"
+
+
+def _gpus_of(need: Need) -> Iterator[str]:
+    if need.device_bytes:
+        yield f"{amount_of(2, need.device_bytes)} of {of_devices(need)}"
+    elif need.devices:
+        yield gpus(need.devices * need.portion)
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Write a number with its noun."""
+    return f"{count} {one if count == 1 else many}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write some names, not more than a few."""
+    return ", ".join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])

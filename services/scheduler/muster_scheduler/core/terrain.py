@@ -142,7 +142,7 @@ class Terrain:
 
     def _tolerated(self, tolerations: tuple[Toleration, ...], effects: set[str]) -> Mask:
         return self._mask(
-            lambda node: all(taint.effect not in effects or _tolerates(taint, tolerations) for taint in node.taints)
+            lambda node: all(taint.effect not in effects or tolerates(taint, tolerations) for taint in node.taints)
         )
 
     def _terms(self, need: Need) -> list[tuple[NodeTerm, ...]]:
@@ -163,7 +163,8 @@ def pool_of(node: NodeObserved, pools: Mapping[str, NodePoolChanged]) -> str:
     return DEFAULT_POOL
 
 
-def _tolerates(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
+def tolerates(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
+    """Say whether any of these tolerations is one of a taint."""
     return any(
         (not toleration.effect or toleration.effect == taint.effect)
         and (toleration.key in {"", taint.key})

@@ -1,0 +1,161 @@
+"""Pods that would have to go and may not be told to yet: inside their minimum run time, or refused to us a moment ago.
+
+Whether they are the reason is found out by making room once more, as it could be made later, and throwing away what
+that decides. So it costs steps, as all trying does, and is left out when the plan has none left. A time of protection
+is searched for by halving: the first end of one at which room can be made.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from uuid import UUID
+
+from muster_scheduler.core.causes.inquiry import Inquiry
+from muster_scheduler.core.draft import Draft, Item, Seat
+from muster_scheduler.core.groups import GroupView
+from muster_scheduler.core.reasons import Cause, counted, listed
+from muster_scheduler.core.snapshot import Snapshot
+from muster_scheduler.core.victims import Victims
+
+ROOM_THEN = "Nothing has to be done: room is made then, unless others have a better claim."
+ASK_WHOEVER = "It starts when that is allowed, by a disruption budget for example, or when others release capacity."
+
+
+MakesRoom = Callable[[Draft, str, Victims], Callable[[Item], bool]]
+"""How room is made for an item, given the draft, the pool and who could go there."""
+
+
+class Withheld:
+    """What could be had in one pool of those who may not be told to go yet."""
+
+    def __init__(self, draft: Draft, pool: str, makes_room: MakesRoom) -> None:
+        self._draft, self._pool, self._makes_room = draft, pool, makes_room
+        self._now = draft.snapshot.now
+
+    def cause(self, inquiry: Inquiry) -> Cause | None:
+        """Find that room could be made later, of those that are protected or, failing that, of those refused to us."""
+        if self._now is None or not (self._ends or self._draft.snapshot.refusals):
+            return None
+        return self._protected(inquiry) or self._refused(inquiry)
+
+    @cached_property
+    def _as_it_is(self) -> "_Rehearsal":
+        return _Rehearsal(self._draft, self._draft.snapshot, self._pool, self._makes_room)
+
+    @cached_property
+    def _if_nobody_refused(self) -> "_Rehearsal":
+        return _Rehearsal(self._draft, _without_refusals(self._draft.snapshot), self._pool, self._makes_room)
+
+    @cached_property
+    def _ends(self) -> list[datetime]:
+        """The moments ahead at which somebody's protection is over."""
+        if not any(one.preempt_minimum_seconds or one.reclaim_minimum_seconds for one in self._draft.snapshot.queues):
+            return []
+        known = (end for ends in self._as_it_is.ends.values() for end in ends)
+        return sorted({end for end in known if self._now is not None and end > self._now})
+
+    def _protected(self, inquiry: Inquiry) -> Cause | None:
+        ends, rehearsal = self._ends, self._as_it_is
+        if not ends or not rehearsal.who_would_go(inquiry.item, ends[-1]):
+            return None
+        too_early, enough = -1, len(ends) - 1
+        while enough - too_early > 1:
+            middle = (too_early + enough) // 2
+            if rehearsal.who_would_go(inquiry.item, ends[middle]):
+                enough = middle
+            else:
+                too_early = middle
+        until = ends[enough]
+        going = rehearsal.who_would_go(inquiry.item, until)
+        names = _names(self._draft.snapshot, [pod for pod in going if until in rehearsal.ends.get(pod, ())])
+        seconds = self._seconds_to(until)
+        return Cause(
+            "MinimumRunTime",
+            f"needs the place of {names}, which may not be told to go for {counted(seconds, 'second', 'seconds')} yet: "
+            f"the minimum run time is over at {_clock(until)}.",
+            ROOM_THEN,
+            {"seconds": seconds, "pods": len(going)},
+        )
+
+    def _refused(self, inquiry: Inquiry) -> Cause | None:
+        refusals, now = self._draft.snapshot.refusals, self._now
+        if not refusals or now is None:
+            return None
+        latest = max([now, *self._ends])
+        going = [pod for pod in self._if_nobody_refused.who_would_go(inquiry.item, latest) if pod in refusals]
+        if not going:
+            return None
+        last = max((refusals[pod] for pod in going), key=lambda refusal: refusal.until)
+        seconds = self._seconds_to(last.until)
+        return Cause(
+            "EvictionRefused",
+            f"needs the place of {_names(self._draft.snapshot, going)}, whose eviction was refused. "
+            f"{last.sentence.rstrip('.')}. It is asked for again in {counted(seconds, 'second', 'seconds')}, "
+            f"at {_clock(last.until)}.",
+            ASK_WHOEVER,
+            {"seconds": seconds, "pods": len(going)},
+        )
+
+    def _seconds_to(self, moment: datetime) -> int:
+        assert self._now is not None, "who has no time asks for none"
+        return -(-int((moment - self._now).total_seconds() * 1000) // 1000)
+
+
+class _Rehearsal(Draft):
+    """A draft that shares room, accounts and neighbours with another, and keeps its decisions to itself."""
+
+    def __init__(self, draft: Draft, snapshot: Snapshot, pool: str, makes_room: MakesRoom) -> None:
+        vars(self).update(vars(draft))
+        self.snapshot = snapshot
+        self.victims, self.nominations, self.evicted = list(draft.victims), list(draft.nominations), set(draft.evicted)
+        self._draft, self._pool, self._makes_room = draft, pool, makes_room
+        self._candidates = Victims(self, pool)
+
+    def who_would_go(self, item: Item, moment: datetime) -> list[UUID]:
+        """Return the pods that would have to go, or to move, if room were made for an item at a moment; [] if none."""
+        self.snapshot = replace(self.snapshot, now=moment)
+        self.steps, mark, before = self._draft.steps, self.mark(self._pool), len(self.victims)
+        made = self._makes_room(self, self._pool, self._candidates)(item)
+        going = [victim.pod_id for victim in self.victims[before:]] if made else []
+        del self.victims[before:]
+        self.restore(self._pool, mark)
+        self._draft.steps = self.steps
+        return going
+
+    def seat(self, item: Item, seats: list[Seat], pool: str, *, at_once: bool) -> None:
+        """Seat nobody."""
+
+    def stays(self, view: GroupView) -> None:
+        """Keep nobody."""
+
+    @cached_property
+    def ends(self) -> dict[UUID, set[datetime]]:
+        """When the protections of those who could go are over, by pod: from being reclaimed, from being preempted."""
+        candidates, found = self._candidates, dict[UUID, set[datetime]]()
+        for unit in (unit for account in candidates.accounts() for unit in candidates.of(account)):
+            ends = {candidates.protected_until(unit, reclaim=by_reclaim) for by_reclaim in (True, False)}
+            found |= {pod.facts.pod_id: {end for end in ends if end is not None} for pod in unit.pods}
+        return found
+
+
+def _without_refusals(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot as if nobody's eviction had been refused."""
+    views = dict(snapshot.views)
+    for group_id, _ in snapshot.spared:
+        if (view := views.get(group_id)) is not None:
+            bound = (replace(pod, ours=pod.ours or pod.facts.pod_id in snapshot.refusals) for pod in view.bound)
+            views[group_id] = replace(view, bound=tuple(bound))
+    return replace(snapshot, views=views)
+
+
+def _names(snapshot: Snapshot, pods: Iterable[UUID]) -> str:
+    """Name the groups of some pods, with how many there are if there are several."""
+    going = set(pods)
+    views = [view for view in snapshot.views.values() if any(pod.facts.pod_id in going for pod in view.bound)]
+    names = listed(list(dict.fromkeys(view.name for view in views)))
+    return names if len(going) == 1 else f"{len(going)} pods of {names}"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M:%S} UTC"
