@@ -56,11 +56,16 @@ class _Everybody:
         """Count by domain what its own kind made of it, and the emptiest domain as it is at the end."""
         counting = [node for node in self._nodes if _counts(node, pod, rule)]
         names, domains = {node.name for node in counting}, {node.labels[rule.topology_key] for node in counting}
-        of_its_kind = [(other, node) for other, node in self._coming if rule in _required(other)]
+        of_its_kind = [(other, node) for other, node in self._coming if _choice(other) == _choice(pod)]
         mine = _by_domain([*self._there, *of_its_kind], pod, rule, names)
         everybody = _by_domain([*self._there, *self._coming], pod, rule, names)
         enough = len(domains) >= rule.min_domains
         return mine, min((everybody[domain] for domain in domains), default=0) if enough else 0
+
+
+def _choice(pod: PodFacts) -> tuple[object, ...]:
+    """Return what makes pods obey the same rules in the same domains."""
+    return pod.namespace, _required(pod), pod.rules and pod.rules.nodes, pod.node_selector, pod.tolerations
 
 
 def _required(pod: PodFacts) -> list[SpreadRule]:
