@@ -16,8 +16,6 @@ from muster_journal.jetstream import JetStreamJournal
 from scheduler.stack import NAMESPACE, scheduled_cluster
 from servers import RunningNats
 
-AWAITED = "NodesUnsuitable"
-
 
 @pytest.fixture
 async def cluster(
@@ -102,7 +100,9 @@ async def test_a_pod_waits_until_a_volume_lies_ready_for_it_and_is_told_so(
     cluster: KubernetesCluster, reader: Reader
 ) -> None:
     workload_id = await with_claim(cluster, "kubernetes.io/no-provisioner")
-    await reader.until(lambda: [one for one in of(reader, workload_id, e.WorkloadBlocked) if one.code == AWAITED])
+    (told, *_) = await reader.until(lambda: of(reader, workload_id, e.WorkloadBlocked))
+    assert told.code == "NodesUnsuitable"
+    assert "lack a volume that lies ready for scratch" in told.reason
     assert of(reader, workload_id, e.PodScheduled) == []
     await lay_ready(cluster, "pool-a-1", "2Gi")
     (scheduled,) = await reader.until(lambda: of(reader, workload_id, e.PodScheduled))

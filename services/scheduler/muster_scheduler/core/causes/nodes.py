@@ -55,8 +55,14 @@ def _demands(need: Need) -> Iterator[tuple[str, Need]]:
         keys = listed(sorted({rule.key for term in rules.nodes for rule in term.rules}))
         yield f"what its node affinity asks for ({keys})", _with_rules(PlacementRules(nodes=rules.nodes))
     if rules.volumes:
-        yield "access to its volumes", _with_rules(PlacementRules(volumes=rules.volumes))
+        yield _volumes(rules), _with_rules(PlacementRules(volumes=rules.volumes))
     yield "", Need(tolerations=need.tolerations)
+
+
+def _volumes(rules: PlacementRules) -> str:
+    if rules.claims_choosing:
+        return f"a volume that lies ready for {listed([choice.claim for choice in rules.claims_choosing])}"
+    return f"room for the volume of {listed(rules.claims_waiting)}" if rules.claims_waiting else "access to its volumes"
 
 
 def _with_rules(rules: PlacementRules) -> Need:
