@@ -1,21 +1,24 @@
 """Placing what fits without moving anybody: whoever was nominated first, then everybody in the order of the queues.
 
+Who does not fit now, but will once those have left who were told to, is nominated in its turn.
 A group tries its node pools in the order of its list: all groups their first, then those left their second, and so on.
 The core of a group is one transaction; what it would like beyond waits its turn behind other cores.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from muster_contracts.values import Placement
 
 from muster_scheduler.core.accounts import over_firm_quota, over_limit
+from muster_scheduler.core.amounts import Use
 from muster_scheduler.core.draft import Draft, Item, Seat
 from muster_scheduler.core.groups import GroupView, Waiting
 from muster_scheduler.core.order import QueueOrder
 from muster_scheduler.core.placing import Placing
 from muster_scheduler.core.reasons import Blocked
+from muster_scheduler.core.room import Layer
 
 Failed = list[tuple[Item, str]]
 """What found no place, with the pool it was tried in."""
@@ -170,37 +173,79 @@ def extra_items(view: GroupView) -> Iterator[Item]:
 
 
 def _allocate_in(draft: Draft, pool: str, items: list[Item]) -> list[Item]:
-    order = QueueOrder(draft, pool, items)
+    order, departures = QueueOrder(draft, pool, items), _Departures(draft, pool)
     failed: list[Item] = []
     for item in order:
         if draft.exhausted:
             draft.untried.add(item.view.id)
             failed.append(item)
-        elif not bind(draft, item, pool):
+        elif bind(draft, item, pool):
+            if item.is_core:
+                for extra in extra_items(item.view):
+                    order.add(extra)
+        elif not departures.wait_for(item):
             failed.append(item)
-        elif item.is_core:
-            for extra in extra_items(item.view):
-                order.add(extra)
     return failed
 
 
 def bind(draft: Draft, item: Item, pool: str) -> bool:
     """Place an item now, whole, if its queue may have it and there is room."""
-    leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
-    firm = not item.view.preemptible
-    draft.steps += 1
-    if over_limit(leaf, amounts) or (firm and over_firm_quota(leaf, amounts)):
-        return False
-    mark = draft.mark(pool)
-    placing = Placing(
-        draft, draft.room.now, lambda row, seat: draft.room.bind(row, (seat.pod.need, seat.devices)), pool, item
-    )
-    seats = placing.place()
+    seats = _take_places(draft, item, pool, draft.room.now, draft.room.bind)
     if seats is None:
-        draft.restore(pool, mark)
         return False
-    draft.accounts(pool).charge(leaf, amounts, firm=firm)
     draft.placements += [draft.place_of(item.view, seat.pod.facts, seat.row, seat.devices) for seat in seats]
     draft.seat(item, seats, pool, at_once=True)
     draft.done.add(item.key)
     return True
+
+
+class _Departures:
+    """What pods that were told to go will leave behind in one pool. Of equal items only the first is tried in vain."""
+
+    def __init__(self, draft: Draft, pool: str) -> None:
+        self._draft, self._pool = draft, pool
+        self._hopeless: set[tuple[object, ...]] = set()
+
+    def wait_for(self, item: Item) -> bool:
+        """Nominate an item in its turn, so that nobody behind it is bound to what is idle of its room already.
+
+        Who has another pool to try does not wait yet.
+        """
+        draft = self._draft
+        if draft.snapshot.releasing is None or draft.pools_of(item.view)[-1] != self._pool:
+            return False
+        if item.likeness in self._hopeless or not self._nominate(item):
+            self._hopeless.add(item.likeness)
+            return False
+        draft.settled.add(item.view.id)
+        draft.done.add(item.key)
+        return True
+
+    def _nominate(self, item: Item) -> bool:
+        draft, before = self._draft, self._draft.neighbours.mark()
+        seats = _take_places(draft, item, self._pool, draft.room.later, draft.room.promise)
+        draft.neighbours.restore(before)  # who is not there yet keeps nobody company
+        if seats is None:
+            return False
+        draft.nominations += [draft.place_of(item.view, seat.pod.facts, seat.row, seat.devices) for seat in seats]
+        draft.seat(item, seats, self._pool, at_once=False)
+        return True
+
+
+def _take_places(
+    draft: Draft, item: Item, pool: str, layer: Layer, take: Callable[[int, Use], None]
+) -> list[Seat] | None:
+    """Take a place for every pod of an item, or none, and charge its queue."""
+    leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
+    firm = not item.view.preemptible
+    draft.steps += 1
+    if over_limit(leaf, amounts) or (firm and over_firm_quota(leaf, amounts)):
+        return None
+    mark = draft.mark(pool)
+    placing = Placing(draft, layer, lambda row, seat: take(row, (seat.pod.need, seat.devices)), pool, item)
+    seats = placing.place()
+    if seats is None:
+        draft.restore(pool, mark)
+        return None
+    draft.accounts(pool).charge(leaf, amounts, firm=firm)
+    return seats

@@ -196,6 +196,27 @@ class Room:
         if self.now is not self.later:
             self.now.take(row, use)
 
+    def promise(self, row: int, use: Use) -> None:
+        """Use what will be free; what is idle of it can then be bound by nobody else."""
+        self.later.take(row, use)
+        if self.now is not self.later:
+            self.now.take(row, self._too_much(row, use))
+
+    def _too_much(self, row: int, use: Use) -> Use:
+        """Return by how much more is idle than will be left there. A pod counts whole."""
+        need, devices = use
+        idle, left = self.now.free, self.later.free
+
+        def over(idle: Integers, left: Integers) -> int:
+            return max(0, int(idle[row] - left[row]))
+
+        extended = tuple((name, over(idle.column(name), left.column(name))) for name, _ in need.extended)
+        surplus = [(one.index, over(idle.devices[:, one.index], left.devices[:, one.index])) for one in devices]
+        return (
+            Need(cpu_milli=over(idle.cpu, left.cpu), memory_bytes=over(idle.memory, left.memory), extended=extended),
+            tuple(share_of(index, portion) for index, portion in surplus if portion),
+        )
+
     @property
     def _first(self) -> Layer:
         return self._early or self.now
