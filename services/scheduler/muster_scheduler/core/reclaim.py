@@ -2,8 +2,8 @@
 
 Who asks must stay within its fair share, at every level of the tree. A unit may be taken from a queue that, before it
 goes, is above its fair share; or above its quota, if who asks stays within its own. Both are compared where their
-branches of the tree part. Below that, a project within its quota is spared while a sibling is above its own. Among
-those that fair share decides, who asks may not end up more satisfied than those it took from.
+branches of the tree part. Below that, a project within its quota is spared while a sibling is above its own. What only
+goes whole may leave a queue with less than its share; others can then have no more than theirs, so it ends there.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ from muster_scheduler.core.accounts import (
     exceeds,
     involved_in,
     over_firm_quota,
-    saturation,
     would_exceed,
 )
 from muster_scheduler.core.disrupt import Disruption
@@ -92,9 +91,7 @@ class _Before:
         entitled = in_quota and exceeds(held, theirs.deserved, useful)
         spared = any(self._is_spared(below, useful) for below in _below(account, theirs))
         self._shift(unit, -1)
-        if spared or not (above_share or entitled):
-            return False
-        return entitled or _is_no_better_off(ours, theirs, self._held(theirs), useful)
+        return (above_share or entitled) and not spared
 
     def _is_spared(self, account: Account, useful: tuple[int, ...]) -> bool:
         """Say whether a queue below the parting is within its quota while a sibling is not."""
@@ -111,16 +108,6 @@ class _Before:
             more = self._more.setdefault(account, [0, 0, 0])
             for r in range(3):
                 more[r] += sign * unit.amounts[r]
-
-
-def _is_no_better_off(ours: Account, theirs: Account, left: Triple, useful: tuple[int, ...]) -> bool:
-    """Say whether who asks, within its fair share, is not more satisfied than a queue with what it has left.
-
-    A queue without any share has all of its due even when it holds nothing.
-    """
-    if any(theirs.fair[r] == 0 for r in useful):
-        return True
-    return saturation(ours.allocated, ours.fair, useful) <= saturation(left, theirs.fair, useful)
 
 
 def _below(account: Account, top: Account) -> Iterator[Account]:
