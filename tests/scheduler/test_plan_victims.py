@@ -84,6 +84,18 @@ def test_nobody_else_gets_the_place_that_victims_leave() -> None:
     assert placed(next_plan(state)) == ["new-0"]
 
 
+def test_places_that_are_free_one_by_one_and_not_together_are_waited_for() -> None:
+    state = state_of(node("a", gpus=0, cpu=3), project("p", None))
+    for name in ("t0", "t1"):
+        tell(state, belongs(name, "p"), *group(name, [running(name, name, "a", gpus=0)]))
+    made = next_plan(tell(state, belongs("new", "p"), *gang("new", 2, gpus=0, priority="build")))
+    assert (len(made.victims), nominated(made)) == (1, ["new-0", "new-1"])
+    tell(state, plan_made(made))
+    assert not next_plan(state).decides, "one processor is free, and each of the two pods needs no more"
+    tell(state, gone(made.victims[0].name, made.victims[0].name))
+    assert placed(next_plan(state)) == ["new-0", "new-1"]
+
+
 def test_a_refused_eviction_lets_the_victim_stay_and_voids_the_promise() -> None:
     state = state_of(node("a", gpus=1), project("p", 1), *singles("t", 1, "p"), belongs("new", "p"))
     made = next_plan(tell(state, *gang("new", 1, priority="build")))

@@ -55,9 +55,15 @@ class _Nominee:
 
     def keep(self, draft: Draft) -> None:
         """Keep the seats from others, if there is still something to wait for."""
-        idle = all(draft.room.is_idle(seat.row, (seat.pod.need, seat.devices)) for seat in self.seats)
-        if not (idle and self._arrived()):
+        if not (self._arrived() and self._is_idle(draft)):
             self._take(draft, at_once=False)
+
+    def _is_idle(self, draft: Draft) -> bool:
+        """Say whether nobody is on the seats any more: each may have room by itself, and not all of them together."""
+        mark = draft.room.mark()
+        idle = all(_occupy(draft, seat) for seat in self.seats)
+        draft.room.restore(mark)
+        return idle
 
     def _arrived(self) -> bool:
         waiting = {pod.facts.pod_id for pod in self.view.waiting}
@@ -119,6 +125,14 @@ def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
     if at_once:
         draft.neighbours.arrive(seat.row, seat.pod.facts)
     return True
+
+
+def _occupy(draft: Draft, seat: Seat) -> bool:
+    """Take a seat if it is idle, whatever else is against it."""
+    use = (seat.pod.need, seat.devices)
+    idle = draft.room.is_idle(seat.row, use)
+    draft.room.reserve(seat.row, use, at_once=True)
+    return idle
 
 
 def allocate(draft: Draft) -> Failed:
