@@ -13,7 +13,7 @@ from muster_scheduler.core.check_recounts import Recount
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.reasons import Blocked
 
-GIBIBYTE = 1024**3
+MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 TOLD: Mapping[str, tuple[str, ...]] = {
     "PodsMissing": ("needed", "present"),
@@ -89,4 +89,5 @@ def _is_told_as_nothing(name: str, value: int, sentence: str) -> bool:
 
 
 def _written(value: int) -> set[str]:
-    return {str(value), f"{value / WHOLE_GPU:g}", f"{value / 1000:g}", f"{value / GIBIBYTE:.4g}"}
+    scaled = f"{value / MEBIBYTE:.4g}", f"{value / GIBIBYTE:.4g}"
+    return {str(value), f"{value / WHOLE_GPU:g}", f"{value / 1000:g}", *scaled}

@@ -13,7 +13,7 @@ from muster_scheduler.core.essence import essence
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.need import Need
 
-GIBIBYTE = 1024**3
+MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
 NAMED = 3
 """Names that a sentence lists at most."""
 
@@ -106,7 +106,12 @@ def amount_of(resource: int, value: int) -> str:
     """Write an amount of a resource by its place in a triple."""
     if resource == 0:
         return gpus(value)
-    return _cpus(value) if resource == 1 else f"{value / GIBIBYTE:.4g} GiB of memory"
+    return _cpus(value) if resource == 1 else _memory(value)
+
+
+def _memory(amount: int) -> str:
+    small = 0 < amount < GIBIBYTE
+    return f"{amount / MEBIBYTE:.4g} MiB of memory" if small else f"{amount / GIBIBYTE:.4g} GiB of memory"
 
 
 def _cpus(thousandths: int) -> str:
@@ -136,6 +141,11 @@ def _gpus_of(need: Need) -> Iterator[str]:
 def counted(count: int, one: str, many: str) -> str:
     """Write a number with its noun."""
     return f"{count} {one if count == 1 else many}"
+
+
+def are_free(amount: str) -> str:
+    """Say of a written amount that it is free."""
+    return f"{amount} {'is' if amount.startswith('1 ') else 'are'} free"
 
 
 def listed(names: Sequence[str]) -> str:

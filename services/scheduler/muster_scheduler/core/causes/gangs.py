@@ -5,17 +5,16 @@ beginning of the gang that finds places says how many would. What the pool could
 each kind of pods by itself, so that "never" is only said where it is certain.
 """
 
-from collections.abc import Sequence
-
 from muster_contracts.values import WHOLE_GPU
 
+from muster_scheduler.core.accounts import Triple
 from muster_scheduler.core.causes.inquiry import Inquiry, Together, lasting
 from muster_scheduler.core.causes.room import WHEN_RELEASED
 from muster_scheduler.core.draft import Item
 from muster_scheduler.core.groups import Waiting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.placing import Placing
-from muster_scheduler.core.reasons import Cause, amount_of, counted, gpus, whole_of
+from muster_scheduler.core.reasons import Cause, amount_of, are_free, counted, gpus, whole_of
 from muster_scheduler.core.room import Layer
 
 CODE = "GangDoesNotFit"
@@ -41,30 +40,30 @@ def _never(inquiry: Inquiry, wanted: Together, most: int) -> Cause:
     place = f"the largest value of {levels[-1]}" if levels else f"node pool {inquiry.pool}"
     return Cause(
         CODE,
-        f"needs room for {_detail(wanted)}; {place} has room for no more than {most} of them, even when it is empty.",
+        f"needs room for {_detail(inquiry, wanted)}; "
+        f"{place} has room for no more than {most} of them, even when it is empty.",
         NEVER + (WIDER if levels else ""),
         {"members": members, "largest": most},
     )
 
 
-def _detail(wanted: Together, where: str = "") -> str:
+def _detail(inquiry: Inquiry, wanted: Together, where: str = "") -> str:
     """Write how many pods must be together, in what, and what they ask for."""
     within = f" within one value of the node label {wanted.levels[-1]}{where}" if wanted.levels else ""
-    return f"{counted(len(wanted.pods), 'pod', 'pods')} at once{within}: {_asked(wanted.pods)}"
+    return f"{counted(len(wanted.pods), 'pod', 'pods')} at once{within}: {_asked(inquiry, wanted.pods)}"
 
 
-def _asked(pods: Sequence[Waiting]) -> str:
-    need = pods[0].need
+def _asked(inquiry: Inquiry, pods: tuple[Waiting, ...]) -> str:
+    need, total = pods[0].need, _total(inquiry, pods)
     if len({pod.need for pod in pods}) > 1:
-        cpu, memory = sum(pod.need.cpu_milli for pod in pods), sum(pod.need.memory_bytes for pod in pods)
-        return f"{gpus(_gpus_of(pods))}, {amount_of(1, cpu)}, {amount_of(2, memory)} in all"
+        return f"{', '.join(amount_of(r, amount) for r, amount in enumerate(total) if amount)} in all"
     if not need.devices or need.device_bytes or need.extended:
         return f"{whole_of(need)} for each"
-    return f"{gpus(_gpus_of(pods))} in pieces of {gpus(need.devices * need.portion)}"
+    return f"{gpus(total[0])} in pieces of {gpus(need.devices * need.portion)}"
 
 
-def _gpus_of(pods: Sequence[Waiting]) -> int:
-    return sum(pod.need.devices * pod.need.portion for pod in pods)
+def _total(inquiry: Inquiry, pods: tuple[Waiting, ...]) -> Triple:
+    return inquiry.draft.amounts(Item(inquiry.item.view, pods, is_core=True))
 
 
 def too_few_fit(inquiry: Inquiry) -> Cause:
@@ -72,28 +71,32 @@ def too_few_fit(inquiry: Inquiry) -> Cause:
     fitting = _fitting(inquiry)
     if fitting >= len(inquiry.item.pods):
         return _has_room_by_now(inquiry)
-    together = inquiry.togethers()[0]
+    together, *parts = inquiry.togethers()
     where = " where its other pods are" if together.levels and _held(inquiry, together) else ""
-    numbers = {"members": len(together.pods), "fitting": fitting}
-    free, wants_devices = "", any(pod.need.devices for pod in together.pods)
-    if wants_devices:
-        unit, devices = _devices(inquiry, together.pods)
-        numbers |= devices
-        free = f"; {gpus(devices['free'] * unit)} are free"
-    return Cause(
+    free, numbers = _devices(inquiry, together.pods)
+    resource = 0 if numbers else 1
+    cause = Cause(
         CODE,
-        f"needs room for {_detail(together, where)}{free}. {fitting} of them would fit.",
-        TOO_STRICT if _has_amounts_for_all(inquiry) else WHEN_RELEASED + inquiry.holders(0 if wants_devices else 1),
-        numbers,
+        f"needs room for {_detail(inquiry, together, where)}{free}. {fitting} of them would fit.",
+        TOO_STRICT if _has_amounts_for_all(inquiry) else WHEN_RELEASED + inquiry.holders(resource),
+        {"members": len(together.pods), "fitting": fitting, **numbers},
     )
+    for part in parts:
+        cause = cause.adding(f"All of its part {part.part.name} have to be within one value of {part.levels[-1]}.")
+    return cause
 
 
-def _devices(inquiry: Inquiry, pods: Sequence[Waiting]) -> tuple[int, dict[str, int]]:
-    """Return what is needed and free of GPUs, and the unit: whole ones of which nobody has a part, else millionths."""
-    free, wanted = inquiry.layer.free.devices[inquiry.open], _gpus_of(pods)
-    if all(pod.need.whole for pod in pods if pod.need.devices):
-        return WHOLE_GPU, {"needed": wanted // WHOLE_GPU, "free": int((free == WHOLE_GPU).sum())}
-    return 1, {"needed": wanted, "free": int(free.sum())}
+def _devices(inquiry: Inquiry, pods: tuple[Waiting, ...]) -> tuple[str, dict[str, int]]:
+    """Say how much of GPUs is free, of whole ones only those that nobody has a part of; nothing if none is wanted."""
+    if not any(pod.need.devices for pod in pods):
+        return "", {}
+    free, needs = inquiry.layer.free.devices[inquiry.open], [pod.need for pod in pods if pod.need.devices]
+    unit = WHOLE_GPU if all(need.whole for need in needs) else 1
+    there = int((free == WHOLE_GPU).sum() if unit == WHOLE_GPU else free.sum())
+    numbers = {"needed": _total(inquiry, pods)[0] // unit, "free": there}
+    if any(need.device_bytes or need.extended for need in needs):
+        del numbers["needed"]  # it is told in other words
+    return f"; {are_free(gpus(there * unit))}", numbers
 
 
 def _has_room_by_now(inquiry: Inquiry) -> Cause:

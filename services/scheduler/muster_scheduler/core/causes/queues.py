@@ -7,7 +7,7 @@ above it may still hold what nobody else wants, but may not have others told to 
 from muster_scheduler.core.accounts import Account, exceeds, involved_in, over_firm_quota, over_limit
 from muster_scheduler.core.causes.inquiry import Inquiry
 from muster_scheduler.core.causes.room import lacks_only_what_nobody_counts
-from muster_scheduler.core.reasons import Cause, amount_of
+from muster_scheduler.core.reasons import Cause, amount_of, are_free
 
 
 def limit_is_passed(inquiry: Inquiry) -> Cause | None:
@@ -71,10 +71,11 @@ def share_is_passed(inquiry: Inquiry) -> Cause | None:
     r = next(r for r in involved_in(amounts) if held[r] + amounts[r] > fair[r])
     name, free, rest = account.queue.name, _free(inquiry, r), fair[r] - amounts[r]
     within = f", or when {name} holds no more than {amount_of(r, rest)}" if rest >= 0 else ""
+    left = f"no more than {are_free(amount_of(r, free))}" if free else "nothing is free"
     return Cause(
         "FairShareExceeded",
         f"needs {amount_of(r, amounts[r])}; {name} holds {amount_of(r, held[r])} of its fair share of "
-        f"{amount_of(r, fair[r])}, and {f'no more than {amount_of(r, free)} are' if free else 'nothing is'} free.",
+        f"{amount_of(r, fair[r])}, and {left}.",
         f"It starts when enough is free that nobody with a better claim wants{within}.{inquiry.holders(r)}",
         {"needed": amounts[r], "held": held[r], "fair_share": fair[r]},
     )

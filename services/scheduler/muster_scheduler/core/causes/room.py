@@ -14,7 +14,7 @@ from muster_contracts.values import WHOLE_GPU
 from muster_scheduler.core.amounts import Amounts
 from muster_scheduler.core.causes.inquiry import Inquiry, lasting
 from muster_scheduler.core.need import Need
-from muster_scheduler.core.reasons import Cause, amount_of, gpus, of_devices, whole_of
+from muster_scheduler.core.reasons import Cause, amount_of, are_free, gpus, of_devices, whole_of
 from muster_scheduler.core.terrain import Integers
 
 CODE = "NoFittingNode"
@@ -185,13 +185,13 @@ def _whole_ones_apart(inquiry: Inquiry, need: Need, free: Integers) -> Cause | N
     if together >= wanted:
         return _in_pieces(
             inquiry,
-            f"needs {_whole_gpus(wanted)} on one node; {_whole_gpus(together)} are free, "
+            f"needs {_whole_gpus(wanted)} on one node; {are_free(_whole_gpus(together))}, "
             f"but at most {_whole_gpus(best)} on one.",
             {"needed": wanted, "free": together, "best": best},
         )
     return _in_pieces(
         inquiry,
-        f"needs {_whole_gpus(wanted)} on one node; {gpus(int(free.sum()))} are free, "
+        f"needs {_whole_gpus(wanted)} on one node; {are_free(gpus(int(free.sum())))}, "
         f"but of some only a part: at most {_whole_gpus(best)} whole on one.",
         {"needed": wanted * WHOLE_GPU, "free": int(free.sum()), "best": best * WHOLE_GPU},
     )
@@ -204,7 +204,7 @@ def _parts_apart(inquiry: Inquiry, need: Need, free: Integers) -> Cause | None:
         return None
     return _in_pieces(
         inquiry,
-        f"needs {devices.needs}; {gpus(together)} are free, but in pieces of at most {_part(devices.best)}.",
+        f"needs {devices.needs}; {are_free(gpus(together))}, but in pieces of at most {_part(devices.best)}.",
         {"needed": need.portion, "free": together, "best": devices.best},
     )
 
