@@ -49,6 +49,7 @@ class StatusBench:
     def __init__(self, dsn: str, neighbours: dict[str, str] | None = None) -> None:
         self.log = MemoryLog()
         self.checkpoints = MemoryCheckpoints()
+        self.scheduler_checkpoints = MemoryCheckpoints()
         self.cluster = LogsOnly()
         self.dsn = dsn
         self.neighbours = neighbours or {}
@@ -90,6 +91,7 @@ class StatusBench:
             neighbours=HttpNeighbours(self.neighbours),
             random=Random(0),
             checkpoints=self.checkpoints,
+            scheduler_checkpoints=self.scheduler_checkpoints,
         )
 
     def build(self) -> Service:

@@ -1,11 +1,15 @@
 """What the status service answers over HTTP: lists, one workload, history, pods, logs, stream, health, audit."""
 
 import asyncio
+import json
 import re
 import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from uuid import uuid4
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -13,6 +17,7 @@ from muster_contracts.events import AnyEvent, NodeGone, NodeObserved, PhaseChang
 from muster_contracts.phases import Phase
 from muster_contracts.subjects import Writer
 from muster_contracts.values import Resources
+from muster_journal.checkpoints import Checkpoint
 from muster_status.adapters.neighbours import HttpNeighbours
 from muster_status.core.rows import Changes
 from muster_status.entrypoints import answers
@@ -153,8 +158,10 @@ async def test_every_path_refuses_parameters_it_does_not_know_and_takes_its_own(
     await bench.tell(story.life())
     await bench.settle()
     document = (await bench.http.get(f"{bench.url}/api/v1/status/openapi.json")).json()
-    paths = [path.removeprefix("/api/v1").format(workload_id=story.id, name="demo") for path in document["paths"]]
-    assert len(paths) == 19
+    paths = [
+        path.removeprefix("/api/v1").format(workload_id=story.id, name="demo", position=1) for path in document["paths"]
+    ]
+    assert len(paths) == 22
     for path in paths:
         assert "phse is not a parameter we know" in (await bench.get(path, 422, phse="x", at_least=0))["message"], path
     whole = {"project": "demo", "class": "native", "filter_by": ["name=@t", "name==train"], "sort_order": "asc"}
@@ -202,6 +209,7 @@ async def test_answers_are_what_the_document_says(bench: StatusBench) -> None:
     story = Story()
     node = NodeObserved(node_id=story.id, name="node-0", ready=True, allocatable=Resources())
     await bench.tell([project(), department(), node_pool(), node, *story.life()])
+    await bench.scheduler_checkpoints.save("scheduler", Checkpoint(1, UUID(int=1), "code", b""))
     await bench.settle()
     shapes = {
         "/workloads": answers.WorkloadList,
@@ -217,6 +225,8 @@ async def test_answers_are_what_the_document_says(bench: StatusBench) -> None:
         "/system": answers.System,
         "/audit/verify": answers.Verified,
         "/journal": answers.EventList,
+        "/scheduling/checkpoints": answers.CheckpointList,
+        "/scheduling/checkpoints/1": answers.WrittenDown,
     }
     for path, shape in shapes.items():
         answer = await bench.get(path)
@@ -390,6 +400,40 @@ async def test_the_journal_is_shown_as_it_stands(bench: StatusBench) -> None:
     assert [event["position"] for event in events] == list(range(1, end + 1))
     assert events[-1]["type"] == "PhaseChanged.v1"
     assert await bench.get("/journal", after=end) == {"events": [], "next": None}
+
+
+async def test_the_journal_is_read_in_one_stream_of_lines(bench: StatusBench) -> None:
+    story = Story()
+    await bench.tell([project(), *story.life()])
+    end = await bench.settle()
+    paged = (await bench.get("/journal", limit=500))["events"]
+
+    async def lines(**asked: int) -> list[Any]:
+        answer = await bench.http.get(f"{bench.url}/api/v1/journal/lines", params=asked)
+        assert answer.status_code == 200
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+    assert await lines() == paged
+    assert await lines(after=2, until=5) == paged[2:5]
+    assert await lines(after=2, until=end + 100) == paged[2:]
+    assert await lines(after=5, until=5) == await lines(after=end) == []
+
+
+async def test_what_the_scheduler_wrote_down_is_read_as_it_stands(bench: StatusBench) -> None:
+    written = [Checkpoint(position, UUID(int=position), "code", b"%d" % position) for position in (3, 7)]
+    assert await bench.get("/scheduling/checkpoints") == {"positions": []}
+    for one in written:
+        await bench.scheduler_checkpoints.save("scheduler", one, most=2)
+    assert await bench.get("/scheduling/checkpoints") == {"positions": [3, 7]}
+    assert await bench.get("/scheduling/checkpoints/3") == {
+        "position": 3,
+        "event_id": str(UUID(int=3)),
+        "code": "code",
+        "digest": sha256(b"3").hexdigest(),
+        "body": b64encode(b"3").decode(),
+    }
+    assert (await bench.get("/scheduling/checkpoints/5", 404))["details"] == "NotFound"
+    assert (await bench.get("/scheduling/checkpoints/0", 422))["details"] == "Invalid"
 
 
 async def test_a_position_that_does_not_come_is_a_try_again(

@@ -36,9 +36,12 @@ async def open_leases(settings: ServiceSettings, writer: Writer) -> Leases:
     return await JetStreamLeases.connect(login.servers, user=login.user, password=login.password, name=login.name)
 
 
-async def open_checkpoints(settings: ServiceSettings, writer: Writer) -> Checkpoints:
-    """Connect to the checkpoints of one writer. Raises Unavailable when the server does not let us in."""
+async def open_checkpoints(settings: ServiceSettings, writer: Writer, *, of: Writer | None = None) -> Checkpoints:
+    """Connect as one writer to its checkpoints, or to those `of` another, which it may read and not write.
+
+    Raises Unavailable when the server does not let us in.
+    """
     login = login_of(settings, writer, f"muster-{writer}-checkpoints")
     return await JetStreamCheckpoints.connect(
-        login.servers, writer, user=login.user, password=login.password, name=login.name
+        login.servers, of or writer, user=login.user, password=login.password, name=login.name
     )

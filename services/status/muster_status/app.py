@@ -26,6 +26,7 @@ from muster_status.entrypoints.api import query_routes
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.deriver import Deriver
 from muster_status.handlers.live import Live
+from muster_status.handlers.past import Past
 from muster_status.handlers.ports import Neighbours, ReadModels, Scheduler
 from muster_status.handlers.projector import Projector
 from muster_status.handlers.questions import Questions
@@ -48,6 +49,8 @@ class Ports:
     """Who answers questions about scheduling; None in a world without NATS."""
     checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
     """Where the folds begin when we start again; by default an earlier life left none."""
+    scheduler_checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
+    """What the scheduler wrote down, for whoever asks about the past; we only read it."""
 
 
 async def build_from_settings(settings: StatusSettings) -> Service:
@@ -59,7 +62,10 @@ async def build_from_settings(settings: StatusSettings) -> Service:
     neighbours = HttpNeighbours(settings.neighbour_addresses)
     scheduler = await NatsScheduler.connect(login_of(settings, Writer.STATUS, "muster-status-asking"), cluster_id)
     checkpoints = await open_checkpoints(settings, Writer.STATUS)
-    return build(settings, Ports(journal, cluster, cluster_id, tables, neighbours, Random(), scheduler, checkpoints))
+    written = await open_checkpoints(settings, Writer.STATUS, of=Writer.SCHEDULER)
+    return build(
+        settings, Ports(journal, cluster, cluster_id, tables, neighbours, Random(), scheduler, checkpoints, written)
+    )
 
 
 def build(settings: StatusSettings, ports: Ports) -> Service:
@@ -80,7 +86,6 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
     questions = Questions(
         ports.tables,
         projector.progress,
-        ports.journal,
         ports.cluster,
         ports.neighbours,
         health,
@@ -89,7 +94,7 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
     )
     auditor = Auditor(ports.journal, ports.tables, ports.cluster_id, derivation, projection)
     api = make_api("Muster status", health)
-    api.include_router(query_routes(questions, live, auditor))
+    api.include_router(query_routes(questions, live, auditor, Past(ports.journal, ports.scheduler_checkpoints)))
     return Service(
         health=health,
         loops={
@@ -102,6 +107,7 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
         api=api,
         closers=(
             ports.checkpoints.close,
+            ports.scheduler_checkpoints.close,
             ports.journal.close,
             ports.tables.close,
             ports.cluster.close,

@@ -3,9 +3,13 @@
 A row comes as a mapping of its columns, from the database or from the fold; what goes out is plain JSON.
 """
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from muster_contracts.wire import Recorded, format_time
 
@@ -123,6 +127,16 @@ def node_view(row: Record) -> dict[str, Any]:
 
 def event_view(recorded: Recorded) -> dict[str, Any]:
     """Return an event of the journal as it stands there."""
+    return {**_envelope_view(recorded), "data": recorded.event.model_dump(mode="json", exclude={"type"})}
+
+
+def event_line(recorded: Recorded) -> bytes:
+    """Return the same as a line of JSON, in half the time: whoever reads the journal reads a million."""
+    envelope = json.dumps(_envelope_view(recorded), separators=(",", ":"), ensure_ascii=False)
+    return f'{envelope[:-1]},"data":{recorded.event.model_dump_json(exclude={"type"})}}}\n'.encode()
+
+
+def _envelope_view(recorded: Recorded) -> dict[str, Any]:
     envelope = recorded.envelope
     return {
         "position": recorded.position,
@@ -131,8 +145,14 @@ def event_view(recorded: Recorded) -> dict[str, Any]:
         "subject": str(recorded.subject),
         "time": format_time(envelope.time),
         "cause": str(envelope.cause) if envelope.cause else None,
-        "data": recorded.event.model_dump(mode="json", exclude={"type"}),
     }
+
+
+def checkpoint_view(position: int, event_id: UUID, code: str, body: bytes) -> dict[str, Any]:
+    """Return a checkpoint: what is known of it, and its squeezed body in base 64."""
+    digest = hashlib.sha256(body).hexdigest()
+    known = {"position": position, "event_id": str(event_id), "code": code, "digest": digest}
+    return {**known, "body": base64.b64encode(body).decode()}
 
 
 def _amounts(row: Record, prefix: str) -> dict[str, int]:

@@ -286,6 +286,22 @@ class RecordedEvent(BaseModel):
     data: dict[str, Any]
 
 
+class CheckpointList(BaseModel):
+    """The positions at which the scheduler's fold was written down and is kept, in order."""
+
+    positions: list[int]
+
+
+class WrittenDown(BaseModel):
+    """A fold at the event of a position: `code` names what folded it, `digest` is the SHA-256 of the decoded `body`."""
+
+    position: int
+    event_id: UUID
+    code: str
+    digest: str
+    body: str
+
+
 class EventList(BaseModel):
     """Some events; `next` is the position after which to go on, null when there were none."""
 

@@ -5,7 +5,6 @@ have the chassis' one shape. A filter that makes no sense is 422 with a sentence
 whoever mistypes `phase` must not take everything for what runs.
 """
 
-import json
 from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,7 +18,6 @@ from muster_contracts.errors import Complaint, RefusalCode, Refused
 from muster_status.core.query import WorkloadQuery, equal_to, read_filters, read_sort
 from muster_status.core.views import (
     department_view,
-    event_view,
     history_view,
     node_pool_view,
     node_view,
@@ -30,7 +28,6 @@ from muster_status.core.views import (
 from muster_status.entrypoints.answers import (
     Counted,
     DepartmentList,
-    EventList,
     HistoryList,
     NodeList,
     NodePoolList,
@@ -43,13 +40,15 @@ from muster_status.entrypoints.answers import (
     Workload,
     WorkloadList,
 )
+from muster_status.entrypoints.json_answer import JsonAnswer
+from muster_status.entrypoints.parameters import LARGEST, MOST_ROWS, Limit, Position, Text
+from muster_status.entrypoints.past import past_routes
 from muster_status.entrypoints.scheduling import scheduling_routes
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.live import Live
+from muster_status.handlers.past import Past
 from muster_status.handlers.questions import LogWish, Questions, after_the_first
 
-LARGEST = 2**63 - 1
-MOST_ROWS = 500
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such thing."},
     422: {"model": Problem, "description": "The question makes no sense; the message says why."},
@@ -58,20 +57,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         "description": "The database or the journal does not answer, or is not that far yet.",
     },
 }
-
-Position = Annotated[int, Query(ge=0, le=LARGEST)]
-Limit = Annotated[int, Query(ge=1, le=MOST_ROWS)]
-Text = Annotated[str, Query(max_length=1000)]
-
-
-class JsonAnswer(Response):
-    """JSON that is rendered once and not read again by a model: views are made by us, and lists are long."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """Write it compactly."""
-        return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def asked_workloads(
@@ -120,7 +105,7 @@ def _parameters(dependant: Dependant) -> set[str]:
     return own.union(*(_parameters(each) for each in dependant.dependencies))
 
 
-def query_routes(questions: Questions, live: Live, auditor: Auditor) -> APIRouter:
+def query_routes(questions: Questions, live: Live, auditor: Auditor, past: Past) -> APIRouter:
     """Return all routes of the status service."""
 
     async def own_writes(at_least: Position = 0) -> None:
@@ -133,6 +118,7 @@ def query_routes(questions: Questions, live: Live, auditor: Auditor) -> APIRoute
     _cluster_routes(routes, questions)
     scheduling_routes(routes, questions)
     _system_routes(routes, questions, auditor)
+    past_routes(routes, past)
     _stream_route(routes, live)
     return routes
 
@@ -220,12 +206,6 @@ def _system_routes(routes: APIRouter, questions: Questions, auditor: Auditor) ->
         """Fold the whole journal anew and compare: every recorded phase, every row."""
         report = await auditor.verify()
         return JsonAnswer({"ok": report.ok, **asdict(report)})
-
-    @routes.get("/journal", response_model=EventList, tags=["system"])
-    async def read_journal(after: Position = 0, limit: Limit = 100) -> Response:
-        """Return events as they stand in the journal; `next` is the `after` to go on with, empty at the end."""
-        events = [event_view(recorded) for recorded in await questions.journal(after=after, limit=limit)]
-        return JsonAnswer({"events": events, "next": events[-1]["position"] if events else None})
 
 
 def _stream_route(routes: APIRouter, live: Live) -> None:

@@ -1,4 +1,4 @@
-"""Answers questions about workloads, projects, nodes and the journal, from the tables as they stand.
+"""Answers questions about workloads, projects, and nodes, from the tables as they stand.
 
 Who passes `at_least` waits until the tables have come that far, and so reads what he just wrote. Logs are not in the
 journal: they are read from the cluster, of pods that belong to the workload and of no others.
@@ -7,7 +7,7 @@ journal: they are read from the cluster, of pods that belong to the workload and
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from muster_chassis.following import Progress
@@ -15,8 +15,6 @@ from muster_chassis.health import Health
 from muster_cluster.port import Cluster, NotFound, Rejected
 from muster_contracts.errors import RefusalCode, Refused, Unavailable
 from muster_contracts.questions import Answer, NotAnswered, Question, WhyDoesItWait
-from muster_contracts.wire import Recorded
-from muster_journal.port import Journal
 
 from muster_status.core.query import WorkloadQuery
 from muster_status.handlers.ports import Neighbours, ReadModels, Record, Scheduler
@@ -48,7 +46,6 @@ class Questions:
         self,
         tables: ReadModels,
         progress: Progress,
-        journal: Journal,
         cluster: Cluster,
         neighbours: Neighbours,
         health: Health,
@@ -58,7 +55,6 @@ class Questions:
     ) -> None:
         self._tables = tables
         self._progress = progress
-        self._journal = journal
         self._cluster = cluster
         self._neighbours = neighbours
         self._health = health
@@ -119,16 +115,6 @@ class Questions:
     async def nodes(self) -> Sequence[Record]:
         """Return the nodes."""
         return await self._tables.nodes()
-
-    async def journal(self, *, after: int, limit: int) -> Sequence[Recorded]:
-        """Return events as they stand in the journal, after a position; none when there are no more."""
-        if after >= await self._journal.end():
-            return ()
-        async with aclosing(cast(Any, self._journal.follow(after, limit=limit))) as batches:
-            async for batch in batches:
-                events: Sequence[Recorded] = batch.events[:limit]
-                return events
-        return ()
 
     async def system(self) -> dict[str, Any]:
         """Return how every service is doing."""
