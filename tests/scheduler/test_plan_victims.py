@@ -450,3 +450,22 @@ def test_of_two_projects_that_would_hold_alike_the_one_that_holds_less_of_its_du
     events = [node("a", gpus=2), project("p", 2), project("q", 2), *singles("p", 1, "p")]
     waiting = [belongs("mine", "p"), *gang("mine", 1, age=60), belongs("other", "q"), *gang("other", 1)]
     assert placed(next_plan(state_of(*events, *waiting))) == ["other-0"]
+
+
+def test_a_place_that_is_kept_for_a_pod_that_went_is_not_given_to_one_that_wants_more() -> None:
+    small, large = pod("p-1", "g"), pod("p-2", "g", gpus=8)
+    busy = [running(f"r{index}", f"r{index}", "a", str(index)) for index in range(7)]
+    waiting = [event for facts in busy for event in group(facts.name, [facts])] + group("g", [small, large])
+    state = state_of(node("a"), *waiting)
+    place = plan(take_snapshot(state)).placements[0]
+    assert place.pod_id == small.pod_id
+    nominated = plan_made(Plan(state.position, nominations=(place,)))
+    for one in recorded([nominated, gone("p-1", "g")], first=state.position + 1):
+        state.apply(one)
+    snapshot = take_snapshot(state)
+    made = plan(snapshot)
+    assert faults(snapshot, made) == []
+    assert made.placements == ()
+    (alike,) = recorded([group("g", [pod("p-3", "g"), large])[1]], first=state.position + 1)
+    state.apply(alike)
+    assert [kept.devices for kept in plan(take_snapshot(state)).placements] == [place.devices]

@@ -15,10 +15,12 @@ from muster_scheduler.core.accounts import over_firm_quota, over_limit
 from muster_scheduler.core.amounts import Use
 from muster_scheduler.core.draft import Draft, Item, Seat
 from muster_scheduler.core.groups import GroupView, Waiting
+from muster_scheduler.core.need import Need
 from muster_scheduler.core.order import QueueOrder
 from muster_scheduler.core.placing import Placing
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.room import Layer
+from muster_scheduler.core.terrain import Terrain
 
 Failed = list[tuple[Item, str]]
 """What found no place, with the pool it was tried in."""
@@ -92,7 +94,7 @@ class _Nominee:
 
 def _nominee(draft: Draft, view: GroupView) -> _Nominee | None:
     """Match places with pods; None if a node is gone or nobody is there to sit."""
-    pairs = _match(view, draft.snapshot.nominations[view.id])
+    pairs = _match(draft.terrain, view, draft.snapshot.nominations[view.id])
     rows = [draft.terrain.rows.get(place.node) for _, place in pairs]
     seats = [Seat(pod, row, place.devices) for (pod, place), row in zip(pairs, rows, strict=True) if row is not None]
     if not seats or len(seats) < len(pairs):
@@ -100,18 +102,25 @@ def _nominee(draft: Draft, view: GroupView) -> _Nominee | None:
     return _Nominee(view, tuple(seats), draft.terrain.pool_names[seats[0].row])
 
 
-def _match(view: GroupView, places: tuple[Placement, ...]) -> list[tuple[Waiting, Placement]]:
-    """Give each place to its pod, or to one that came in its stead."""
+def _match(terrain: Terrain, view: GroupView, places: tuple[Placement, ...]) -> list[tuple[Waiting, Placement]]:
+    """Give each place to its pod, or to one that came in its stead and wants the same of as many devices."""
     left = {pod.facts.pod_id: pod for pod in view.waiting}
     coming = {pod.facts.pod_id: Waiting(pod.facts, pod.need) for pod in view.bound if pod.releasing}
     pairs: list[tuple[Waiting, Placement]] = []
     for place in places:
-        pod = left.pop(place.pod_id, None) or coming.get(place.pod_id)
-        if pod is None and left:
-            pod = left.pop(next(iter(left)))
+        pod = left.get(place.pod_id) or coming.get(place.pod_id)
+        if pod is None:
+            pod = next((one for one in left.values() if _wants(terrain, one.need, place)), None)
         if pod is not None:
+            left.pop(pod.facts.pod_id, None)
             pairs.append((pod, place))
     return pairs
+
+
+def _wants(terrain: Terrain, need: Need, place: Placement) -> bool:
+    row = terrain.rows.get(place.node)
+    shares = [share.portion_millionths for share in place.devices]
+    return row is None or shares == [int(terrain.portions(need)[row])] * need.devices
 
 
 def _take_exactly(draft: Draft, seat: Seat, at_once: bool) -> bool:
