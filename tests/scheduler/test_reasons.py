@@ -1,12 +1,38 @@
 """Why somebody waits: the code, the sentence and the numbers of each kind of reason."""
 
+import pytest
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, GpuRequest, TopologyConstraint
+from muster_contracts.values import (
+    WHOLE_GPU,
+    BoundPod,
+    GpuRequest,
+    LabelRule,
+    PlacementRules,
+    PodTerm,
+    Resources,
+    SubGroup,
+    Taint,
+    TopologyConstraint,
+    Victim,
+)
 from muster_scheduler.core.check import faults
-from muster_scheduler.core.plan import Limits, plan
+from muster_scheduler.core.plan import Limits, Plan, plan
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import take_snapshot
-from scheduler.worlds import belongs, gang, group, node, pod, pool, project, running, state_of
+from scheduler.worlds import (
+    GIBIBYTE,
+    belongs,
+    gang,
+    group,
+    id_of,
+    node,
+    plan_made,
+    pod,
+    pool,
+    project,
+    running,
+    state_of,
+)
 
 
 def why(name: str, *events: e.AnyEvent, limits: Limits | None = None) -> Blocked:
@@ -23,6 +49,11 @@ def full(*, to: str = "p", gpus: int = 4) -> list[e.AnyEvent]:
     devices = ",".join(str(index) for index in range(gpus))
     old = running("old", "old", "a", devices, age=60, gpus=gpus)
     return [node("a", gpus=gpus), belongs("old", to), *group("old", [old], priority="build")]
+
+
+def department(name: str, gpus: int, **more: object) -> e.DepartmentChanged:
+    fields = {"department_id": id_of(f"department/{name}"), "name": name, "changed_by": {"name": "admin"}}
+    return e.DepartmentChanged.model_validate({**fields, "quotas": [{"gpu_millionths": gpus * WHOLE_GPU, **more}]})
 
 
 def test_a_limit_names_the_queue_that_has_it() -> None:
@@ -46,16 +77,16 @@ def test_what_cannot_be_preempted_needs_quota_even_when_devices_are_free() -> No
 
 
 def test_a_department_may_be_what_is_full() -> None:
-    department = e.DepartmentChanged.model_validate(
-        {
-            "department_id": "00000000-0000-0000-0000-000000000001",
-            "name": "d",
-            "quotas": [{"gpu_millionths": 4 * WHOLE_GPU, "gpu_limit_millionths": 4 * WHOLE_GPU}],
-            "changed_by": {"name": "admin"},
-        }
-    )
     projects = [project("p", 4, department="d"), project("q", 4, department="d")]
-    blocked = why("new", department, *projects, node("b"), *full(), belongs("new", "q"), *gang("new", 1))
+    blocked = why(
+        "new",
+        department("d", 4, gpu_limit_millionths=4 * WHOLE_GPU),
+        *projects,
+        node("b"),
+        *full(),
+        belongs("new", "q"),
+        *gang("new", 1),
+    )
     assert blocked.reason == "new needs 1 GPU; d holds 4 GPUs and is limited to 4 GPUs."
 
 
@@ -208,3 +239,261 @@ def test_a_gang_that_fits_into_no_single_domain_is_told_how_much_of_it_would() -
         "new needs room for 3 pods at once within one value of the node label rack: "
         "3 GPUs in pieces of 1 GPU; 4 GPUs are free. 2 of them would fit."
     )
+
+
+GATE = "kueue.x-k8s.io/admission"
+WEB = (LabelRule(key="app", values=("web",)),)
+HOST = "kubernetes.io/hostname"
+
+
+def hosts(count: int, **more: object) -> list[e.AnyEvent]:
+    return [node(f"n{number}", labels={HOST: f"n{number}"}, **more) for number in range(count)]  # type: ignore[arg-type]
+
+
+def started(name: str, on: str = "a") -> e.PodScheduled:
+    """Return the event that a workload of one pod has started."""
+    bound = BoundPod(pod_id=id_of(f"pod/{name}"), name=name, node=on)
+    ids = {"workload_id": id_of(f"workload/{name}"), "pod_group_id": id_of(f"group/{name}")}
+    return e.PodScheduled(**ids, plan_id=id_of("plan/0"), pods=(bound,))
+
+
+def refused(name: str, sentence: str) -> list[e.AnyEvent]:
+    """Return the events that a workload of one pod was to be evicted, and could not be."""
+    pod_id, workload_id = id_of(f"pod/{name}"), id_of(f"workload/{name}")
+    victim = Victim(workload_id=workload_id, pod_id=pod_id, namespace="muster-demo", name=name, rule="reclaim")
+    decided = plan_made(Plan(1, victims=(victim,)))
+    released = e.PlacementReleased(
+        workload_id=workload_id,
+        pod_group_id=id_of(f"group/{name}"),
+        plan_id=decided.plan_id,
+        pod_ids=(pod_id,),
+        reason=sentence,
+    )
+    return [decided, released]
+
+
+def lent(*, protected_seconds: int = 0) -> list[e.AnyEvent]:
+    """Return a node that one project holds whole and another may take back."""
+    lender = project("p", 0, reclaim_minimum_seconds=protected_seconds)
+    old = running("old", "old", "a", "0,1,2,3", gpus=4)
+    return [node("a", gpus=4), lender, project("q", 4), belongs("old", "p"), *group("old", [old]), belongs("new", "q")]
+
+
+def test_who_waits_for_a_minimum_run_time_is_told_whose_and_until_when() -> None:
+    blocked = why("new", *lent(protected_seconds=100), started("old"), *gang("new", 1))
+    assert blocked.code == "MinimumRunTime"
+    assert blocked.reason == (
+        "new needs the place of old, which may not be told to go for 98 seconds yet: "
+        "the minimum run time is over at 12:01:48 UTC."
+    )
+    assert blocked.numbers == {"seconds": 98, "pods": 1, "queue_position": 1}
+
+
+def test_of_several_minimum_run_times_the_first_that_helps_is_told() -> None:
+    halves = [running(name, name, "a", devices, gpus=2) for name, devices in (("one", "0,1"), ("two", "2,3"))]
+    known = [event for half in halves for event in (belongs(half.name, "p"), *group(half.name, [half]))]
+    events = [node("a", gpus=4), project("p", 0, reclaim_minimum_seconds=100), project("q", 4), *known]
+    later = [belongs(f"w{number}", "p") for number in range(20)]
+    blocked = why("new", *events, started("one"), *later, started("two"), belongs("new", "q"), *gang("new", 1))
+    assert blocked.reason.startswith("new needs the place of one, which may not be told to go for 76 seconds yet")
+    both = why("new", *events, started("one"), *later, started("two"), belongs("new", "q"), *gang("new", 1, gpus=4))
+    assert both.reason.startswith("new needs the place of two, which may not be told to go for 97 seconds yet")
+
+
+def test_a_minimum_run_time_that_would_not_help_is_no_reason() -> None:
+    events = [*lent(protected_seconds=100), started("old"), project("q", 0, over_quota_weight=0)]
+    assert why("new", *events, *gang("new", 1)).code == "FairShareExceeded"
+
+
+def test_a_refused_eviction_reaches_who_waits_for_it() -> None:
+    told = "A disruption budget protects old: The disruption budget keep needs 1 healthy pods and has 1 currently"
+    blocked = why("new", *lent(), *refused("old", told), *gang("new", 1))
+    assert blocked.code == "EvictionRefused"
+    assert blocked.reason == (
+        f"new needs the place of old, whose eviction was refused. {told}. "
+        "It is asked for again in 58 seconds, at 12:01:09 UTC."
+    )
+
+
+def with_extended(name: str, has: int, uses: int, wants: int) -> list[e.AnyEvent]:
+    def amounts(count: int) -> Resources:
+        return Resources(cpu_milli=1000, memory_bytes=GIBIBYTE, extended={name: count} if count else {})
+
+    here = amounts(has).model_copy(update={"cpu_milli": 8000, "memory_bytes": 8 * GIBIBYTE})
+    held = group("old", [running("old", "old", "a", gpus=0, requests=amounts(uses))], priority="build")
+    return [
+        node("a", gpus=0, allocatable=here),
+        *held,
+        *group("new", [pod("p", "new", gpus=0, requests=amounts(wants))]),
+    ]
+
+
+def test_an_extended_resource_is_named_with_what_the_best_node_has_of_it() -> None:
+    blocked = why("new", *with_extended("rdma/hca", 3, 2, 2))
+    assert blocked.reason == "new needs 2 rdma/hca on one node; the best has 1 rdma/hca free."
+    assert blocked.numbers == {"needed": 2, "best": 1, "queue_position": 1}
+
+
+def test_an_extended_resource_that_no_node_has_is_told_to_be_looked_for() -> None:
+    blocked = why("new", *with_extended("nvidia.com/mig-1g.5gb", 0, 0, 1))
+    assert blocked.reason == "new needs 1 nvidia.com/mig-1g.5gb on one node; no node that would take it has any."
+    assert blocked.remedy.startswith("Check the name of the resource")
+
+
+def test_a_share_is_not_the_reason_where_only_an_extended_resource_is_missing() -> None:
+    blocked = why("new", project("p", 0), belongs("new", "p"), *with_extended("rdma/hca", 1, 1, 1))
+    assert blocked.code == "NoFittingNode"
+
+
+def test_whole_devices_in_parts_are_counted_in_parts() -> None:
+    parts = [
+        running(f"old-{index}", "old", "a", f"{index}:400000", gpu=GpuRequest(devices=1, portion_millionths=400_000))
+        for index in range(2)
+    ]
+    blocked = why("new", node("a", gpus=2), *group("old", parts, priority="build"), *gang("new", 1))
+    assert blocked.code == "FragmentedGPUs"
+    assert blocked.reason == (
+        "new needs 1 GPU on one node; 1.2 GPUs are free, but of some only a part: at most 0 GPUs whole on one."
+    )
+    assert blocked.numbers == {"needed": 1_000_000, "free": 1_200_000, "best": 0, "queue_position": 1}
+
+
+def test_a_gang_that_no_empty_pool_could_hold_is_not_told_to_wait() -> None:
+    blocked = why("new", node("a", gpus=3), node("b", gpus=2), *gang("new", 4, gpus=2))
+    assert blocked.reason == (
+        "new needs room for 4 pods at once: 8 GPUs in pieces of 2 GPUs; "
+        "node pool default has room for no more than 2 of them, even when it is empty."
+    )
+    assert blocked.remedy.startswith("It can never start here as it is")
+    assert blocked.numbers == {"members": 4, "largest": 2, "queue_position": 1}
+
+
+def test_a_gang_that_no_domain_could_hold_is_told_how_large_the_largest_is() -> None:
+    nodes = [node(name, gpus=2, labels={"rack": name}) for name in "ab"]
+    blocked = why("new", *nodes, *gang("new", 3, topology=RACK))
+    assert "; the largest value of rack has room for no more than 2 of them, even when it is empty." in blocked.reason
+    assert blocked.remedy.endswith("A level with wider domains would help, too.")
+
+
+def test_a_part_of_a_gang_may_be_too_large_for_every_domain() -> None:
+    parts = (SubGroup(name="head", min_members=1), SubGroup(name="work", min_members=2, topology=RACK))
+    pods = [pod("h", "new", sub_group="head"), *(pod(f"w{i}", "new", sub_group="work", gpus=2) for i in range(2))]
+    nodes = [node(name, gpus=2, labels={"rack": name}) for name in "abc"]
+    blocked = why("new", *nodes, *group("new", pods, min_members=3, sub_groups=parts))
+    assert blocked.code == "GangDoesNotFit"
+    assert (blocked.numbers["members"], blocked.numbers["largest"]) == (2, 1)
+    assert "That is so for 2 of its 3 pods, of 2 GPUs, 1 CPU, 1 GiB of memory each." in blocked.reason
+
+
+def test_of_pods_that_differ_those_are_named_that_nothing_takes() -> None:
+    pods = [pod("a", "new", gpus=4), pod("b", "new", gpus=0, node_selector={"disk": "ssd"})]
+    blocked = why("new", node("a"), *group("new", pods, min_members=2))
+    assert blocked.reason == (
+        "new is taken by no node of node pool default, which has 1 node, 1 of them ready: 1 lacks the label disk=ssd. "
+        "That is so for 1 of its 2 pods, of 1 CPU, 1 GiB of memory each."
+    )
+
+
+def test_what_excludes_nodes_is_counted_and_a_cordoned_one_that_would_suit_is_named() -> None:
+    keep_off = Taint(key="dedicated", value="infra", effect="NoSchedule")
+    nodes = [
+        node("a", labels={"gpu": "h100"}, unschedulable=True),
+        node("b"),
+        node("c", labels={"gpu": "h100"}, taints=(keep_off,)),
+    ]
+    blocked = why("new", *nodes, *group("new", [pod("p", "new", node_selector={"gpu": "h100"})]))
+    assert blocked.reason == (
+        "new is taken by no node of node pool default, which has 3 nodes, 2 of them ready: 1 lacks the label gpu=h100, "
+        "1 has a taint that it does not tolerate (dedicated=infra). It would suit a, not ready or cordoned."
+    )
+
+
+def test_nodes_that_are_cordoned_are_told_from_those_that_are_not_ready() -> None:
+    blocked = why("new", node("a", unschedulable=True), node("b", ready=False), *gang("new", 1))
+    assert blocked.reason == (
+        "new waits for node pool default, of whose 2 nodes none takes pods: 1 node is cordoned, 1 node is not ready."
+    )
+
+
+PORT = PlacementRules(host_ports=("TCP/80",))
+APART = PlacementRules(apart=(PodTerm(topology_key=HOST, rules=WEB),))
+NEAR = PlacementRules(near=(PodTerm(topology_key=HOST, rules=WEB),))
+
+
+@pytest.mark.parametrize(
+    ("there", "wants", "words"),
+    [
+        ({"rules": PORT}, {"rules": PORT}, "a host port of TCP/80 is taken"),
+        ({"labels": {"app": "web"}}, {"rules": APART}, "it has to be apart from pods with app=web"),
+        ({"rules": APART}, {"labels": {"app": "web"}}, "pods that are there keep away pods with app=web"),
+        ({}, {"rules": NEAR}, "it has to be near pods with app=web"),
+    ],
+)
+def test_other_pods_are_the_reason_where_nodes_have_room(
+    there: dict[str, object], wants: dict[str, object], words: str
+) -> None:
+    old = [running(f"old-{number}", "old", f"n{number}", gpus=0, **there) for number in range(2)]
+    blocked = why("new", *hosts(2), *group("old", old), *group("new", [pod("p", "new", **wants)]))
+    assert blocked.code == "OtherPodsForbid"
+    assert blocked.reason.startswith("new has room on 2 nodes, and other pods forbid it there: ")
+    assert words in blocked.reason
+    assert "(on n0, n1)" in blocked.reason
+
+
+def test_of_a_gang_that_keeps_apart_as_many_fit_as_there_are_nodes() -> None:
+    pods = [pod(f"p{number}", "new", labels={"app": "web"}, rules=APART) for number in range(4)]
+    blocked = why("new", *hosts(3), *group("new", pods, min_members=4))
+    assert (blocked.code, blocked.numbers["fitting"]) == ("GangDoesNotFit", 3)
+    assert "relax its rules about other pods" in blocked.remedy
+
+
+def test_pods_that_are_held_back_are_not_said_to_be_missing() -> None:
+    pods = [pod("free", "new"), pod("held", "new", scheduling_gates=(GATE,))]
+    blocked = why("new", node("a"), *group("new", pods, min_members=2))
+    assert blocked.code == "SchedulingGated"
+    assert blocked.reason == f"new has 1 pod that may not be scheduled yet, by the scheduling gate {GATE}."
+
+
+def test_a_part_without_enough_pods_is_named() -> None:
+    parts = (SubGroup(name="head", min_members=1), SubGroup(name="work", min_members=2))
+    pods = [pod(f"h{number}", "new", sub_group="head") for number in range(3)]
+    blocked = why("new", node("a"), *group("new", pods, min_members=3, sub_groups=parts))
+    assert blocked.reason == "new needs 2 pods of its part work to start; 0 exist."
+
+
+def test_of_two_pools_the_one_with_hope_is_told_first() -> None:
+    nodes = [node("f", gpus=1, labels={"pool": "fast"}), *full()]
+    blocked = why("new", pool("fast"), *nodes, *gang("new", 1, gpus=2, node_pools=("fast", "default")))
+    assert blocked.reason == (
+        "new needs 2 GPUs on one node; the best has 0 GPUs free. "
+        "That is node pool default; in node pool fast it needs 2 GPUs on one node; the largest has 1 GPU."
+    )
+
+
+def test_who_runs_already_is_told_with_how_much() -> None:
+    pods = [running("first", "new", "a", "0,1", gpus=2), pod("second", "new", gpus=2)]
+    blocked = why("new", node("a", gpus=2), *group("new", pods))
+    assert blocked.reason == "new needs 2 GPUs on one node; the best has 0 GPUs free. It runs with 1 pod meanwhile."
+
+
+def test_what_no_node_has_together_is_told_with_the_node_that_comes_closest() -> None:
+    nodes = [node("a", gpus=8, cpu=2), node("b", gpus=1, cpu=64)]
+    blocked = why("new", *nodes, *group("new", [pod("p", "new", gpus=4, cpu=6)]))
+    assert "no node is large enough for all of it; a comes closest: it has 2 CPUs." in blocked.reason
+    assert blocked.numbers == {"needed": 6000, "closest": 2000, "queue_position": 1}
+
+
+def test_a_limit_that_is_smaller_than_what_is_asked_for_is_not_helped_by_ending_others() -> None:
+    limited = project("p", 4, gpu_limit_millionths=4 * WHOLE_GPU)
+    blocked = why("new", limited, node("b"), belongs("new", "p"), *gang("new", 1, gpus=5))
+    assert blocked.remedy == "It alone asks for more than the whole limit of p: ask for less, or raise it."
+
+
+def test_a_department_may_have_its_share() -> None:
+    held = [running("one", "one", "a", "0,1,2,3", gpus=4), running("two", "two", "a", "4,5,6,7", gpus=4)]
+    owned = [belongs("one", "p"), belongs("two", "r"), belongs("new", "q")]
+    projects = [project("p", 4, department="d"), project("q", 4, department="d"), project("r", 4, department="e")]
+    departments = [department("d", 4), department("e", 4)]
+    groups = [event for one in held for event in group(one.name, [one], priority="build")]
+    blocked = why("new", node("a"), *departments, *projects, *owned, *groups, *gang("new", 1))
+    assert blocked.reason == "new needs 1 GPU; d holds 4 GPUs of its fair share of 4 GPUs, and nothing is free."
