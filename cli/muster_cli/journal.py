@@ -1,11 +1,11 @@
-"""Reads the journal, page by page through the HTTP API or line by line from a copy, back into the events written.
+"""Reads the journal, through the HTTP API or line by line from a copy, back into the events written.
 
-A line of a copy is an event as `GET /journal` gives it. Nothing is held: whoever needs the whole journal makes a list.
+A line of a copy is an event as the API gives it. Nothing is held: whoever needs the whole journal makes a list.
 """
 
 import json
-from collections.abc import Iterator
-from itertools import takewhile
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,22 +15,63 @@ from muster_cli.failure import Exit, Failure
 if TYPE_CHECKING:
     from muster_contracts.wire import Recorded
 
-PAGE = 500
+
+def journal_of(client: Client, *, after: int = 0, until: int | None = None) -> "Iterator[Recorded]":
+    """Yield the events after a position, up to another, or to the end as it is met."""
+    return map(_recorded, raw_journal(client, after=after, until=until))
 
 
-def journal_of(client: Client, *, until: int | None = None) -> "Iterator[Recorded]":
-    """Yield all events up to a position, or to the end as it is met."""
-    wanted = takewhile(lambda event: until is None or event["position"] <= until, raw_journal(client))
-    return (_recorded(event) for event in wanted)
+def raw_journal(client: Client, *, after: int = 0, until: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the same events as the API gives them. One that breaks off is asked for again, from there on."""
+    while True:
+        began = after
+        try:
+            with client.stream("/journal/lines", after=after, until=until) as chunks:
+                for line in _lines(chunks):
+                    event = json.loads(line)
+                    after = event["position"]
+                    yield event
+            return
+        except Failure as broken:
+            if broken.code is not Exit.UNAVAILABLE:
+                raise
+            client.get("/journal", after=after, limit=1)  # says what is wrong there, or waits until all is well again
+            if after == began:
+                raise
 
 
-def raw_journal(client: Client) -> Iterator[dict[str, Any]]:
-    """Yield all events as the API gives them."""
-    after: int | None = 0
-    while after is not None:
-        page = client.get("/journal", after=after, limit=PAGE)
-        yield from page["events"]
-        after = page["next"]
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        raise Failure(Exit.UNAVAILABLE, "The event log broke off in the middle of an event.")
+
+
+def position_at(client: Client, moment: datetime) -> int:
+    """Return the position of the last event up to a moment, found by halving; 0 when there is none.
+
+    The writers stamp by their own clocks, so a moment is a position to within what these differ.
+    """
+    first, end = 0, 1
+    while (event := event_at(client, end)) is not None and _time_of(event) <= moment:
+        first, end = end, end * 2
+    while end - first > 1:
+        middle = (first + end) // 2
+        event = event_at(client, middle)
+        first, end = (middle, end) if event is not None and _time_of(event) <= moment else (first, middle)
+    return first
+
+
+def event_at(client: Client, position: int) -> dict[str, Any] | None:
+    """Return the event at a position as the API gives it; None when the journal ends before it."""
+    events: list[dict[str, Any]] = client.get("/journal", after=position - 1, limit=1)["events"]
+    return events[0] if events else None
+
+
+def _time_of(event: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(event["time"])
 
 
 def journal_in(file: Path) -> "Iterator[Recorded]":

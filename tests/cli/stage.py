@@ -1,11 +1,18 @@
 """What the tests of the command line play with: a server that answers as told, and the shapes of the API."""
 
 import json
+import zlib
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from muster_contracts.wire import Recorded, format_time
+from muster_contracts.written import WrittenFold
+from muster_scheduler.core.state import State
 
 HANG_UP = "hang up"
 
@@ -30,6 +37,54 @@ class Answer:
 
 
 Responder = Callable[[Asked], Any]
+
+PAGE = 3
+
+
+@dataclass
+class Log:
+    """A journal as the status service serves it: events as the API gives them, and checkpoints by their positions."""
+
+    events: list[dict[str, Any]]
+    checkpoints: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def page(self, asked: Asked) -> dict[str, Any]:
+        after = int(asked.query["after"][0])
+        events = [event for event in self.events if event["position"] > after][:PAGE]
+        return {"events": events, "next": events[-1]["position"] if events else None}
+
+    def lines(self, asked: Asked) -> Answer:
+        after, (until,) = int(asked.query["after"][0]), asked.query.get("until", [None])
+        wanted = [one for one in self.events if after < one["position"] <= int(until or one["position"])]
+        return Answer("".join(json.dumps(one) + "\n" for one in wanted))
+
+    def serve(self, muster: "Muster") -> None:
+        muster.answers["GET", "/api/v1/journal"] = self.page
+        muster.answers["GET", "/api/v1/journal/lines"] = self.lines
+        muster.answers["GET", "/api/v1/scheduling/checkpoints"] = {"positions": sorted(self.checkpoints)}
+        for position, checkpoint in self.checkpoints.items():
+            muster.answers["GET", f"/api/v1/scheduling/checkpoints/{position}"] = checkpoint
+
+    def keep(self, state: State) -> dict[str, Any]:
+        """Let a fold be kept as it stands; return what the API gives of it."""
+        position, written = state.position, WrittenFold(State)
+        body = zlib.compress(written.json_of(state))
+        event_id, digest = self.events[position - 1]["id"], sha256(body).hexdigest()
+        known = {"position": position, "event_id": event_id, "code": written.code, "digest": digest}
+        self.checkpoints[position] = {**known, "body": b64encode(body).decode()}
+        return known
+
+
+def shown(one: Recorded) -> dict[str, Any]:
+    """Return an event as the API gives it."""
+    return {
+        "position": one.position,
+        "id": str(one.envelope.id),
+        "type": one.event.type,
+        "time": format_time(one.envelope.time),
+        "cause": None,
+        "data": one.event.model_dump(mode="json", exclude={"type"}),
+    }
 
 
 @dataclass

@@ -6,29 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.stage import Muster, Type, Typed
+from cli.stage import Log, Muster, Type, Typed, shown
 from muster_contracts.events import AnyEvent, PlanMade
-from muster_contracts.wire import Recorded, format_time
 from muster_scheduler.core.decision import written
 from muster_scheduler.core.plan import Limits, plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
 from scheduler.worlds import gang, id_of, node, recorded
 
-PAGE = 3
 Verifies = Callable[[Sequence[str]], Typed]
-
-
-def shown(one: Recorded) -> dict[str, Any]:
-    """Return an event as the API gives it."""
-    return {
-        "position": one.position,
-        "id": str(one.envelope.id),
-        "type": one.event.type,
-        "time": format_time(one.envelope.time),
-        "cause": None,
-        "data": one.event.model_dump(mode="json", exclude={"type"}),
-    }
 
 
 @pytest.fixture
@@ -44,12 +30,7 @@ def log() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def served(muster: Muster, log: list[dict[str, Any]]) -> Muster:
-    def page(asked: Any) -> dict[str, Any]:
-        after = int(asked.query["after"][0])
-        events = [event for event in log if event["position"] > after][:PAGE]
-        return {"events": events, "next": events[-1]["position"] if events else None}
-
-    muster.answers["GET", "/api/v1/journal"] = page
+    Log(log).serve(muster)
     return muster
 
 

@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from cli.stage import WORKLOAD_ID, Answer, Muster, Type, error, show, workload
-from muster_contracts.wire import format_time
+from cli.stage import WORKLOAD_ID, Answer, Log, Muster, Type, error, show, shown, workload
 from scheduler.worlds import gang, id_of, node, recorded
 
 NOTHING = {"gpu_millionths": 0, "cpu_milli": 0, "memory_bytes": 0}
@@ -155,19 +154,8 @@ def test_why_asks_the_scheduler_or_folds_the_past(muster: Muster, types: Type) -
     """Position 3 is a pod of one GPU, beside a node without any; position 4 is the node that takes it."""
     name, workload_id = "late", str(id_of("workload/late"))
     known = [node("small", gpus=0), *gang(name, 1), node("large", gpus=1)]
-    listed = [
-        {
-            "position": one.position,
-            "id": str(one.envelope.id),
-            "type": one.event.type,
-            "time": format_time(one.envelope.time),
-            "cause": None,
-            "data": one.event.model_dump(mode="json", exclude={"type"}),
-        }
-        for one in recorded(known)
-    ]
-    ends = {0: {"events": listed, "next": 4}, 4: {"events": [], "next": None}}
-    muster.answers["GET", "/api/v1/journal"] = lambda asked: ends[int(asked.query["after"][0])]
+    listed = [shown(one) for one in recorded(known)]
+    Log(listed).serve(muster)
     show(muster, workload(name, id=workload_id, phase="Pending"))
     then = types("why", name, "--at", "3", "-o", "json").data
     (group,) = then["groups"]

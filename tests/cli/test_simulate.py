@@ -7,10 +7,11 @@ from typing import Any
 from uuid import uuid5
 
 import pytest
-from cli.stage import Muster, Type
-from muster_contracts.events import AnyEvent, NodeObserved, PodGroupFormed, PodObserved
+from cli.stage import Log, Muster, Type, shown
+from muster_contracts.events import NodeObserved, PodGroupFormed, PodObserved
 from muster_contracts.subjects import NAMESPACE
 from muster_contracts.values import GpuRequest, PodFacts, Resources
+from scheduler import worlds
 
 SHARES = {
     "cases": [
@@ -108,22 +109,6 @@ def test_a_file_or_a_case_that_is_not_there_ends_with_2(types: Type, file: Path)
 # ---------------------------------------------------------------- the recorded history
 
 
-def page(after: int, *events: AnyEvent) -> dict[str, Any]:
-    """Return a page of the journal as the API gives it."""
-    listed = [
-        {
-            "position": position,
-            "id": str(uuid5(NAMESPACE, str(position))),
-            "type": event.type,
-            "time": f"2026-03-01T12:00:0{position}Z",
-            "cause": None,
-            "data": event.model_dump(mode="json", exclude={"type"}),
-        }
-        for position, event in enumerate(events, start=after + 1)
-    ]
-    return {"events": listed, "next": listed[-1]["position"] if listed else None}
-
-
 @pytest.fixture
 def recorded(muster: Muster) -> Muster:
     """A journal of two nodes without GPUs, and a pod that waits for one."""
@@ -144,10 +129,8 @@ def recorded(muster: Muster) -> Muster:
         NodeObserved(node_id=uuid5(NAMESPACE, name), name=name, ready=True, allocatable=Resources(cpu_milli=1000))
         for name in ("a", "b")
     ]
-    first = page(0, nodes[0], formed)
-    second = page(2, PodObserved(workload_id=workload_id, pods=(pod,)), nodes[1])
-    pages = {0: first, 2: second, 4: page(4)}
-    muster.answers["GET", "/api/v1/journal"] = lambda asked: pages[int(asked.query["after"][0])]
+    told = [nodes[0], formed, PodObserved(workload_id=workload_id, pods=(pod,)), nodes[1]]
+    Log([shown(one) for one in worlds.recorded(told)]).serve(muster)
     return muster
 
 

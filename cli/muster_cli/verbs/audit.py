@@ -1,26 +1,23 @@
 """`muster audit`: prove that what is shown is what happened, and that what was decided follows from what was known.
 
-The services judge phases and rows, for they have the read models. Decisions are judged here: the journal is read
-through the HTTP API, or from a copy, and the planner of this command plans again.
+The services judge phases and rows, for they have the read models. Decisions are judged here (`muster_cli.decisions`):
+the journal is read through the HTTP API, or from a copy, and the planner of this command plans again.
 """
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from muster_cli.failure import Exit, Failure
 from muster_cli.output import Format, Output, plain, print_data, print_marked, progress, write
 
-if TYPE_CHECKING:
-    from muster_contracts.wire import Recorded
-    from muster_scheduler.core.audit import Report
-
 app = typer.Typer(help="Prove that what is shown is what happened.", no_args_is_help=True)
 
 SHOWN = 20
+PATIENCE_SECONDS = 24 * 3600.0
+"""The whole event log is folded before there is an answer, some 20,000 events a second."""
 CHANGED_ROWS = "The event log is the truth: `muster audit verify -o json` shows more, and a read model can be rebuilt."
 CHANGED_PLANS = "A plan that does not follow from the log was changed, or made by another planner than it says."
 
@@ -28,6 +25,10 @@ Decisions = Annotated[
     bool, typer.Option("--decisions", help="Make every recorded plan anew and compare, byte for byte.")
 ]
 Last = Annotated[int | None, typer.Option("--last", min=1, help="Only the last so many plans.", show_default=False)]
+Since = Annotated[
+    int | None,
+    typer.Option("--since", min=1, help="Only plans based on this position or a later one.", show_default=False),
+]
 Copy = Annotated[
     Path | None,
     typer.Option(
@@ -42,14 +43,21 @@ def audit() -> None:
 
 
 @app.command()
-def verify(decisions: Decisions = False, last: Last = None, file: Copy = None, output: Output = Format.TABLE) -> None:
+def verify(
+    decisions: Decisions = False,
+    last: Last = None,
+    since: Since = None,
+    file: Copy = None,
+    output: Output = Format.TABLE,
+) -> None:
     """Fold the whole event log anew and compare: every recorded phase, every row of the read models.
 
-    Or, with --decisions, every plan of the scheduler. Exit code 1 when something differs.
+    Or, with --decisions, every plan of the scheduler; of some of them alone, folding begins at a checkpoint, which is
+    then trusted and named. Exit code 1 when something differs.
     """
-    if not decisions and last is not None:
-        raise Failure(Exit.INVALID, "--last says something about --decisions.", "muster audit verify --help")
-    result = _decisions(last, file) if decisions else _phases(file)
+    if not decisions and (last is not None or since is not None):
+        raise Failure(Exit.INVALID, "--last and --since say something about --decisions.", "muster audit verify --help")
+    result = _decisions(last, since, file) if decisions else _phases(file)
     if output is not Format.TABLE:
         print_data(result, output)
     elif result["ok"]:
@@ -87,8 +95,26 @@ def _what_holds(result: dict[str, Any]) -> str:
     return (
         f"{read}: {made:,} plan{'' if made == 1 else 's'} came out the same when made anew"
         f"{f'; {checked:,} of other planners were only checked' if checked else ''}"
-        f"{f'; {incomplete:,} lack a part' if incomplete else ''}."
+        f"{f'; {incomplete:,} lack a part' if incomplete else ''}.{_of_checkpoints(result)}"
     )
+
+
+def _of_checkpoints(result: dict[str, Any]) -> str:
+    """Say what was trusted, and what was proven for those who will trust it."""
+    trusted, proven = result["checkpoint_trusted"], len(result["checkpoints_proven"])
+    if trusted is not None:
+        where = f"position {trusted['position']:,} (SHA-256 {trusted['digest']})"
+        return f" This trusts the checkpoint at {where}; nothing before it is proven."
+    if not proven:
+        return ""
+    return f" {proven:,} checkpoint{' is' if proven == 1 else 's are'} what a fresh fold is."
+
+
+def _decisions(last: int | None, since: int | None, file: Path | None) -> dict[str, Any]:
+    from muster_cli.decisions import Wanted, judge_copy, judge_journal
+
+    wanted = Wanted(last, since)
+    return judge_journal(wanted) if file is None else judge_copy(file, wanted)
 
 
 def _phases(file: Path | None) -> dict[str, Any]:
@@ -100,7 +126,7 @@ def _asked() -> dict[str, Any]:
     from muster_cli.client import Client
     from muster_cli.settings import CommandLineSettings
 
-    with Client(CommandLineSettings.read()) as client:
+    with Client(CommandLineSettings.read(), timeout_seconds=PATIENCE_SECONDS, attempts=1) as client:
         found: dict[str, Any] = client.get("/audit/verify")
     return found
 
@@ -117,43 +143,3 @@ def _folded(file: Path) -> dict[str, Any]:
     found = {"ok": report.ok, **asdict(report)}
     del found["rows_checked"], found["checkpoints_checked"]
     return found
-
-
-def _decisions(last: int | None, file: Path | None) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    report = _plan_again(last, file)
-    return {"ok": report.ok, **asdict(report)}
-
-
-def _plan_again(last: int | None, file: Path | None) -> "Report":
-    if file is not None:
-        from muster_cli.journal import journal_in
-
-        return _judged(lambda _until: journal_in(file), last)
-    from muster_cli.client import Client
-    from muster_cli.journal import journal_of
-    from muster_cli.settings import CommandLineSettings
-
-    with Client(CommandLineSettings.read()) as client:
-        return _judged(lambda until: journal_of(client, until=until), last)
-
-
-def _judged(read: "Callable[[int | None], Iterator[Recorded]]", last: int | None) -> "Report":
-    """Read twice, the second time as far as the first: a living journal grows meanwhile."""
-    from muster_scheduler.core.audit import DecisionAudit, headers_of
-
-    end = 0
-
-    def first_pass() -> "Iterator[Recorded]":
-        nonlocal end
-        for recorded in read(None):
-            end = recorded.position
-            yield recorded
-
-    with progress("Looking for plans …") as tell:
-        audit = DecisionAudit(headers_of(first_pass(), last))
-        tell("Planning again …")
-        for recorded in read(end):
-            audit.apply(recorded)
-        return audit.finish()

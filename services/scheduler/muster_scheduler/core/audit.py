@@ -5,7 +5,8 @@ byte. What another version made is judged by the checker alone, and is counted a
 may be repeatable and still wrong.
 
 A proof needs the whole journal, whose positions have no gaps: what is missing, out of order, or done without a plan is
-a difference too. That the end was cut off, nothing shows.
+a difference too. That the end was cut off, nothing shows. A fold that was begun (a checkpoint) is believed, and whoever
+asks must be told so; an audit from the beginning proves the checkpoints that it comes past.
 
 Two passes over the journal, so that no more of it is held than the fold and the plans under way: the first says where
 plans were based, the second folds and plans there.
@@ -75,12 +76,17 @@ class Report:
             self.differences.append(sentence)
 
 
-def headers_of(events: Iterable[Recorded], last: int | None = None) -> list[Header]:
-    """Return the plans of a journal, in order, or the last so many: the first pass."""
+def headers_of(events: Iterable[Recorded], last: int | None = None, *, since: int = 0) -> list[Header]:
+    """Return the plans of a journal that are based at a position or later, in order, or the last so many.
+
+    That is the first pass.
+    """
     found: deque[Header] = deque(maxlen=last)
     for recorded in events:
         event = recorded.event
-        if isinstance(event, PlanMade) and not (found and found[-1].plan_id == event.plan_id):
+        if not isinstance(event, PlanMade) or event.based_on < since:
+            continue
+        if not (found and found[-1].plan_id == event.plan_id):
             found.append(_header(event))
     return list(found)
 
@@ -104,12 +110,15 @@ class _Open:
 class DecisionAudit:
     """The second pass: folds the journal once and judges the plans it is told of."""
 
-    def __init__(self, headers: Iterable[Header]) -> None:
-        self.report = Report()
-        self._state = State()
+    def __init__(self, headers: Iterable[Header], begun: State | None = None) -> None:
+        self._state = begun or State()
+        self._since = self._state.position
+        self.report = Report(position=self._since)
         self._coming = deque(sorted(headers, key=lambda header: header.based_on))
         self._open: dict[UUID, _Open] = {}
         self._made: set[UUID] = set()
+        if begun is not None:
+            self._plan_what_is_due()
 
     def apply(self, recorded: Recorded) -> None:
         """Fold the next event, plan where a plan was based, and judge what was recorded."""
@@ -125,8 +134,12 @@ class DecisionAudit:
             case _:
                 pass
         self._state.apply(recorded)
-        while self._coming and self._coming[0].based_on <= recorded.position:
-            self._plan_again(self._coming.popleft())
+        self._plan_what_is_due()
+
+    def prove(self, checkpoint: State) -> None:
+        """Judge a fold that was written down where this one stands."""
+        if checkpoint != self._state:
+            self.report.add(f"Position {self.report.position}: the checkpoint there is not what a fresh fold is.")
 
     def finish(self) -> Report:
         """Judge the parts of plans whose writer died before the last one, and return the report."""
@@ -136,6 +149,10 @@ class DecisionAudit:
             if one.parts:
                 self._judge(one)
         return self.report
+
+    def _plan_what_is_due(self) -> None:
+        while self._coming and self._coming[0].based_on <= self._state.position:
+            self._plan_again(self._coming.popleft())
 
     def _plan_again(self, header: Header) -> None:
         if header.based_on != self._state.position:
@@ -151,7 +168,7 @@ class DecisionAudit:
         self.report.add(f"Plan {header.plan_id} is based on position {header.based_on}, at which no event stands.")
 
     def _judge_deed(self, position: int, plan_id: UUID) -> None:
-        if plan_id not in self._made:
+        if plan_id not in self._made and not self._since:  # else its plan may lie before
             self.report.add(f"Position {position}: the plan {plan_id}, which was carried out, is not recorded.")
 
     def _meet(self, position: int, event: PlanMade) -> None:

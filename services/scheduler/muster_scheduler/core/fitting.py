@@ -79,14 +79,18 @@ def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -
     return Waits(position=snapshot.position, groups=tuple(groups))
 
 
-def why_did_it_wait(history: Iterable[Recorded], asked: WhyDoesItWait) -> Waits:
-    """Say what would have been answered at the end of a stretch of the journal, from its beginning to some moment."""
-    state, limits = State(), Limits()
+def why_did_it_wait(history: Iterable[Recorded], asked: WhyDoesItWait, begun: State | None = None) -> Waits | None:
+    """Say what would have been answered at the end of a stretch of the journal.
+
+    It is read from its beginning, or on from what is folded already. None when no plan was made in a stretch that was
+    begun: the settings that bound an answer are those of the last plan, which lies before it.
+    """
+    state, limits = begun or State(), None if begun else Limits()
     for recorded in history:
         state.apply(recorded)
         if isinstance(recorded.event, PlanMade):
             limits = limits_of(recorded.event) or limits
-    return why_does_it_wait(take_snapshot(state), limits, asked)
+    return None if limits is None else why_does_it_wait(take_snapshot(state), limits, asked)
 
 
 def _view(asked: WouldItFit, now: datetime) -> GroupView:

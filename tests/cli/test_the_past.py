@@ -1,0 +1,200 @@
+"""Questions about the past begin at a checkpoint that can be believed, answer as from the beginning, and say so."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from cli.stage import Answer, Asked, Log, Muster, Type, show, shown, workload
+from muster_contracts.events import AnyEvent
+from muster_contracts.wire import Recorded
+from muster_scheduler.core.decision import written
+from muster_scheduler.core.plan import Limits, plan
+from muster_scheduler.core.snapshot import take_snapshot
+from muster_scheduler.core.state import State
+from scheduler.worlds import gang, id_of, node, recorded
+
+NAME = "late"
+ROUNDS = 3
+LINES = "/api/v1/journal/lines"
+
+
+class Past:
+    """A journal as a scheduler wrote it: after each round of events it planned."""
+
+    def __init__(self) -> None:
+        self.recorded: list[Recorded] = []
+        self.state = State()
+        self.plans: list[int] = []
+        self._happens(node("a"), node("b"))
+        for number in range(ROUNDS):
+            self._happens(*gang(f"train-{number}", 2))
+            self._happens(*written(plan(take_snapshot(self.state), Limits()), Limits(), id_of("cluster"), 1))
+            self.plans.append(self.state.position)
+        self._happens(*gang(NAME, 1, gpus=9))
+        self._happens(*written(plan(take_snapshot(self.state), Limits()), Limits(), id_of("cluster"), 1))
+        self.end = self.state.position
+        self.log = Log([shown(one) for one in self.recorded])
+
+    def _happens(self, *events: AnyEvent) -> None:
+        for one in recorded(events, first=len(self.recorded) + 1):
+            self.recorded.append(one)
+            self.state.apply(one)
+
+    def fold_at(self, position: int) -> State:
+        state = State()
+        for one in self.recorded[:position]:
+            state.apply(one)
+        return state
+
+    def keep(self, *positions: int) -> list[dict[str, Any]]:
+        return [self.log.keep(self.fold_at(position)) for position in positions]
+
+
+@pytest.fixture
+def past() -> Past:
+    return Past()
+
+
+@pytest.fixture
+def served(muster: Muster, past: Past) -> Muster:
+    past.log.serve(muster)
+    show(muster, workload(NAME, id=str(id_of(f"workload/{NAME}")), phase="Pending"))
+    return muster
+
+
+def read_from(muster: Muster) -> list[int]:
+    """Return after which positions the journal was read."""
+    return [int(asked.query["after"][0]) for asked in muster.asked_at("GET", LINES)]
+
+
+def why(types: Type, at: int) -> Any:
+    return types("why", NAME, "--at", str(at), "-o", "json").data
+
+
+def test_why_begins_at_the_last_checkpoint_before_the_moment_and_answers_the_same(
+    served: Muster, past: Past, types: Type
+) -> None:
+    expected = {at: why(types, at) for at in range(past.plans[1] + 1, past.end + 1)}
+    past.keep(*past.plans[:2])
+    past.log.serve(served)
+    for at, answer in expected.items():
+        served.asked.clear()
+        assert why(types, at) == answer
+        assert read_from(served)[0] == past.plans[1]
+    assert expected[past.end]["groups"][0]["code"] == "NoFittingNode"
+
+
+def test_without_a_plan_since_the_checkpoint_its_settings_are_looked_for_from_the_beginning(
+    served: Muster, past: Past, types: Type
+) -> None:
+    past.keep(past.plans[-1])
+    past.log.serve(served)
+    why(types, past.plans[-1] + 1)
+    assert read_from(served) == [past.plans[-1], 0]
+
+
+Spoil = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda one: one | {"code": "other"},
+        lambda one: one | {"event_id": str(uuid4())},
+        lambda one: one | {"body": one["body"][:-40]},
+        lambda one: one | {"body": ""},
+        lambda one: one | {"body": b64encode(b"no zlib").decode()},
+    ],
+    ids=["other code", "other journal", "cut", "empty", "no body"],
+)
+def test_a_checkpoint_that_cannot_be_believed_is_passed_over(
+    served: Muster, past: Past, types: Type, spoil: Spoil
+) -> None:
+    expected = why(types, past.end)
+    served.asked.clear()
+    past.keep(past.plans[1])
+    past.log.checkpoints[past.plans[1]] = spoil(past.log.checkpoints[past.plans[1]])
+    past.log.serve(served)
+    assert why(types, past.end) == expected
+    assert read_from(served) == [0]
+
+
+def test_a_checkpoint_that_went_meanwhile_and_services_without_any_are_no_trouble(
+    served: Muster, past: Past, types: Type
+) -> None:
+    expected = why(types, past.end)
+    served.answers["GET", "/api/v1/scheduling/checkpoints"] = {"positions": [past.plans[0]]}
+    assert why(types, past.end) == expected
+    del served.answers["GET", "/api/v1/scheduling/checkpoints"]
+    assert why(types, past.end) == expected
+    assert set(read_from(served)) == {0}
+
+
+def test_the_last_plans_are_judged_from_a_checkpoint_which_is_named(served: Muster, past: Past, types: Type) -> None:
+    kept = past.keep(*past.plans)
+    past.log.serve(served)
+    for wanted, plans, begun in (
+        (("--last", "1"), 1, kept[2]),
+        (("--last", "2"), 2, kept[1]),
+        (("--since", str(past.plans[1] + 1)), 2, kept[1]),
+        (("--since", str(past.plans[0])), 3, kept[0]),
+        (("--last", "4"), 4, None),
+    ):
+        found = types("audit", "verify", "--decisions", *wanted, "-o", "json").data
+        assert (found["ok"], found["replanned"], found["checkpoint_trusted"]) == (True, plans, begun), wanted
+        assert found["events"] == past.end - (begun["position"] if begun else 0)
+    trusts = f"This trusts the checkpoint at position {past.plans[2]} (SHA-256 {kept[2]['digest']}); nothing before it"
+    assert trusts in types("audit", "verify", "--decisions", "--last", "1").out
+
+
+def test_from_the_beginning_nothing_is_trusted_and_every_checkpoint_is_proven(
+    served: Muster, past: Past, types: Type
+) -> None:
+    kept = past.keep(*past.plans)
+    past.log.serve(served)
+    found = types("audit", "verify", "--decisions", "-o", "json").data
+    assert (found["ok"], found["checkpoint_trusted"], found["checkpoints_proven"]) == (True, None, kept)
+    assert types("audit", "verify", "--decisions").out.endswith(" 3 checkpoints are what a fresh fold is.\n")
+
+
+def test_a_checkpoint_that_says_something_else_is_named(served: Muster, past: Past, types: Type) -> None:
+    state = past.fold_at(past.plans[1])
+    state.pods.clear()
+    past.log.keep(state)
+    past.log.serve(served)
+    typed = types("audit", "verify", "--decisions")
+    assert typed.code == 1
+    assert f"Position {past.plans[1]}: the checkpoint there is not what a fresh fold is." in typed.out
+
+
+def test_a_changed_plan_is_named_from_a_checkpoint_too(served: Muster, past: Past, types: Type) -> None:
+    past.keep(past.plans[0])
+    past.log.events[past.plans[1] - 1]["data"]["placements"][0]["node"] = "b"
+    past.log.serve(served)
+    typed = types("audit", "verify", "--decisions", "--since", str(past.plans[0]))
+    assert typed.code == 1
+    assert f"Position {past.plans[1]}, plan" in typed.out
+
+
+def test_a_stream_that_breaks_off_is_read_on_from_there(served: Muster, past: Past, types: Type) -> None:
+    whole = past.log.lines
+
+    def breaks_off(asked: Asked) -> Any:
+        text = whole(asked).body
+        lines = text.splitlines(keepends=True)
+        return Answer("".join(lines[:2]) + lines[2][:10]) if len(lines) > 2 else Answer(text)
+
+    served.answers["GET", LINES] = breaks_off
+    exported = [json.loads(line) for line in types("audit", "export").out.splitlines()]
+    assert exported == past.log.events
+    assert read_from(served) == list(range(0, past.end, 2))
+
+
+def test_a_stream_that_never_goes_on_is_given_up(served: Muster, types: Type) -> None:
+    served.answers["GET", LINES] = Answer('{"position": ')
+    typed = types("audit", "export")
+    assert (typed.code, typed.out) == (5, "")
+    assert typed.err.startswith("The event log broke off in the middle of an event.")
