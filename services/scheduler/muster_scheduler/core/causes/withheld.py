@@ -153,7 +153,7 @@ def _names(snapshot: Snapshot, pods: Iterable[UUID]) -> str:
     """Name the groups of some pods, with how many there are if there are several."""
     going = set(pods)
     views = [view for view in snapshot.views.values() if any(pod.facts.pod_id in going for pod in view.bound)]
-    names = listed(list(dict.fromkeys(view.name for view in views)))
+    names = listed(list(dict.fromkeys(view.name for view in sorted(views, key=lambda view: view.order))))
     return names if len(going) == 1 else f"{len(going)} pods of {names}"
 
 
