@@ -14,7 +14,6 @@ from muster_cli.client import Client
 from muster_cli.journal import journal_in, journal_of
 from muster_cli.output import progress
 from muster_cli.past import Beginning, beginning_at, beginning_before, checkpoints_kept
-from muster_cli.settings import CommandLineSettings
 
 if TYPE_CHECKING:
     from muster_contracts.wire import Recorded
@@ -36,17 +35,16 @@ def judge_copy(file: Path, wanted: Wanted) -> dict[str, Any]:
     return _judge(lambda _after, _until: journal_in(file), wanted, None)
 
 
-def judge_journal(wanted: Wanted) -> dict[str, Any]:
+def judge_journal(client: Client, wanted: Wanted) -> dict[str, Any]:
     """Judge the plans of the living journal."""
-    with Client(CommandLineSettings.read()) as client:
 
-        def read(after: int, until: int | None) -> "Iterator[Recorded]":
-            return journal_of(client, after=after, until=until)
+    def read(after: int, until: int | None) -> "Iterator[Recorded]":
+        return journal_of(client, after=after, until=until)
 
-        with progress("Looking for a checkpoint …"):
-            begun = _beginning(client, read, wanted)
-            kept = checkpoints_kept(client) if begun is None else ()
-        return _judge(read, wanted, begun, kept, lambda position: beginning_at(client, position))
+    with progress("Looking for a checkpoint …"):
+        begun = _beginning(client, read, wanted)
+        kept = checkpoints_kept(client) if begun is None else ()
+    return _judge(read, wanted, begun, kept, lambda position: beginning_at(client, position))
 
 
 def _beginning(client: Client, read: Read, wanted: Wanted) -> Beginning | None:

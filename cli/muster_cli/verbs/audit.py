@@ -111,10 +111,15 @@ def _of_checkpoints(result: dict[str, Any]) -> str:
 
 
 def _decisions(last: int | None, since: int | None, file: Path | None) -> dict[str, Any]:
+    from muster_cli.client import Client
     from muster_cli.decisions import Wanted, judge_copy, judge_journal
+    from muster_cli.settings import CommandLineSettings
 
     wanted = Wanted(last, since)
-    return judge_journal(wanted) if file is None else judge_copy(file, wanted)
+    if file is not None:
+        return judge_copy(file, wanted)
+    with Client(CommandLineSettings.read()) as client:
+        return judge_journal(client, wanted)
 
 
 def _phases(file: Path | None) -> dict[str, Any]:
