@@ -1,6 +1,8 @@
 """Several schedulers on one journal: the lease says who leads, and nothing breaks when two believe it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import combinations
 from typing import Any
 
@@ -121,6 +123,21 @@ async def test_a_scheduler_that_lost_the_lead_unknowingly_cannot_write_a_plan(sc
     assert not of_type(await scene.events(), e.PlanMade)
 
 
+async def test_a_scheduler_that_reads_of_another_leader_while_it_waits_to_write_its_plan_does_not_write_it(
+    scene: Scene,
+) -> None:
+    first, second = _planning(scene, "first"), _planning(scene, "second")
+    await scene.observe("gang", 1)
+    await _lead(first, scene)
+    async with first.telling.quiet:
+        cycle = asyncio.create_task(first.cycle())
+        await _lead(second, scene)
+        await _read_on(first, scene)
+    with pytest.raises(Unavailable, match="took the lead"):
+        await cycle
+    assert not of_type(await scene.events(), e.PlanMade)
+
+
 def _planning(scene: Scene, holder: str) -> Planning:
     leadership = Leadership(Everybodys(), holder, renewal_seconds=0.5)
     return Planning(
@@ -137,10 +154,22 @@ async def test_of_two_that_take_the_lead_at_the_same_moment_one_gets_it(scene: S
 
 async def _lead(planning: Planning, scene: Scene) -> None:
     """Take the lead, and then read no further."""
+    async with _reading(planning, scene):
+        await planning.take_leadership()
+
+
+async def _read_on(planning: Planning, scene: Scene) -> None:
+    """Read what is in the journal by now."""
+    async with _reading(planning, scene):
+        await planning.progress.reach(len(await scene.events()))
+
+
+@asynccontextmanager
+async def _reading(planning: Planning, scene: Scene) -> AsyncIterator[None]:
     fold = follow_into(scene.journal(Writer.SCHEDULER), planning.fold, planning.progress, Health("scheduler"), "fold")
     reading = asyncio.ensure_future(fold)
     try:
-        await planning.take_leadership()
+        yield
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

@@ -154,7 +154,7 @@ class Planning:
 
     async def cycle(self) -> Plan:
         """Make one plan; write what it promises, and let it be told why the others wait."""
-        snapshot = self._look()
+        snapshot, version = self._look(), self.state.plan_version
         made = self._attempt(snapshot)
         if isinstance(made, Exception):
             return await self._set_aside(snapshot, made)
@@ -163,7 +163,7 @@ class Planning:
         self._somebody_waits = bool(snapshot.groups or snapshot.nominations or snapshot.short or snapshot.aside)
         if made.decides:
             async with self.telling.quiet:
-                await self._write(made)
+                await self._write(made, version)
                 self.telling.take(made.blocked)
         else:
             self.telling.take(made.blocked)
@@ -219,8 +219,8 @@ class Planning:
         for sentence in wrong_reasons(facts):
             log.error("A reason to wait is not true.", based_on=position, fault=sentence)
 
-    async def _write(self, made: Plan) -> None:
-        version = self.state.plan_version
+    async def _write(self, made: Plan, version: int) -> None:
+        """Write a plan under the version its snapshot was taken at: others may have written, and we read it, since."""
         for event in written(made, self._settings.limits, self._cluster_id, self.epoch):
             try:
                 event_id = uuid5(event.plan_id, str(event.part))
