@@ -26,6 +26,7 @@ from benchmarks import (
     steady_cycle,
     submissions,
     switched_on,
+    time_travel,
     visibility,
     watch_fanout,
 )
@@ -51,6 +52,7 @@ USUAL = (
 )
 HEAVY = (
     new_leader.BENCHMARK,
+    time_travel.BENCHMARK,
     recognition.LARGE,
     binding.WHOLE,
     switched_on.BENCHMARK,
