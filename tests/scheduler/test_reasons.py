@@ -300,6 +300,13 @@ def test_of_several_minimum_run_times_the_first_that_helps_is_told() -> None:
     assert both.reason.startswith("new needs the place of two, which may not be told to go for 97 seconds yet")
 
 
+def test_a_long_minimum_run_time_is_told_in_hours_with_its_day() -> None:
+    blocked = why("new", *lent(protected_seconds=100_000), started("old"), *gang("new", 1))
+    assert "may not be told to go for 28 hours yet: the minimum run time is over at 2026-03-02 15:46:48 UTC." in (
+        blocked.reason
+    )
+
+
 def test_a_minimum_run_time_that_would_not_help_is_no_reason() -> None:
     events = [*lent(protected_seconds=100), started("old"), project("q", 0, over_quota_weight=0)]
     assert why("new", *events, *gang("new", 1)).code == "FairShareExceeded"

@@ -78,7 +78,8 @@ def _untold(facts: Facts, view: GroupView, blocked: Blocked) -> Iterator[str]:
     for name in TOLD.get(blocked.code, ()):
         if (value := blocked.numbers.get(name)) is None or _is_told_as_nothing(name, value, sentence):
             continue
-        if (number := next((one for one in told if one in _written(value)), None)) is None:
+        written = _durations(value) if name == "seconds" else _written(value)
+        if (number := next((one for one in told if one in written), None)) is None:
             yield f"{blocked.pod_group_id} is told {blocked.reason!r}, which does not say {name}: {value}."
         else:
             told.remove(number)  # two numbers that are alike are said twice
@@ -91,3 +92,7 @@ def _is_told_as_nothing(name: str, value: int, sentence: str) -> bool:
 def _written(value: int) -> set[str]:
     scaled = f"{value / MEBIBYTE:.4g}", f"{value / GIBIBYTE:.4g}"
     return {str(value), f"{value / WHOLE_GPU:g}", f"{value / 1000:g}", *scaled}
+
+
+def _durations(seconds: int) -> set[str]:
+    return {str(seconds), str(-(-seconds // 60)), str(-(-seconds // 3600))}

@@ -14,6 +14,8 @@ from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.need import Need
 
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
+SECONDS_TOLD, MINUTES_TOLD = 120, 180
+"""What takes longer is told in the next larger unit."""
 NAMED = 3
 """Names that a sentence lists at most."""
 
@@ -141,6 +143,14 @@ def _gpus_of(need: Need) -> Iterator[str]:
 def counted(count: int, one: str, many: str) -> str:
     """Write a number with its noun."""
     return f"{count} {one if count == 1 else many}"
+
+
+def duration(seconds: int) -> str:
+    """Write for how long, in the unit that people would use, rounded up."""
+    if seconds <= SECONDS_TOLD:
+        return counted(seconds, "second", "seconds")
+    minutes = -(-seconds // 60)
+    return f"{minutes} minutes" if minutes <= MINUTES_TOLD else f"{-(-minutes // 60)} hours"
 
 
 def are_free(amount: str) -> str:

@@ -1,8 +1,8 @@
 """Pods that would have to go and may not be told to yet: inside their minimum run time, or refused to us a moment ago.
 
 Whether they are the reason is found out by making room once more, as it could be made later, and throwing away what
-that decides. So it costs steps, as all trying does, and is left out when the plan has none left. A time of protection
-is searched for by halving: the first end of one at which room can be made.
+that decides. So it costs steps, as all trying does, and is left out when the plan has none left, or after some trials.
+A time of protection is searched for by halving: the first end of one at which room can be made.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,13 +14,16 @@ from uuid import UUID
 from muster_scheduler.core.causes.inquiry import Inquiry
 from muster_scheduler.core.draft import Draft, Item, Seat
 from muster_scheduler.core.groups import GroupView
-from muster_scheduler.core.reasons import Cause, counted, listed
+from muster_scheduler.core.reasons import Cause, duration, listed
 from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.victims import Victims
 
 ROOM_THEN = "Nothing has to be done: room is made then, unless others have a better claim."
 ASK_WHOEVER = "It starts when that is allowed, by a disruption budget for example, or when others release capacity."
 
+
+TRIALS = 32
+"""How often room is made once more in one pool, for one plan; who comes later is told what is free."""
 
 MakesRoom = Callable[[Draft, str, Victims], Callable[[Item], bool]]
 """How room is made for an item, given the draft, the pool and who could go there."""
@@ -32,6 +35,8 @@ class Withheld:
     def __init__(self, draft: Draft, pool: str, makes_room: MakesRoom) -> None:
         self._draft, self._pool, self._makes_room = draft, pool, makes_room
         self._now = draft.snapshot.now
+        self._trials = TRIALS
+        self._guess = 0  # the end that the last one waits for; others mostly wait for the same
 
     def cause(self, inquiry: Inquiry) -> Cause | None:
         """Find that room could be made later, of those that are protected or, failing that, of those refused to us."""
@@ -56,34 +61,44 @@ class Withheld:
         return sorted({end for end in known if self._now is not None and end > self._now})
 
     def _protected(self, inquiry: Inquiry) -> Cause | None:
-        ends, rehearsal = self._ends, self._as_it_is
-        if not ends or not rehearsal.who_would_go(inquiry.item, ends[-1]):
+        found = self._first_end(inquiry.item)
+        if found is None:
             return None
-        too_early, enough = -1, len(ends) - 1
-        while enough - too_early > 1:
-            middle = (too_early + enough) // 2
-            if rehearsal.who_would_go(inquiry.item, ends[middle]):
-                enough = middle
-            else:
-                too_early = middle
-        until = ends[enough]
-        going = rehearsal.who_would_go(inquiry.item, until)
-        names = _names(self._draft.snapshot, [pod for pod in going if until in rehearsal.ends.get(pod, ())])
+        until, going = found
+        last = [pod for pod in going if until in self._as_it_is.ends.get(pod, ())]
         seconds = self._seconds_to(until)
         return Cause(
             "MinimumRunTime",
-            f"needs the place of {names}, which may not be told to go for {counted(seconds, 'second', 'seconds')} yet: "
-            f"the minimum run time is over at {_clock(until)}.",
+            f"needs the place of {_names(self._draft.snapshot, last)}, which may not be told to go for "
+            f"{duration(seconds)} yet: the minimum run time is over at {self._clock(until)}.",
             ROOM_THEN,
             {"seconds": seconds, "pods": len(going)},
         )
+
+    def _first_end(self, item: Item) -> tuple[datetime, list[UUID]] | None:
+        """Return the first end of a protection at which room can be made, or a later one, and who would go then."""
+        ends = self._ends
+        going = self._try(self._as_it_is, item, ends[-1]) if ends else []
+        if not going:
+            return None
+        too_early, enough = -1, len(ends) - 1
+        guesses = [self._guess, self._guess - 1]
+        while enough - too_early > 1 and self._trials:
+            guess = guesses.pop(0) if guesses else -1
+            middle = guess if too_early < guess < enough else (too_early + enough) // 2
+            if earlier := self._try(self._as_it_is, item, ends[middle]):
+                enough, going = middle, earlier
+            else:
+                too_early = middle
+        self._guess = enough
+        return ends[enough], going
 
     def _refused(self, inquiry: Inquiry) -> Cause | None:
         refusals, now = self._draft.snapshot.refusals, self._now
         if not refusals or now is None:
             return None
-        latest = max([now, *self._ends])
-        going = [pod for pod in self._if_nobody_refused.who_would_go(inquiry.item, latest) if pod in refusals]
+        would_go = self._try(self._if_nobody_refused, inquiry.item, max([now, *self._ends]))
+        going = [pod for pod in would_go if pod in refusals]
         if not going:
             return None
         last = max((refusals[pod] for pod in going), key=lambda refusal: refusal.until)
@@ -91,11 +106,22 @@ class Withheld:
         return Cause(
             "EvictionRefused",
             f"needs the place of {_names(self._draft.snapshot, going)}, whose eviction was refused. "
-            f"{last.sentence.rstrip('.')}. It is asked for again in {counted(seconds, 'second', 'seconds')}, "
-            f"at {_clock(last.until)}.",
+            f"{last.sentence.rstrip('.')}. It is asked for again in {duration(seconds)}, at {self._clock(last.until)}.",
             ASK_WHOEVER,
             {"seconds": seconds, "pods": len(going)},
         )
+
+    def _try(self, rehearsal: "_Rehearsal", item: Item, moment: datetime) -> list[UUID]:
+        """Return who would go for an item at a moment; nobody once the trials of this plan are used up."""
+        if not self._trials:
+            return []
+        self._trials -= 1
+        return rehearsal.who_would_go(item, moment)
+
+    def _clock(self, moment: datetime) -> str:
+        """Write a time of the day, with the day if that is not the snapshot's."""
+        at, today = moment.astimezone(UTC), self._now.astimezone(UTC).date() if self._now else None
+        return f"{at:%H:%M:%S} UTC" if at.date() == today else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
     def _seconds_to(self, moment: datetime) -> int:
         assert self._now is not None, "who has no time asks for none"
@@ -155,7 +181,3 @@ def _names(snapshot: Snapshot, pods: Iterable[UUID]) -> str:
     views = [view for view in snapshot.views.values() if any(pod.facts.pod_id in going for pod in view.bound)]
     names = listed(list(dict.fromkeys(view.name for view in sorted(views, key=lambda view: view.order))))
     return names if len(going) == 1 else f"{len(going)} pods of {names}"
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%H:%M:%S} UTC"
