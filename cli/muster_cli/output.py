@@ -205,6 +205,13 @@ def gpus(millionths: int) -> str:
     return f"{millionths / 1_000_000:g}"
 
 
+def asked_gpus(requests: dict[str, Any]) -> str:
+    """Return what is asked for of GPUs: `2`, `0.5`, `20 GiB` of their memory, or both where pods differ."""
+    in_bytes = requests["gpu_memory_bytes"]
+    counted = [gpus(requests["gpu_millionths"])] if requests["gpu_millionths"] or not in_bytes else []
+    return " + ".join([*counted, *([memory(in_bytes)] if in_bytes else [])])
+
+
 def memory(amount_bytes: int) -> str:
     """Return an amount of memory in its largest binary unit that leaves at least one: `1.5 GiB`."""
     unit = max(0, min((amount_bytes.bit_length() - 1) // 10, len(MEMORY_UNITS) - 1))

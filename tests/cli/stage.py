@@ -180,7 +180,7 @@ def workload(name: str = "hello", **different: Any) -> dict[str, Any]:
         "deleted_at": None,
         "running_pods": 1,
         "desired_pods": 1,
-        "requests": {"cpu_milli": 1500, "memory_bytes": 2**30, "gpu_millionths": 500_000},
+        "requests": {"cpu_milli": 1500, "memory_bytes": 2**30, "gpu_millionths": 500_000, "gpu_memory_bytes": 0},
         "allocated": {"cpu_milli": 1500, "memory_bytes": 2**30, "gpu_millionths": 500_000},
         "nodes": ["pool-a-0"],
         "priority_class": "train",

@@ -249,6 +249,18 @@ def test_the_list_asks_for_what_is_wanted(muster: Muster, types: Type, monkeypat
     assert "project" not in muster.asked_at("GET", f"{API}/workloads")[1].query
 
 
+@pytest.mark.parametrize(
+    ("millionths", "in_bytes", "shown"),
+    [(0, 0, "0"), (500_000, 0, "0.5"), (0, 20 * 2**30, "20 GiB"), (2_000_000, 2**30, "2 + 1 GiB")],
+)
+def test_gpus_are_shown_as_they_are_asked_for(
+    muster: Muster, types: Type, millionths: int, in_bytes: int, shown: str
+) -> None:
+    asks = {"cpu_milli": 1000, "memory_bytes": 2**30, "gpu_millionths": millionths, "gpu_memory_bytes": in_bytes}
+    muster.answers["GET", f"{API}/workloads"] = {"workloads": [workload(requests=asks)], "next": None}
+    assert f" 1/1   {shown} " in types("list").out
+
+
 def test_nothing_in_a_project_is_not_the_same_as_no_such_project(muster: Muster, types: Type) -> None:
     show(muster)
     muster.answers["GET", f"{API}/projects/demo"] = {"name": "demo"}

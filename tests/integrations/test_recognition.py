@@ -468,6 +468,14 @@ def test_parts_of_a_gpu_are_asked_for_by_annotation(annotations: dict[str, str],
     assert (found.gpu.devices, found.requests.gpu_millionths) == (devices, millionths)
 
 
+def test_memory_of_gpus_is_counted_as_such_in_pods_and_in_the_workload() -> None:
+    asked = {names.GPU_MEMORY: "2000", names.GPU_DEVICES: "2"}
+    assert facts(annotations=asked).requests.gpu_memory_bytes == 4000 * 2**20
+    spec = {"parallelism": 3, "completions": 3, "template": template(annotations=asked)}
+    found = seen(manifest(JOBS, "train", spec=spec))
+    assert (found.requests.gpu_memory_bytes, found.requests.gpu_millionths) == (12_000 * 2**20, 0)
+
+
 def test_what_the_scheduler_needs_of_a_pod_is_there() -> None:
     found = facts(
         version=42,

@@ -47,8 +47,15 @@ async def test_a_client_reads_its_own_write(bench: StatusBench) -> None:
     position = await bench.tell([story.submitted()])
     found = await bench.get(f"/workloads/{story.id}", at_least=position)
     assert (found["name"], found["phase"], found["class"]) == ("train", "Creating", "native")
-    assert found["requests"]["gpu_millionths"] == 1_000_000
+    assert (found["requests"]["gpu_millionths"], found["requests"]["gpu_memory_bytes"]) == (1_000_000, 0)
     assert found["actions_supported"] == {"stop": True, "activate": True, "delete": True}
+
+
+async def test_memory_of_gpus_is_asked_for_in_place_of_gpus(bench: StatusBench) -> None:
+    story = Story()
+    position = await bench.tell([story.submitted(parallelism=2, gpu_memory_bytes=20 * 2**30)])
+    requests = (await bench.get(f"/workloads/{story.id}", at_least=position))["requests"]
+    assert (requests["gpu_millionths"], requests["gpu_memory_bytes"]) == (0, 40 * 2**30)
 
 
 async def test_a_workload_goes_through_its_phases_and_its_history_tells(bench: StatusBench) -> None:

@@ -9,6 +9,7 @@ from muster_cli.output import (
     Format,
     Output,
     age,
+    asked_gpus,
     gpus,
     memory,
     moment,
@@ -119,11 +120,10 @@ def _ago(text: str | None) -> str:
 
 
 def _amounts(requests: dict[str, Any]) -> str:
-    devices = gpus(requests["gpu_millionths"])
+    devices = asked_gpus(requests)
+    noun = "of GPU memory" if requests["gpu_memory_bytes"] else "GPU" if devices == "1" else "GPUs"
     processors = f"{requests['cpu_milli'] / 1000:g}"
-    return (
-        f"{devices} GPU{'' if devices == '1' else 's'}, {processors} CPU, {memory(requests['memory_bytes'])} of memory"
-    )
+    return f"{devices} {noun}, {processors} CPU, {memory(requests['memory_bytes'])} of memory"
 
 
 def _print_pods(pods: list[dict[str, Any]]) -> None:

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 import typer
 
 from muster_cli.completing import project_names
-from muster_cli.output import Format, Output, age, gpus, plain, print_data, print_table, progress, say, styled_phase
+from muster_cli.output import (
+    Format,
+    Output,
+    age,
+    asked_gpus,
+    plain,
+    print_data,
+    print_table,
+    progress,
+    say,
+    styled_phase,
+)
 from muster_cli.phase_names import phase_named, phase_names
 
 
@@ -70,6 +81,6 @@ def _row(w: dict[str, Any], *, deleted: bool) -> list[str]:
         plain(w["workload_kind"] or w["kind"]),
         styled_phase(w["phase"]),
         f"{w['running_pods']}/{w['desired_pods']}",
-        gpus(w["requests"]["gpu_millionths"]),
+        asked_gpus(w["requests"]),
         *([f"{age(w['deleted_at'])} ago", plain(w["phase_reason"])] if deleted else present),
     ]

@@ -34,11 +34,15 @@ class Caller(Value):
 
 
 class Resources(Value):
-    """An amount of what a node has and a pod asks for. Extended resources are counted as Kubernetes counts them."""
+    """An amount of what a node has and a pod asks for. Extended resources are counted as Kubernetes counts them.
+
+    `gpu_memory_bytes` is asked for instead of GPUs, or parts of them: how much of a device that is depends on the node.
+    """
 
     cpu_milli: int = 0
     memory_bytes: int = 0
     gpu_millionths: int = 0
+    gpu_memory_bytes: int = 0
     extended: dict[str, int] = {}
 
 

@@ -24,12 +24,15 @@ def to_resources(amounts: Mapping[str, int]) -> Resources:
     )
 
 
-def _bounded(cpu_milli: int, memory_bytes: int, gpu_millionths: int, extended: Mapping[str, int]) -> Resources:
+def _bounded(
+    cpu_milli: int, memory_bytes: int, gpu_millionths: int, extended: Mapping[str, int], gpu_memory_bytes: int = 0
+) -> Resources:
     """Return amounts that all who reckon with them can hold: Kubernetes takes any number, which then fits nowhere."""
     return Resources(
         cpu_milli=min(cpu_milli, MOST_OF_ANYTHING),
         memory_bytes=min(memory_bytes, MOST_OF_ANYTHING),
         gpu_millionths=min(gpu_millionths, MOST_OF_ANYTHING),
+        gpu_memory_bytes=min(gpu_memory_bytes, MOST_OF_ANYTHING),
         extended={name: min(amount, MOST_OF_ANYTHING) for name, amount in extended.items()},
     )
 
@@ -80,18 +83,20 @@ def times(resources: Resources, count: int) -> Resources:
         cpu_milli=resources.cpu_milli * count,
         memory_bytes=resources.memory_bytes * count,
         gpu_millionths=resources.gpu_millionths * count,
+        gpu_memory_bytes=resources.gpu_memory_bytes * count,
         extended={name: amount * count for name, amount in resources.extended.items()},
     )
 
 
 def total(parts: Iterable[Resources]) -> Resources:
     """Return the sum."""
-    cpu_milli = memory_bytes = gpu_millionths = 0
+    cpu_milli = memory_bytes = gpu_millionths = gpu_memory_bytes = 0
     extended: dict[str, int] = {}
     for part in parts:
         cpu_milli += part.cpu_milli
         memory_bytes += part.memory_bytes
         gpu_millionths += part.gpu_millionths
+        gpu_memory_bytes += part.gpu_memory_bytes
         for name, amount in part.extended.items():
             extended[name] = extended.get(name, 0) + amount
-    return _bounded(cpu_milli, memory_bytes, gpu_millionths, extended)
+    return _bounded(cpu_milli, memory_bytes, gpu_millionths, extended, gpu_memory_bytes)

@@ -28,6 +28,7 @@ from muster_contracts.values import (
 )
 
 from muster_integrations.recognition.amounts import (
+    MOST_OF_ANYTHING,
     amounts_of,
     counting_gpus,
     devices_in,
@@ -160,7 +161,9 @@ def gpu_request(spec: PodSpec, annotations: Mapping[str, str], amounts: Amounts)
 
 
 def _with_portions(asked: Resources, gpu: GpuRequest) -> Resources:
-    if gpu.memory_bytes is not None or gpu.portion_millionths == WHOLE_GPU:
+    if gpu.memory_bytes is not None:
+        return asked.model_copy(update={"gpu_memory_bytes": min(gpu.devices * gpu.memory_bytes, MOST_OF_ANYTHING)})
+    if gpu.portion_millionths == WHOLE_GPU:
         return asked
     portions = gpu.devices * gpu.portion_millionths
     return asked.model_copy(update={"gpu_millionths": max(asked.gpu_millionths, portions)})

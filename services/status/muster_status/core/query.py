@@ -72,6 +72,7 @@ FIELDS: dict[str, Field] = {
     "requested_cpu_milli": Field("requested_cpu_milli", Kind.NUMBER),
     "allocated_cpu_milli": Field("allocated_cpu_milli", Kind.NUMBER),
     "requested_memory_bytes": Field("requested_memory_bytes", Kind.NUMBER),
+    "requested_gpu_memory_bytes": Field("requested_gpu_memory_bytes", Kind.NUMBER),
     "allocated_memory_bytes": Field("allocated_memory_bytes", Kind.NUMBER),
     "priority_class": Field("priority_class"),
     "nodes": Field("nodes"),

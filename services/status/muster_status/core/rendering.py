@@ -69,6 +69,7 @@ def workload_row(entry: Projected, workload: Workload) -> WorkloadRow:
         requested_cpu_milli=requests.cpu_milli,
         requested_memory_bytes=requests.memory_bytes,
         requested_gpu_millionths=requests.gpu_millionths,
+        requested_gpu_memory_bytes=requests.gpu_memory_bytes,
         allocated_cpu_milli=allocated.cpu_milli,
         allocated_memory_bytes=allocated.memory_bytes,
         allocated_gpu_millionths=allocated.gpu_millionths,

@@ -42,6 +42,7 @@ class WorkloadRow:
     requested_cpu_milli: int
     requested_memory_bytes: int
     requested_gpu_millionths: int
+    requested_gpu_memory_bytes: int
     allocated_cpu_milli: int
     allocated_memory_bytes: int
     allocated_gpu_millionths: int

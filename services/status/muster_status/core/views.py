@@ -38,7 +38,7 @@ def workload_view(row: Record) -> dict[str, Any]:
         "end_seen": row["end_seen"],
         "running_pods": row["running_pods"],
         "desired_pods": row["desired_pods"],
-        "requests": _amounts(row, "requested_"),
+        "requests": _amounts(row, "requested_") | {"gpu_memory_bytes": row["requested_gpu_memory_bytes"]},
         "allocated": _amounts(row, "allocated_"),
         "nodes": list(row["nodes"]),
         "priority_class": row["priority_class"],

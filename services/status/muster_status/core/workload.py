@@ -355,6 +355,7 @@ def _asked_resources(spec: WorkloadSpec, pods: int) -> Resources:
         cpu_milli=spec.cpu_milli * pods,
         memory_bytes=spec.memory_bytes * pods,
         gpu_millionths=0 if spec.gpu_memory_bytes else spec.gpu_devices * spec.gpu_portion_millionths * pods,
+        gpu_memory_bytes=spec.gpu_devices * (spec.gpu_memory_bytes or 0) * pods,
     )
 
 

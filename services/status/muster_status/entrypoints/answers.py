@@ -32,6 +32,12 @@ class Amounts(BaseModel):
     gpu_millionths: int
 
 
+class Asked(Amounts):
+    """What is asked for. `gpu_memory_bytes` are asked for in place of GPUs, or beside them for other pods."""
+
+    gpu_memory_bytes: int
+
+
 class Actions(BaseModel):
     """What can be done with a kind of workload, whatever state it is in."""
 
@@ -69,7 +75,7 @@ class Workload(BaseModel):
     end_seen: bool
     running_pods: int
     desired_pods: int
-    requests: Amounts
+    requests: Asked
     allocated: Amounts
     nodes: list[str]
     priority_class: str

@@ -30,6 +30,7 @@ CREATE TABLE workload (
     requested_cpu_milli bigint NOT NULL,
     requested_memory_bytes bigint NOT NULL,
     requested_gpu_millionths bigint NOT NULL,
+    requested_gpu_memory_bytes bigint NOT NULL,
     allocated_cpu_milli bigint NOT NULL,
     allocated_memory_bytes bigint NOT NULL,
     allocated_gpu_millionths bigint NOT NULL,

@@ -23,6 +23,7 @@ ON CONFLICT (id) DO UPDATE SET
     requested_cpu_milli = excluded.requested_cpu_milli,
     requested_memory_bytes = excluded.requested_memory_bytes,
     requested_gpu_millionths = excluded.requested_gpu_millionths,
+    requested_gpu_memory_bytes = excluded.requested_gpu_memory_bytes,
     allocated_cpu_milli = excluded.allocated_cpu_milli,
     allocated_memory_bytes = excluded.allocated_memory_bytes,
     allocated_gpu_millionths = excluded.allocated_gpu_millionths,
