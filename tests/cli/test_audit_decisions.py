@@ -98,6 +98,7 @@ def test_a_copy_with_other_lines_is_no_proof(
     typed = verifies([lines[number] for number in spoiled])
     assert typed.code == 1
     assert f"· {sentence}\n" in typed.out
+    assert "The copy is not what the services wrote" in typed.err
 
 
 def test_a_copy_that_ends_in_the_middle_of_an_event_was_cut_off(

@@ -19,6 +19,7 @@ SHOWN = 20
 PATIENCE_SECONDS = 24 * 3600.0
 """The whole event log is folded before there is an answer, some 20,000 events a second."""
 CHANGED_ROWS = "The event log is the truth: `muster audit verify -o json` shows more, and a read model can be rebuilt."
+CHANGED_COPY = "The copy is not what the services wrote, or what they wrote was changed before it was copied."
 CHANGED_PLANS = "A plan that does not follow from the log was changed, or made by another planner than it says."
 
 Decisions = Annotated[
@@ -69,7 +70,7 @@ def verify(
         raise Failure(
             Exit.NO,
             f"{found:,} difference{'s were' if found > 1 else ' was'} found up to position {result['position']:,}.",
-            CHANGED_PLANS if decisions else CHANGED_ROWS,
+            _what_is_wrong(decisions=decisions, is_copy=file is not None),
         )
 
 
@@ -83,6 +84,12 @@ def export() -> None:
     with Client(CommandLineSettings.read()) as client:
         for event in raw_journal(client):
             write(json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def _what_is_wrong(*, decisions: bool, is_copy: bool) -> str:
+    if is_copy:
+        return CHANGED_COPY
+    return CHANGED_PLANS if decisions else CHANGED_ROWS
 
 
 def _what_holds(result: dict[str, Any]) -> str:

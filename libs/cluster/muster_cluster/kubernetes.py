@@ -150,7 +150,7 @@ class KubernetesCluster:
         *,
         patch_type: PatchType = PatchType.MERGE,
     ) -> Item:
-        """Patch an object. A `metadata.resourceVersion` in the body is a precondition (Conflicted)."""
+        """Patch an object. `metadata.uid` and `metadata.resourceVersion` in the body are preconditions (Conflicted)."""
         changes = dict(body) if isinstance(body, Mapping) else [dict(step) for step in body]
         request = Request("PATCH", resource.path(namespace, name), _AS_US, changes, patch_type)
         return await self._ask(request, resource.model)
@@ -245,6 +245,7 @@ class _Version(Partial, frozen=True, gc=False):
 class _Cause(Partial, frozen=True, gc=False):
     reason: str = ""
     message: str = ""
+    field: str = ""
 
 
 class _Details(Partial, frozen=True, gc=False):
@@ -257,6 +258,10 @@ class _Status(Partial, frozen=True, gc=False):
     code: int = 0
     message: str = ""
     details: _Details | None = None
+
+    def blames(self, field: str) -> bool:
+        """Say whether a field is what is wrong."""
+        return self.details is not None and any(cause.field == field for cause in self.details.causes)
 
 
 class _GroupVersion(Partial, frozen=True, gc=False):
@@ -316,6 +321,7 @@ class _Bookmark(Partial, frozen=True, gc=False):
 _CHANGES: Final = {str(change): change for change in Change}
 _CAUSE_OF_BLOCKED_EVICTION: Final = "DisruptionBudget"
 _CAUSE_OF_VERSION_AHEAD: Final = "ResourceVersionTooLarge"
+_FIELD_OF_ANOTHER_OBJECT: Final = "metadata.uid"
 
 
 def _decode(body: bytes | msgspec.Raw, model: type[Item]) -> Item:
@@ -399,6 +405,8 @@ def error_of(status: int, body: bytes) -> ClusterError | Unavailable:
         return Expired(message)  # the server has gone back to an earlier state; only a new list helps
     if _CAUSE_OF_BLOCKED_EVICTION in causes and code == 429:
         return EvictionBlocked(causes[_CAUSE_OF_BLOCKED_EVICTION] or message)  # the cause names the budget
+    if told.blames(_FIELD_OF_ANOTHER_OBJECT) and code == 422:
+        return Conflicted(message)  # so a patch is told that another object has the name now
     return _error_of_code(code)(message)
 
 

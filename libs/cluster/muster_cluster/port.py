@@ -215,7 +215,7 @@ class Cluster(Protocol):
         *,
         patch_type: PatchType = PatchType.MERGE,
     ) -> Item:
-        """Patch an object. A `metadata.resourceVersion` in the body is a precondition (Conflicted)."""
+        """Patch an object. `metadata.uid` and `metadata.resourceVersion` in the body are preconditions (Conflicted)."""
         ...
 
     async def delete(

@@ -125,7 +125,9 @@ class Registry:
             body = change(_copy(old.body))
         except _MISSHAPEN as error:
             raise _misshapen(resource, error) from error
-        return self._write(resource, old, self._taken_in(resource, body, write), write, subresource)
+        body = self._taken_in(resource, body, write)
+        _check_patched(resource, old, body)
+        return self._write(resource, old, body, write, subresource)
 
     def existing(self, kind: str, namespace: str | None, name: str) -> Stored:
         """Return an object; ApiError 404 when there is none."""
@@ -357,6 +359,16 @@ def _check_preconditions(stored: Stored, uid: str | None, version: str | None) -
     if version and version != stored.body["metadata"]["resourceVersion"]:
         why = "the object has been modified; please apply your changes to the latest version and try again"
         raise conflict(stored.kind, stored.name, why)
+
+
+def _check_patched(resource: Resource, old: Stored, body: Object) -> None:
+    """Refuse a patch that would make another object of it: 422 or 400, where a whole new state meets a 409."""
+    metadata = body["metadata"]
+    uid, name = metadata.get("uid") or old.uid, metadata.get("name", old.name)
+    if uid != old.uid:
+        raise invalid(resource.kind, old.name, "metadata.uid", f'Invalid value: "{uid}": field is immutable')
+    if name != old.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({old.name})")
 
 
 def _check_identity(resource: Resource, old: Stored, body: Object) -> None:
