@@ -88,6 +88,27 @@ def test_a_client_reads_its_own_writes_or_hears_how_far_the_reader_is() -> None:
     run_in_virtual_time(world)
 
 
+def test_everybody_goes_on_when_the_reader_has_come_to_their_position() -> None:
+    async def world() -> None:
+        progress, went_on = Progress(), list[int]()
+
+        async def wait(position: int) -> None:
+            await progress.reach(position)
+            went_on.append(position)
+
+        waiting = [asyncio.create_task(wait(position)) for position in (7, 3, 5, 3)]
+        given_up = asyncio.create_task(wait(4))
+        await asyncio.sleep(1)
+        given_up.cancel()
+        for position, expected in ((2, []), (5, [3, 3, 5]), (9, [3, 3, 5, 7])):
+            progress.advance(position, caught_up=False)
+            await asyncio.sleep(1)
+            assert went_on == expected
+        await asyncio.gather(*waiting)
+
+    run_in_virtual_time(world)
+
+
 def test_whoever_waits_for_a_reader_that_stops_hears_why_at_once() -> None:
     async def world() -> None:
         progress = Progress()
