@@ -147,6 +147,7 @@ class ClusterConformance:
         assert (raw["kind"], raw["data"]) == ("ConfigMap", {"key": "value"})
         page = await cluster.list_page(RAW_CONFIG_MAPS, namespace=namespace, label_selector="!absent")
         assert "a" in [item["metadata"]["name"] for item in page.items]
+        assert not any("kind" in item or "apiVersion" in item for item in page.items), "the list says what they are"
 
     async def test_a_name_can_be_taken_once(self, cluster: KubernetesCluster, namespace: str) -> None:
         await cluster.create(CONFIG_MAPS, config_map(namespace, "a"))
@@ -220,6 +221,17 @@ class ClusterConformance:
         assert patched.metadata.resource_version != version
         with pytest.raises(Conflicted):
             await cluster.patch(CONFIG_MAPS, namespace, "a", body)
+
+    async def test_a_merge_patch_holds_to_the_object_that_was_meant(
+        self, cluster: KubernetesCluster, namespace: str
+    ) -> None:
+        created = await cluster.create(CONFIG_MAPS, config_map(namespace, "a", key="1"))
+        body = {"metadata": {"uid": created.metadata.uid}, "data": {"key": "2"}}
+        assert (await cluster.patch(CONFIG_MAPS, namespace, "a", body)).data == {"key": "2"}
+        body = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "data": {"key": "3"}}
+        with pytest.raises(Conflicted):
+            await cluster.patch(CONFIG_MAPS, namespace, "a", body)
+        assert (await cluster.get(CONFIG_MAPS, namespace, "a")).data == {"key": "2"}
 
     async def test_a_json_patch_does_all_its_steps_or_none(self, cluster: KubernetesCluster, namespace: str) -> None:
         await cluster.create(CONFIG_MAPS, config_map(namespace, "a", key="1"))

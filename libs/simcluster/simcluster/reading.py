@@ -95,7 +95,8 @@ class Reader:
         kind = "PartialObjectMetadataList" if partial else f"{self.resource.kind}List"
         group = "meta.k8s.io/v1" if partial else self._api_version()
         head = orjson.dumps({"kind": kind, "apiVersion": group, "metadata": metadata})
-        items = b",".join(self._encoded(stored, partial) for stored in page)
+        untyped = not (partial or self.resource.custom)  # the list says what its items are; of custom kinds, each does
+        items = b",".join(stored.untyped if untyped else self._encoded(stored, partial) for stored in page)
         return b'%b,"items":[%b]}' % (head[:-1], items)
 
     def _api_version(self) -> str:

@@ -1,6 +1,6 @@
 """Every object of the cluster, its history and those who watch it.
 
-One counter gives every change its resourceVersion. An object's JSON is written once per revision (`Stored.encoded`,
+One counter gives every change its resourceVersion. An object's JSON is written once per revision (`Stored.untyped`,
 `Change.frame`) and these bytes serve every get, list and watch. Objects are values: whoever changes one puts a new one.
 
 Changes are gathered during a turn of the event loop, then written to disk in one transaction, and only then shown to
@@ -29,6 +29,8 @@ ADDED = "ADDED"
 MODIFIED = "MODIFIED"
 DELETED = "DELETED"
 
+_TYPE = ("kind", "apiVersion")
+
 Key = tuple[str, str]
 """Namespace (empty for cluster-wide kinds) and name."""
 
@@ -36,7 +38,7 @@ Key = tuple[str, str]
 class Stored:
     """One revision of one object."""
 
-    __slots__ = ("_encoded", "body", "kind", "name", "namespace", "version")
+    __slots__ = ("_untyped", "body", "kind", "name", "namespace", "version")
 
     def __init__(self, kind: str, body: Object, version: int) -> None:
         metadata = body["metadata"]
@@ -45,14 +47,20 @@ class Stored:
         self.name: str = metadata["name"]
         self.body = body
         self.version = version
-        self._encoded: bytes | None = None
+        self._untyped: bytes | None = None
+
+    @property
+    def untyped(self) -> bytes:
+        """The object as JSON without its kind and apiVersion, written once: so lists of built-in kinds show it."""
+        if self._untyped is None:
+            self._untyped = orjson.dumps({name: value for name, value in self.body.items() if name not in _TYPE})
+        return self._untyped
 
     @property
     def encoded(self) -> bytes:
-        """The object as JSON, written once."""
-        if self._encoded is None:
-            self._encoded = orjson.dumps(self.body)
-        return self._encoded
+        """The object as JSON; joined each time, so that it is kept once."""
+        typed = orjson.dumps({name: self.body[name] for name in _TYPE})
+        return b"%b,%b" % (typed[:-1], self.untyped[1:])
 
     @property
     def key(self) -> Key:
