@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from muster_contracts.phases import Phase
 from muster_contracts.values import WHOLE_GPU
 from muster_contracts.wire import Recorded
 from muster_scheduler.core.audit import audit_decisions
+from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
 from muster_status.core.deriver import Derivation
@@ -33,6 +35,7 @@ async def check_laws(world: World) -> None:
     """Check everything. Each law raises AssertionError with what broke it."""
     events = await world.events()
     no_device_is_over_committed(events)
+    every_gang_is_promised_whole(events)
     no_promise_is_left_open(events)
     no_pod_is_bound_twice(events)
     every_workload_is_discovered_once(events)
@@ -46,11 +49,9 @@ async def check_laws(world: World) -> None:
 
 
 def no_device_is_over_committed(events: list[Recorded]) -> None:
-    """At no position do assigned pods and open promises use more than there is; gangs are promised whole."""
+    """At no position do assigned pods and open promises use more than there is."""
     state = State()
     for recorded in events:
-        if isinstance(recorded.event, e.PlanMade):
-            _gangs_are_whole(state, recorded.event)
         state.apply(recorded)
         if not isinstance(recorded.event, e.PlanMade | e.PodScheduled):
             continue
@@ -59,17 +60,31 @@ def no_device_is_over_committed(events: list[Recorded]) -> None:
             assert what.min(initial=0) >= 0, f"A node is over-committed at {recorded.position}"
 
 
+def every_gang_is_promised_whole(events: list[Recorded]) -> None:
+    """As many pods of a group are promised places as it needed where the plan was based."""
+    bases = {recorded.event.based_on for recorded in events if isinstance(recorded.event, e.PlanMade)}
+    waiting: dict[int, tuple[GroupView, ...]] = {}
+    state = State()
+    for recorded in events:
+        state.apply(recorded)
+        if recorded.position in bases:
+            waiting[recorded.position] = take_snapshot(state).groups
+        if isinstance(recorded.event, e.PlanMade):
+            _gangs_are_whole(waiting[recorded.event.based_on], recorded.event)
+
+
 def no_promise_is_left_open(events: list[Recorded]) -> None:
-    """Every promise was kept or taken back."""
+    """Every promise was kept or taken back, and so was every eviction."""
     state = State()
     for recorded in events:
         state.apply(recorded)
     assert not state.promises, f"Promises that nobody closed: {list(state.promises.by_pod.values())[:2]}"
+    assert not state.evictions, f"Evictions that nobody reported: {list(state.evictions.by_pod.values())[:2]}"
 
 
-def _gangs_are_whole(state: State, made: e.PlanMade) -> None:
+def _gangs_are_whole(waiting: Iterable[GroupView], made: e.PlanMade) -> None:
     placed = Counter(placement.pod_group_id for placement in made.placements)
-    for group in take_snapshot(state).groups:
+    for group in waiting:
         core = len(group.core or ())
         assert placed.get(group.id, core) >= core, f"{group.name} is started in part"
 

@@ -6,7 +6,7 @@ killed when. `live` plays the disturbed part; `settle` lets the weather clear an
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -173,12 +173,14 @@ BUILDERS: dict[str, Callable[[World], Service]] = {
 }
 
 
-async def play(seed: int, story: Callable[[World], Awaitable[None]]) -> World:
-    """Make the world of a seed and let a story happen in it."""
+async def play(
+    seed: int, story: Callable[[World], Awaitable[None]], services: Collection[str] = BUILDERS.keys()
+) -> World:
+    """Make the world of a seed and let a story happen in it; where services are missing, the story does their work."""
     random = Random(seed)
     async with Cluster(ClusterSettings(seed=seed), ClusterClock(START)) as simulated:
         world = World(random, Weather(random), MemoryLog(), simulated, LoopClock(START))
-        for name in BUILDERS:
+        for name in services:
             world.start(name)
         await story(world)
         for name in list(world.tasks):
