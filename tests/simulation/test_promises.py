@@ -213,4 +213,5 @@ async def _everything_ends(world: World) -> None:
 
 
 def test_every_promise_ends(seed: int) -> None:
-    run_in_virtual_time(lambda: play(seed, _everything_ends, SCHEDULERS))
+    world = run_in_virtual_time(lambda: play(seed, _everything_ends, SCHEDULERS))
+    assert world.log.end > GANGS
