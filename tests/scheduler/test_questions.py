@@ -136,6 +136,15 @@ def test_who_is_held_back_by_a_scheduling_gate_is_told_by_which() -> None:
     assert told.reason == "train has 2 pods that may not be scheduled yet, by the scheduling gate example.com/budget."
 
 
+def test_a_gang_of_which_some_are_held_back_is_told_so_once() -> None:
+    pods = [pod("train-0", "train"), pod("train-1", "train", scheduling_gates=("example.com/budget",))]
+    state = world(node("a"), project("demo"), owned("train", "demo", group("train", pods, min_members=2)))
+    (told,) = why_does_it_wait(
+        take_snapshot(state), Limits(), WhyDoesItWait(workload_id=id_of("workload/train"))
+    ).groups
+    assert told.code == "SchedulingGated"
+
+
 def test_what_does_not_wait_has_no_reason() -> None:
     state = world(node("a"), project("demo"), running("mine", "demo", 2, on="a"))
     assert (

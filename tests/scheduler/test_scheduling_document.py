@@ -243,7 +243,7 @@ def test_a_gang_keeps_to_one_pool_and_goes_round_its_list() -> None:
 def test_every_code_of_a_reason_is_explained() -> None:
     source = Path(reasons.__file__).parent
     text = "".join(file.read_text() for file in (source / "reasons.py", *sorted((source / "causes").glob("*.py"))))
-    codes = set(re.findall(r'^(?:CODE = |\s+code, .* = |\s+)"([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)"', text, re.MULTILINE))
+    codes = set(re.findall(r'^(?:[A-Z]+ = |\s+code, .* = |\s+)"([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)"', text, re.MULTILINE))
     codes |= set(re.findall(r'Cause\(\s*"([A-Z][A-Za-z]+)"', text))
     assert len(codes) == 17
     assert {code for code in codes if f"| `{code}` |" not in DOCUMENT} == set()

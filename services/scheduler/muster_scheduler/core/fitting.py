@@ -38,6 +38,7 @@ from muster_scheduler.core.gang import Part
 from muster_scheduler.core.groups import Bound, GroupView, Waiting
 from muster_scheduler.core.need import need_of
 from muster_scheduler.core.plan import Plan, plan
+from muster_scheduler.core.reasons import GATED, Blocked
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import DEFAULT_POOL
@@ -70,12 +71,13 @@ def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -
     """Plan as the next plan will, and say what it says of the groups of a workload; who has a place may wait, too."""
     mine = [view for view in snapshot.views.values() if view.workload_id == asked.workload_id]
     groups = [_awaits_volumes(view) for view in mine if any(_awaited_claims(view.bound))]
-    groups += [_held_back(view) for view in mine if view.gates]
     known = (*snapshot.groups, *(snapshot.views[group_id] for group_id in snapshot.aside))
     waiting = [view for view in known if view.workload_id == asked.workload_id]
     if waiting:
         made, draft = plan(snapshot, limits), Draft(snapshot, limits)
         groups += [_waits(draft, made, view) for view in waiting]
+    told = {group.pod_group_id for group in groups if group.code == GATED}
+    groups += [_held_back(view) for view in mine if view.gates and view.id not in told]
     return Waits(position=snapshot.position, groups=tuple(groups))
 
 
@@ -187,17 +189,16 @@ def _awaits_volumes(view: GroupView) -> GroupWaits:
 
 
 def _held_back(view: GroupView) -> GroupWaits:
-    names = ", ".join(sorted({name for gates in view.gates for name in gates}))
-    pods = "1 pod" if len(view.gates) == 1 else f"{len(view.gates)} pods"
+    blocked = Blocked.for_gates(view)
     return GroupWaits(
         pod_group_id=view.id,
         name=view.name,
         pods=len(view.gates),
         node_pools=view.node_pools,
-        code="SchedulingGated",
-        reason=f"{view.name} has {pods} that may not be scheduled yet, by the scheduling gate {names}.",
-        remedy="Whoever set the gate has to take it away; nobody else can.",
-        numbers={"pods": len(view.gates)},
+        code=blocked.code,
+        reason=blocked.reason,
+        remedy=blocked.remedy,
+        numbers=blocked.numbers,
     )
 
 

@@ -13,6 +13,7 @@ from muster_scheduler.core.essence import essence
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.need import Need
 
+GATED = "SchedulingGated"
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
 SECONDS_TOLD, MINUTES_TOLD = 120, 180
 """What takes longer is told in the next larger unit."""
@@ -63,7 +64,7 @@ class Blocked:
         return cls(
             view.workload_id,
             view.id,
-            "SchedulingGated",
+            GATED,
             f"{view.name} has {counted(len(view.gates), 'pod', 'pods')} that may not be scheduled yet, "
             f"by the scheduling gate {names}.",
             "Whoever set the gate has to take it away; nobody else can.",
