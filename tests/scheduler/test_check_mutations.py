@@ -9,7 +9,16 @@ from dataclasses import replace
 
 import pytest
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, GpuRequest, Placement, PoolQuota, Resources, Victim
+from muster_contracts.values import (
+    WHOLE_GPU,
+    BoundPod,
+    GpuRequest,
+    Placement,
+    PlacementRules,
+    PoolQuota,
+    Resources,
+    Victim,
+)
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.check_shares import Shares
@@ -19,7 +28,7 @@ from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.scenarios.world import World
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from scheduler.random_cases import random_case
-from scheduler.worlds import belongs, gang, group, id_of, node, pod, project, running, state_of
+from scheduler.worlds import belongs, gang, group, id_of, node, plan_made, pod, project, running, state_of
 
 Spoil = Callable[[Snapshot, Plan], Plan]
 
@@ -101,6 +110,46 @@ def without(name: str, there: int = 0) -> Callable[[], list[e.AnyEvent]]:
         return [node("a", gpus=0, allocatable=has), *(held if there else []), belongs("new", "p"), *wanted]
 
     return world
+
+
+def lent() -> list[e.AnyEvent]:
+    """A project holds what another may take back."""
+    old = running("old", "old", "a", "0,1,2,3", gpus=4)
+    return [
+        node("a", gpus=4),
+        project("p", 0, reclaim_minimum_seconds=100),
+        project("q", 4),
+        belongs("old", "p"),
+        *group("old", [old]),
+        belongs("new", "q"),
+        *gang("new", 1),
+    ]
+
+
+def protected() -> list[e.AnyEvent]:
+    """And may not yet: it has just started."""
+    ids = {"workload_id": id_of("workload/old"), "pod_group_id": id_of("group/old"), "plan_id": id_of("plan/0")}
+    return [*lent(), e.PodScheduled(**ids, pods=(BoundPod(pod_id=id_of("pod/old"), name="old", node="a"),))]
+
+
+def refused() -> list[e.AnyEvent]:
+    """And may not yet: its eviction was refused."""
+    ids = {"workload_id": id_of("workload/old"), "pod_id": id_of("pod/old")}
+    decided = plan_made(Plan(1, victims=(Victim(**ids, namespace="muster-demo", name="old", rule="reclaim"),)))
+    released = e.PlacementReleased(
+        workload_id=ids["workload_id"],
+        pod_group_id=id_of("group/old"),
+        plan_id=decided.plan_id,
+        pod_ids=(ids["pod_id"],),
+        reason="no",
+    )
+    return [*lent(), decided, released]
+
+
+def forbidden() -> list[e.AnyEvent]:
+    ports = PlacementRules(host_ports=("TCP/80",))
+    held = group("old", [running("old", "old", "a", gpus=0, rules=ports)])
+    return [node("a"), node("b", gpus=0), *held, belongs("new", "p"), *group("new", [pod("new", "new", rules=ports)])]
 
 
 def limited() -> list[e.AnyEvent]:
@@ -237,6 +286,10 @@ def with_code(code: str, **numbers: int) -> Spoil:
         (half_a_gang, tell(free=2), "told GangDoesNotFit"),
         (half_a_gang, tell(fitting=3), "told GangDoesNotFit"),
         (half_a_gang, say("1 of them", "0 of them"), "does not say fitting: 1"),
+        (protected, tell(seconds=50), "told MinimumRunTime"),
+        (protected, say("for 100 seconds", "for 9 seconds"), "does not say seconds: 100"),
+        (refused, tell(seconds=50), "told EvictionRefused"),
+        (forbidden, tell(nodes=2), "told OtherPodsForbid"),
         (limited, tell(bound=0), "told OverLimit"),
         (limited, tell(held=WHOLE_GPU), "told OverLimit"),
         (limited, say("limited to 1 GPU", "limited to 3 GPUs"), "does not say bound"),

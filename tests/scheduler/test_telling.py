@@ -13,8 +13,8 @@ from muster_journal.port import Journal
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.state import State
 from muster_scheduler.telling import Telling
-from scheduler.scene import Scene, of_type, scheduled
-from scheduler.worlds import id_of
+from scheduler.scene import NAMESPACE, Scene, of_type, scheduled
+from scheduler.worlds import belongs, id_of, project
 
 
 def blocked(gang: str, free: int) -> Blocked:
@@ -128,3 +128,23 @@ async def test_who_waits_for_pods_that_are_being_bound_is_planned_for_once_they_
     scene.transport.gate.set()
     events = await scene.until(lambda events: bool(of_type(events, e.PodPreempted)))
     assert scheduled(16)(events)
+
+
+async def test_who_waits_for_a_refused_eviction_hears_which_budget_refused_it(scene: Scene) -> None:
+    budget = {"metadata": {"name": "keep", "namespace": NAMESPACE}, "spec": {"selector": {}, "maxUnavailable": 0}}
+    scene.simulated.client.create("poddisruptionbudgets.policy", budget)
+    for name, gpus in (("lender", 0), ("owner", 16)):
+        await scene.journal(Writer.SUBMITTER).append(project(name, gpus))
+    await scene.observer.append(belongs("borrowed", "lender"))
+    await scene.run_on_a_node("borrowed", 1)
+    await scene.until_ready("borrowed-0")  # who serves nobody yet is protected by no budget
+    await scene.observer.append(belongs("wanted", "owner"))
+    await scene.observe("wanted", 2, gpus=8)
+    scene.start_scheduler()
+    events = await scene.until(lambda seen: "EvictionRefused" in [one.code for one in of_type(seen, e.WorkloadBlocked)])
+    (why,) = (one for one in of_type(events, e.WorkloadBlocked) if one.code == "EvictionRefused")
+    assert why.reason.startswith(
+        "wanted needs the place of borrowed, whose eviction was refused. "
+        "A disruption budget protects borrowed-0: The disruption budget keep needs "
+    )
+    assert of_type(events, e.PodPreempted) == []
