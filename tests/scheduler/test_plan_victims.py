@@ -469,3 +469,15 @@ def test_a_place_that_is_kept_for_a_pod_that_went_is_not_given_to_one_that_wants
     (alike,) = recorded([group("g", [pod("p-3", "g"), large])[1]], first=state.position + 1)
     state.apply(alike)
     assert [kept.devices for kept in plan(take_snapshot(state)).placements] == [place.devices]
+
+
+def test_nobody_is_moved_about_for_who_is_held_back_by_a_limit() -> None:
+    """Whoever moves is charged as before: what a limit forbids stays forbidden, and no step is spent on it."""
+    cluster = [node("a"), node("b"), project("q", None), *singles("t", 6, "q")]
+    free, limited = (
+        next_plan(state_of(*cluster, project("p", None, **limit), belongs("new", "p"), *gang("new", 2, gpus=5)))
+        for limit in ({}, {"gpu_limit_millionths": 9 * WHOLE_GPU})
+    )
+    assert set(victims(free).values()) == {"consolidate"}
+    assert not limited.victims
+    assert limited.steps <= 2  # one to place the gang, one to see that nobody gives way

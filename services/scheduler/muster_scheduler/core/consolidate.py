@@ -2,13 +2,14 @@
 
 Nodes are emptied in turn, those that hold the least first and among these the one with the youngest pods. What this
 plan has put on a node already counts: emptying it of the others would not help. There is nothing to try when the free
-amounts together would not be enough.
+amounts together would not be enough, nor when a limit is in the way: who moves is charged as before.
 """
 
 from collections.abc import Iterator
 
 from muster_contracts.values import WHOLE_GPU
 
+from muster_scheduler.core.accounts import over_firm_quota, over_limit
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
@@ -17,10 +18,15 @@ from muster_scheduler.core.victims import Unit, Victims
 
 def consolidate(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
     """Make room for an item by moving others; say whether it was possible."""
-    if not _is_enough_in_all(draft, item, pool):
+    if _is_forbidden(draft, item, pool) or not _is_enough_in_all(draft, item, pool):
         return False
     movable = list(_movable(draft, item, victims))[: draft.limits.consolidation_pods]
     return Disruption(draft, item, pool).make_room(movable, lambda lost: not lost, "consolidate")
+
+
+def _is_forbidden(draft: Draft, item: Item, pool: str) -> bool:
+    leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
+    return bool(over_limit(leaf, amounts) or (not item.view.preemptible and over_firm_quota(leaf, amounts)))
 
 
 def _is_enough_in_all(draft: Draft, item: Item, pool: str) -> bool:
