@@ -57,6 +57,7 @@ HEAVY = (
     binding.WHOLE,
     switched_on.BENCHMARK,
     arrivals.BENCHMARK,
+    *arrivals.OTHERS,
     quality.BENCHMARK,
     anchors.BENCHMARK,
 )

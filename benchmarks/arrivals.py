@@ -1,14 +1,16 @@
-"""15,000 workloads that come over a minute, in simulated time: how full the cluster is, and how long the small wait.
+"""Workloads that come faster than they can run, in simulated time: how full the cluster is, how long the small wait.
 
-The shape is that of Kueue's generator (`test/performance/scheduler`, "baseline"): 5 cohorts of 6 queues, each with a
-quota of 20 and the right to borrow 100, submitting small, medium and large workloads of rising priority. A cohort is a
-department that may not have more than its 120, a queue a project; all is preemptible. The cluster is one node of 600
-processors, for Kueue counts quota and knows no nodes. A cycle plans every 100 milliseconds of simulated time; what it
-places runs from there, what ended is seen at the next cycle, and what is evicted begins anew. Nothing here is measured
-by a clock but the plans, so the figures are the same on every machine.
+The shapes are those of Kueue's generator (`test/performance/scheduler`): "baseline", 15,000 workloads of 30 queues over
+a minute; "large-scale", 50,000 of 1,000 queues over two seconds; and "tas", the first as gangs that want to be near
+each other. A queue has a quota of 20 and the right to borrow 100; it submits small, medium and large workloads of
+rising priority. A cohort is a department that may not have more than its queues' quotas together, a queue a project;
+all is preemptible. Kueue counts quota and, but for "tas", knows no nodes: there the cluster is one of all processors.
+A cycle plans every 100 milliseconds of simulated time; what it places runs from there, what ended is seen at the next
+cycle, and what is evicted begins anew. Nothing here is measured by a clock but the plans, so the figures are the same
+on every machine.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -17,44 +19,90 @@ from time import process_time
 
 from muster_contracts.values import Placement, Victim
 from muster_scheduler.core.plan import plan
-from muster_scheduler.core.scenarios.cases import Case, JobCase, Mode, NodeCase, QueueCase
+from muster_scheduler.core.scenarios.cases import Case, JobCase, Mode, NearnessCase, NodeCase, QueueCase
 from muster_scheduler.core.scenarios.measures import evicted_per_granted, jain_index
 from muster_scheduler.core.scenarios.world import World
 from muster_scheduler.core.snapshot import take_snapshot
 
 from benchmarks.harness import Benchmark, Contest, Figure, Sample, scaled
-from benchmarks.scenes import jobs
+from benchmarks.scenes import TREE, jobs, nodes
 
-COHORTS, QUEUES_PER_COHORT = 5, 6
-QUOTA_MILLI, COHORT_MILLI = 20_000, 120_000
+QUOTA_MILLI, MOST_MILLI = 20_000, 120_000
 CYCLE_SECONDS = 0.1
 IDEAL = "the ideal"
-USAGE = "15,000 arrivals, granted of the quota"
-USEFUL = "15,000 arrivals, granted and not evicted"
-SMALL, MEDIUM, LARGE = (f"15,000 arrivals, mean wait of {size}" for size in ("small", "medium", "large"))
-EVICTED = "15,000 arrivals, evicted per granted processor-second"
-EVEN = "15,000 arrivals, Jain's index of the queues"
-SECONDS = "15,000 arrivals, the last ends after"
-PLAN = "15,000 arrivals, mean plan"
+USAGE, USEFUL = "granted of the quota", "granted and not evicted"
+EVICTED, EVEN = "evicted per granted processor-second", "Jain's index of the queues"
+SECONDS, PLAN = "the last ends after", "mean plan"
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A class of workloads: how many come of each queue, how often, for how long, and what one asks."""
+    """A class of workloads: how many come of each queue, how often, for how long, and what one asks in so many pods."""
 
-    figure: str
+    name: str
     amount: int
     interval_seconds: float
     runtime_seconds: float
     priority: int
     processors: int
+    pods: int = 1
+    nearness: NearnessCase | None = None
+
+    @property
+    def figure(self) -> str:
+        """What is told of it."""
+        return f"mean wait of {self.name}"
 
 
-SIZES = (
-    Size(SMALL, 350, 0.1, 0.2, 50, 1),
-    Size(MEDIUM, 100, 0.5, 0.5, 100, 5),
-    Size(LARGE, 50, 1.2, 1.0, 200, 20),
-)
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """Who submits what to which cluster. `published` has what Kueue says of a figure."""
+
+    title: str
+    cohorts: int
+    queues_per_cohort: int
+    sizes: Sequence[Size]
+    published: Mapping[str, str]
+    nodes: Sequence[NodeCase] = ()
+
+    @property
+    def cohort_milli(self) -> int:
+        """What a cohort may have."""
+        return self.queues_per_cohort * QUOTA_MILLI
+
+    @property
+    def quota_milli(self) -> int:
+        """What all may have together."""
+        return self.cohorts * self.cohort_milli
+
+    @property
+    def queues(self) -> int:
+        """How many queues submit."""
+        return self.cohorts * self.queues_per_cohort
+
+    def world(self) -> World:
+        """Return the cluster before anybody comes."""
+        everywhere = self.nodes or [NodeCase("node", 0, self.quota_milli, 2**50, 1_000_000, 0, {})]
+        cohorts = [
+            QueueCase(f"cohort-{number}", "", 0, 0, None, 1, self.cohort_milli, self.cohort_milli)
+            for number in range(self.cohorts)
+        ]
+        queues = [
+            QueueCase(f"queue-{number}", f"cohort-{number % self.cohorts}", 0, 0, None, 1, QUOTA_MILLI, MOST_MILLI)
+            for number in range(self.queues)
+        ]
+        projects = (*cohorts, *queues)
+        return World(Case("arrivals", Mode.SETTLED, "", CYCLE_SECONDS, tuple(everywhere), projects, (TREE,), ()))
+
+    def arrivals(self, scale: float) -> list["Arrival"]:
+        """Return all workloads in the order in which they come."""
+        found = [
+            Arrival((number + 1) * size.interval_seconds, size, job)
+            for queue in range(self.queues)
+            for size in self.sizes
+            for number, job in enumerate(_jobs(f"queue-{queue}", size, scaled(size.amount, scale)))
+        ]
+        return sorted(found, key=lambda arrival: (arrival.at_seconds, arrival.job.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,45 +128,17 @@ class Span:
         """How long it ran."""
         return self.ended_seconds - self.began_seconds
 
-
-def arrivals(scale: float) -> list[Arrival]:
-    """Return all workloads in the order in which they come."""
-    found = [
-        Arrival((number + 1) * size.interval_seconds, size, job)
-        for queue in range(COHORTS * QUEUES_PER_COHORT)
-        for size in SIZES
-        for number, job in enumerate(_jobs(f"queue-{queue}", size, scaled(size.amount, scale)))
-    ]
-    return sorted(found, key=lambda arrival: (arrival.at_seconds, arrival.job.name))
+    @property
+    def granted(self) -> float:
+        """What it was granted, in processors times seconds."""
+        return self.arrival.size.processors * self.seconds
 
 
 def _jobs(queue: str, size: Size, amount: int) -> Iterable[JobCase]:
-    made = jobs(queue, amount, cpu_milli=1000 * size.processors, priority=size.priority)
+    cpu_milli = 1000 * size.processors // size.pods
+    made = jobs(queue, amount, gang=size.pods, cpu_milli=cpu_milli, priority=size.priority, nearness=size.nearness)
     for number, job in enumerate(made):
-        yield replace(job, name=f"{queue}-{size.processors}-{number}", preemptible=True)
-
-
-def _world() -> World:
-    node = NodeCase("node", 0, COHORTS * COHORT_MILLI, 2**45, 1_000_000, 0, {})
-    cohorts = [
-        QueueCase(f"cohort-{number}", "", 0, 0, None, 1, COHORT_MILLI, COHORT_MILLI) for number in range(COHORTS)
-    ]
-    queues = [
-        QueueCase(f"queue-{number}", f"cohort-{number % COHORTS}", 0, 0, None, 1, QUOTA_MILLI, COHORT_MILLI)
-        for number in range(COHORTS * QUEUES_PER_COHORT)
-    ]
-    return World(Case("arrivals", Mode.SETTLED, "", CYCLE_SECONDS, (node,), (*cohorts, *queues), (), ()))
-
-
-def _queue(name: str, parent: str, deserved_milli: int) -> QueueCase:
-    return QueueCase(
-        name,
-        parent,
-        gpu_weight=1,
-        deserved_cpu_milli=deserved_milli,
-        max_cpu_milli=COHORT_MILLI,
-        deserved_gpu_millionths=0,
-    )
+        yield replace(job, name=f"{queue}-{size.name}-{number}", preemptible=True)
 
 
 @dataclass(slots=True)
@@ -126,7 +146,7 @@ class Play:
     """The minute as it goes by."""
 
     coming: Sequence[Arrival]
-    world: World = field(default_factory=_world)
+    world: World
     spans: list[Span] = field(default_factory=list)
     plan_seconds: list[float] = field(default_factory=list)
     _now: float = 0.0
@@ -141,11 +161,15 @@ class Play:
     def run(self) -> None:
         """Go on until everything has run to its end."""
         while self._come < len(self.coming) or self.world.tasks:
-            self._let_come()
-            self._cycle()
-            self._now += CYCLE_SECONDS
-            self.world.leave(self._finished())
-            self.world.settle()
+            self.step()
+
+    def step(self) -> None:
+        """Let a cycle and the time after it go by."""
+        self._let_come()
+        self._cycle()
+        self._now += CYCLE_SECONDS
+        self.world.leave(self._finished())
+        self.world.settle()
 
     def _let_come(self) -> None:
         first = self._come
@@ -169,8 +193,10 @@ class Play:
         heappush(self._ends, (self._now + self._by_name[name].size.runtime_seconds, name))
 
     def _stop(self, victim: Victim) -> None:
+        """End the workload of a victim; the other pods of its gang go with it."""
         name = self.world.tasks[victim.pod_id].job.name
-        self.spans.append(Span(self._by_name[name], self._began.pop(name), self._now, evicted=True))
+        if (began := self._began.pop(name, None)) is not None:
+            self.spans.append(Span(self._by_name[name], began, self._now, evicted=True))
 
     def _finished(self) -> list[str]:
         """Return who has ended by now; an end of somebody who was evicted meanwhile is none."""
@@ -185,80 +211,147 @@ class Play:
         return names
 
 
-def sample(play: Play) -> Sample:
-    """Return the figures of a minute that went by."""
+def sample(generator: Generator, play: Play) -> Sample:
+    """Return the figures of what went by."""
     done = [span for span in play.spans if not span.evicted]
     last = max(span.ended_seconds for span in done)
     waits = {
         size.figure: mean(span.began_seconds - span.arrival.at_seconds for span in done if span.arrival.size is size)
-        for size in SIZES
+        for size in generator.sizes
     }
-    spans = [(span.arrival.job.cpu_milli, span.seconds, span.evicted) for span in play.spans]
-    return waits | {
-        USAGE: _usage_percent(play.spans, last),
-        USEFUL: _usage_percent(done, last),
-        EVICTED: evicted_per_granted(spans),
-        EVEN: jain_index(_granted_while_all_want(play.spans)),
-        SECONDS: last,
-        PLAN: mean(play.plan_seconds) * 1000,
-    }
+    spans = [(span.arrival.size.processors, span.seconds, span.evicted) for span in play.spans]
+    return _titled(
+        generator,
+        waits
+        | {
+            USAGE: _usage_percent(generator, play.spans, last),
+            USEFUL: _usage_percent(generator, done, last),
+            EVICTED: evicted_per_granted(spans),
+            EVEN: jain_index(_granted_while_all_want(play)),
+            SECONDS: last,
+            PLAN: mean(play.plan_seconds) * 1000,
+        },
+    )
 
 
-def _usage_percent(spans: Iterable[Span], last: float) -> float:
-    granted = sum(span.arrival.job.cpu_milli * span.seconds for span in spans)
-    return granted / (COHORTS * COHORT_MILLI * last) * 100
+def _titled(generator: Generator, values: Sample) -> Sample:
+    return {f"{generator.title}, {name}": value for name, value in values.items()}
 
 
-def _granted_while_all_want(spans: Iterable[Span]) -> list[int]:
-    """Return what each queue was granted in the first half minute, when every queue has something waiting."""
+def _usage_percent(generator: Generator, spans: Iterable[Span], last: float) -> float:
+    return sum(span.granted for span in spans) * 1000 / (generator.quota_milli * last) * 100
+
+
+def _granted_while_all_want(play: Play) -> list[int]:
+    """Return what each queue was granted in the first half of the coming, when every queue has something waiting."""
+    half = play.coming[-1].at_seconds / 2
     granted: dict[str, float] = {}
-    for span in spans:
+    for span in play.spans:
         queue = span.arrival.job.queue
-        if span.ended_seconds <= 30.0:
-            granted[queue] = granted.get(queue, 0.0) + span.arrival.job.cpu_milli * span.seconds
+        if span.ended_seconds <= half:
+            granted[queue] = granted.get(queue, 0.0) + span.granted * 1000
     return [round(amount) for amount in granted.values()]
 
 
-def ideal(scale: float) -> Sample:
+def ideal(generator: Generator, scale: float) -> Sample:
     """Return what nobody can do better: a full cluster from the first second to the last, and no wait."""
-    work = sum(size.processors * size.runtime_seconds * scaled(size.amount, scale) for size in SIZES)
-    full = work * COHORTS * QUEUES_PER_COHORT / (COHORTS * COHORT_MILLI / 1000)
-    return dict.fromkeys((SMALL, MEDIUM, LARGE, EVICTED), 0.0) | {
-        USAGE: 100.0,
-        USEFUL: 100.0,
-        EVEN: 1.0,
-        SECONDS: full,
-        PLAN: 0.0,
-    }
+    sizes = generator.sizes
+    work = sum(size.processors * size.runtime_seconds * scaled(size.amount, scale) for size in sizes)
+    nothing = dict.fromkeys((*(size.figure for size in sizes), EVICTED, PLAN), 0.0)
+    everything = {USAGE: 100.0, USEFUL: 100.0, EVEN: 1.0, SECONDS: work * 1000 / QUOTA_MILLI}
+    return _titled(generator, nothing | everything)
 
 
-@asynccontextmanager
-async def _open(scale: float) -> AsyncIterator[Contest]:
-    play = Play(arrivals(scale))
-    play.run()
-    found, best = sample(play), ideal(scale)
+def benchmark(name: str, generator: Generator) -> Benchmark:
+    """Return the benchmark of a generator: one play, for another one would find the same."""
 
-    async def ours() -> Sample:
-        return found
+    @asynccontextmanager
+    async def start(scale: float) -> AsyncIterator[Contest]:
+        play = Play(generator.arrivals(scale), generator.world())
+        play.run()
+        found, best = sample(generator, play), ideal(generator, scale)
 
-    async def bare() -> Sample:
-        return best
+        async def ours() -> Sample:
+            return found
 
-    yield Contest(ours, bare)
+        async def bare() -> Sample:
+            return best
+
+        yield Contest(ours, bare)
+
+    return Benchmark(name, list(_figures(generator)), start)
 
 
-BENCHMARK = Benchmark(
-    "arrivals",
-    [
-        Figure(USAGE, "%", IDEAL, published="Kueue: 55.9"),
-        Figure(USEFUL, "%", IDEAL),
-        Figure(SECONDS, "s, simulated", IDEAL, more_is_better=False, published="Kueue: 351, real"),
-        Figure(SMALL, "s, simulated", IDEAL, more_is_better=False, published="Kueue: 215, real"),
-        Figure(MEDIUM, "s, simulated", IDEAL, more_is_better=False, published="Kueue: 76.8, real"),
-        Figure(LARGE, "s, simulated", IDEAL, more_is_better=False, published="Kueue: 16.5, real"),
-        Figure(EVICTED, "", IDEAL, more_is_better=False),
-        Figure(EVEN, "", IDEAL),
-        Figure(PLAN, "ms", IDEAL, more_is_better=False),
-    ],
-    _open,
+def _figures(generator: Generator) -> Iterator[Figure]:
+    units = {USAGE: "%", USEFUL: "%", SECONDS: "s, simulated"}
+    units |= dict.fromkeys((size.figure for size in generator.sizes), "s, simulated")
+    units |= {EVICTED: "", EVEN: "", PLAN: "ms"}
+    for name, unit in units.items():
+        more_is_better = name in (USAGE, USEFUL, EVEN)
+        yield Figure(f"{generator.title}, {name}", unit, IDEAL, more_is_better, generator.published.get(name, ""))
+
+
+SMALL, MEDIUM, LARGE = (
+    Size("small", 350, 0.1, 0.2, 50, 1),
+    Size("medium", 100, 0.5, 0.5, 100, 5),
+    Size("large", 50, 1.2, 1.0, 200, 20),
 )
+BASELINE = Generator(
+    "15,000 arrivals",
+    cohorts=5,
+    queues_per_cohort=6,
+    sizes=(SMALL, MEDIUM, LARGE),
+    published={
+        USAGE: "Kueue: 55.9",
+        SECONDS: "Kueue: 351, real",
+        SMALL.figure: "Kueue: 215, real",
+        MEDIUM.figure: "Kueue: 76.8, real",
+        LARGE.figure: "Kueue: 16.5, real",
+    },
+)
+MANY = Generator(
+    "50,000 arrivals",
+    cohorts=10,
+    queues_per_cohort=100,
+    sizes=(
+        Size("small", 35, 0.06, 0.15, 50, 1),
+        Size("medium", 11, 0.3, 0.35, 100, 5),
+        Size("large", 4, 0.7, 0.7, 200, 20),
+    ),
+    published={
+        USAGE: "Kueue: 38.6",
+        SECONDS: "Kueue: 1179, real",
+        "mean wait of small": "Kueue: 700, real",
+        "mean wait of medium": "Kueue: 256, real",
+        "mean wait of large": "Kueue: 106, real",
+    },
+)
+
+
+def _near(size: Size, pods: int, *amounts: int) -> Iterator[Size]:
+    """Yield a size as gangs: so many that must be in one rack, so many that would like it, so many that do not care."""
+    wishes = {
+        "in one rack": NearnessCase(TREE.name, required="rack"),
+        "that like one rack": NearnessCase(TREE.name, preferred="rack"),
+        "anywhere": None,
+    }
+    for (words, nearness), amount in zip(wishes.items(), amounts, strict=True):
+        yield replace(size, name=f"{size.name}, {words}", amount=amount, pods=pods, nearness=nearness)
+
+
+NEAR = Generator(
+    "15,000 gangs",
+    cohorts=5,
+    queues_per_cohort=6,
+    sizes=(*_near(SMALL, 2, 120, 120, 110), *_near(MEDIUM, 4, 34, 33, 33), *_near(LARGE, 8, 17, 17, 16)),
+    published={
+        USAGE: "Kueue: 62.4",
+        SECONDS: "Kueue: 401, real",
+        "mean wait of small, in one rack": "Kueue: 247, real",
+        "mean wait of medium, in one rack": "Kueue: 107, real",
+        "mean wait of large, in one rack": "Kueue: 39.6, real",
+    },
+    nodes=nodes(640, gpus=0, cpus=96, rack=64),
+)
+BENCHMARK = benchmark("arrivals", BASELINE)
+OTHERS = (benchmark("arrivals-many", MANY), benchmark("arrivals-near", NEAR))
