@@ -201,8 +201,8 @@ def moment(text: str | None, *, now: datetime | None = None) -> str:
 
 
 def gpus(millionths: int) -> str:
-    """Return an amount of GPUs without needless zeros."""
-    return f"{millionths / 1_000_000:g}"
+    """Return an amount of GPUs in thousandths, for nobody reads millionths, and without needless zeros."""
+    return f"{round(millionths / 1_000_000, 3):g}"
 
 
 def asked_gpus(requests: dict[str, Any]) -> str:

@@ -183,3 +183,8 @@ def test_progress_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str
     with output.progress("Waiting …") as show:
         show("Still waiting …")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("millionths", "shown"), [(0, "0"), (2_000_000, "2"), (500_000, "0.5"), (751_107, "0.751")])
+def test_gpus_are_written_in_thousandths_at_most(millionths: int, shown: str) -> None:
+    assert gpus(millionths) == shown
