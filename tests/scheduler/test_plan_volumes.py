@@ -162,6 +162,27 @@ def test_who_finds_the_last_volume_taken_in_the_same_plan_waits() -> None:
     assert (places(made), len(made.blocked), wrong) == (["first"], 1, [])
 
 
+def test_who_finds_no_volume_at_all_is_told_for_which_claim_and_what_to_do() -> None:
+    nowhere = NodeTerm(rules=(LabelRule(key="host"),))
+    rules = PlacementRules(
+        volumes=((nowhere,),), claims_choosing=(ClaimChoice(claim="scratch", storage_class="local"),)
+    )
+    made, wrong = planned(*hosts("first", "second"), *group("data", [pod("data-0", "data", rules=rules)]))
+    (told,) = made.blocked
+    assert told.code == "NodesUnsuitable"
+    assert "2 lack a volume that lies ready for scratch." in told.reason
+    assert told.remedy.startswith("Lay a volume ready that suits the claim.")
+    assert wrong == []
+
+
+def test_who_finds_the_last_volume_taken_is_told_that_others_have_it() -> None:
+    pods = [pod(f"data-{n}", "data", rules=choosing(f"data-{n}", first=1)) for n in range(2)]
+    made, _ = planned(*hosts("first"), *group("data", pods))
+    (told,) = made.blocked
+    assert told.code == "OtherPodsForbid"
+    assert "the volumes that lie ready are not enough for data-1 beside the claims of others (on first)" in told.reason
+
+
 def test_pods_that_share_a_claim_share_its_volume() -> None:
     pods = [pod(f"data-{n}", "data", rules=choosing("shared", first=1)) for n in range(2)]
     made, wrong = planned(*hosts("first", "second"), *group("data", pods))

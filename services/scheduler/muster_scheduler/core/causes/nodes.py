@@ -30,9 +30,16 @@ def none_suits(inquiry: Inquiry, need: Need) -> Cause | None:
         CODE,
         f"is taken by no node of node pool {inquiry.pool}, which has {counted(nodes, 'node', 'nodes')}, "
         f"{ready} of them ready: {', '.join(_exclusions(inquiry, need))}.{waits}",
-        f"Change {_what_to_change(need)}, or make a suitable node ready.",
+        f"{_more_storage(need)}Change {_what_to_change(need)}, or make a suitable node ready.",
         {"nodes": nodes, "ready": ready},
     )
+
+
+def _more_storage(need: Need) -> str:
+    rules = need.rules or PlacementRules()
+    if rules.claims_choosing and rules.volumes:
+        return "Lay a volume ready that suits the claim. "
+    return "Make room in its storage. " if rules.claims_waiting and rules.volumes else ""
 
 
 def _exclusions(inquiry: Inquiry, need: Need) -> Iterator[str]:
