@@ -108,20 +108,9 @@ def no_node_is_large_enough(inquiry: Inquiry, need: Need) -> Cause | None:
     need = lasting(need)
     asked = measures(inquiry, need, inquiry.empty.free)
     if (short := next((one for one in asked if one.is_short), None)) is None:
-        return _never_together(inquiry, need, asked)
+        return _not_together(inquiry, need, asked, "is large enough for all of it", NEVER_HERE)
     has = f"the largest has {short.told(short.best)}" if short.best else "no node that would take it has any"
     return Cause(CODE, f"needs {short.needs}; {has}.", short.never, {"needed": short.wanted, "largest": short.best})
-
-
-def _never_together(inquiry: Inquiry, need: Need, asked: list[Measure]) -> Cause:
-    node, short, has = _closest(inquiry, need, asked)
-    return Cause(
-        CODE,
-        f"needs {whole_of(need)} on one node, and no node is large enough for all of it; "
-        f"{node} comes closest: it has {short.told(has)}.",
-        NEVER_HERE,
-        {"needed": short.wanted, "closest": has},
-    )
 
 
 def too_little_is_free(inquiry: Inquiry, need: Need) -> Cause | None:
@@ -130,22 +119,18 @@ def too_little_is_free(inquiry: Inquiry, need: Need) -> Cause | None:
         return None
     asked = measures(inquiry, need, inquiry.layer.free)
     if (short := next((one for one in asked if one.is_short), None)) is None:
-        return _never_at_once(inquiry, need, asked)
-    return Cause(
-        CODE,
-        f"needs {short.needs}; the best has {short.told(short.best)} free.",
-        WHEN_RELEASED + (inquiry.holders(short.counted) if short.counted is not None else ""),
-        {"needed": short.wanted, "best": short.best},
-    )
+        return _not_together(inquiry, need, asked, "has all of it free at once", WHEN_RELEASED)
+    remedy = WHEN_RELEASED + (inquiry.holders(short.counted) if short.counted is not None else "")
+    sentence = f"needs {short.needs}; the best has {short.told(short.best)} free."
+    return Cause(CODE, sentence, remedy, {"needed": short.wanted, "best": short.best})
 
 
-def _never_at_once(inquiry: Inquiry, need: Need, asked: list[Measure]) -> Cause:
+def _not_together(inquiry: Inquiry, need: Need, asked: list[Measure], what: str, remedy: str) -> Cause:
     node, short, has = _closest(inquiry, need, asked)
     return Cause(
         CODE,
-        f"needs {whole_of(need)} on one node, and no node has all of it free at once; "
-        f"{node} comes closest: it has {short.told(has)}.",
-        WHEN_RELEASED,
+        f"needs {whole_of(need)} on one node, and no node {what}; {node} comes closest: it has {short.told(has)}.",
+        remedy,
         {"needed": short.wanted, "closest": has},
     )
 
