@@ -89,6 +89,16 @@ async def test_the_workers_of_a_job_start_within_one_rack_and_its_master_anywher
     assert len(set(racks.values())) == 2  # a rack holds four of them
 
 
+async def test_workers_that_no_rack_holds_are_told_so(cluster: KubernetesCluster, reader: Reader) -> None:
+    workload_id = await torch_job(cluster, workers=5)
+    (blocked, *_) = await reader.until(
+        lambda: [b for b in reader.of(workload_id) if isinstance(b, e.WorkloadBlocked) and b.code != "PodsMissing"]
+    )
+    assert blocked.code == "GangDoesNotFit"
+    assert "5 pods" in blocked.reason
+    assert "rack" in blocked.reason
+
+
 async def test_a_gang_that_names_a_label_no_node_has_is_told_so(cluster: KubernetesCluster, reader: Reader) -> None:
     workload_id = await gang_of_four(cluster, **{MUST: "block"})
     (blocked, *_) = await reader.until(
