@@ -129,6 +129,12 @@ def test_memory_that_no_device_has_is_named_with_the_largest() -> None:
     assert blocked.remedy.startswith("No GPU is that large")
 
 
+def test_memory_of_devices_that_no_node_tells_is_said_to_be_untold() -> None:
+    wanted = pod("p", "new", gpu=GpuRequest(devices=1, memory_bytes=GIBIBYTE))
+    blocked = why("new", node("a", gpus=1), *group("new", [wanted]))
+    assert blocked.reason.endswith("; no node that would take it tells how much its GPUs have.")
+
+
 def test_who_would_pass_the_share_is_told_what_is_free_and_when_it_would_not() -> None:
     held = group("x", [running("x", "x", "a", "0,1", gpus=2)], priority="build")
     more = [*group("y", [running("y", "y", "b", "0,1,2", gpus=3)], priority="build"), belongs("y", "q")]

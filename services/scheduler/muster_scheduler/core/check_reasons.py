@@ -86,7 +86,7 @@ def _untold(facts: Facts, view: GroupView, blocked: Blocked) -> Iterator[str]:
 
 
 def _is_told_as_nothing(name: str, value: int, sentence: str) -> bool:
-    return name == "largest" and value == 0 and "has any" in sentence
+    return name == "largest" and value == 0 and "no node that would take it" in sentence
 
 
 def _written(value: int) -> set[str]:

@@ -27,6 +27,7 @@ from muster_scheduler.core.causes import gangs, neighbours, nodes, pools, queues
 from muster_scheduler.core.causes.inquiry import Inquiry, Question, each_need
 from muster_scheduler.core.causes.withheld import MakesRoom, Withheld
 from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.gang import Part
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.reasons import Blocked, Cause, counted
 
@@ -120,8 +121,9 @@ class _Causes:
 
     def _in_pool(self, item: Item, pool: str) -> _Answer:
         view = item.view
-        is_somewhere = view.id if view.staying or view.id in self._draft.seats else None
-        key = pool, item.likeness, is_somewhere, view.id in self._draft.untried
+        is_placed = bool(view.staying) or view.id in self._draft.seats
+        joins = view.id if is_placed and _is_tied(view.tree) else None
+        key = pool, item.likeness, joins, view.id in self._draft.untried
         if key not in self._known:
             self._known[key] = self._ask(Inquiry(self._draft, item, pool))
         return self._known[key]
@@ -135,6 +137,11 @@ class _Causes:
         withheld = self._withheld.setdefault(inquiry.pool, new)
         fleeting = _first((withheld.cause, *FLEETING), inquiry)
         return _Answer(fleeting or gangs.too_few_fit(inquiry), lasts=False)
+
+
+def _is_tied(part: Part) -> bool:
+    """Say whether pods of a part, or of one below, have to join others where these are."""
+    return part.topology is not None or any(_is_tied(below) for below in part.parts)
 
 
 def _first(questions: Iterable[Question], inquiry: Inquiry) -> Cause | None:

@@ -22,6 +22,7 @@ WHEN_RELEASED = "It starts when running workloads release capacity, or when a no
 IN_ONE_PIECE = "It starts when enough is free in one piece: when pods in the way have ended, or a node is added."
 NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
 NO_SUCH_DEVICE = "No GPU is that large: ask for less memory, or add a node with larger GPUs."
+NOTHING_TOLD = "no node that would take it tells how much its GPUs have"
 NO_SUCH_RESOURCE = "Check the name of the resource, and that a node offers it: its device plugin may not run."
 
 
@@ -29,7 +30,8 @@ NO_SUCH_RESOURCE = "Check the name of the resource, and that a node offers it: i
 class Measure:
     """One thing that a pod asks of a node: how much, and what each node has of it.
 
-    `needs` is how it is told, `told` how an amount of it is; `counted` is its place among what queues are charged for.
+    `needs` is how it is told, `told` how an amount of it is, `none` that no node has any, `never` what to do then;
+    `counted` is its place among what queues are charged for.
     """
 
     wanted: int
@@ -37,6 +39,7 @@ class Measure:
     needs: str
     told: Callable[[int], str]
     never: str = NEVER_HERE
+    none: str = "no node that would take it has any"
     counted: int | None = None
 
     @property
@@ -78,7 +81,7 @@ def _devices(inquiry: Inquiry, need: Need, amounts: Amounts, rows: Integers) -> 
         return Measure(need.portion, last, f"{_part(need.portion)} of {of_devices(need)}", _part, counted=0)
     asked, has = need.device_bytes, last * inquiry.terrain.device_bytes[rows] // WHOLE_GPU
     told = f"{amount_of(2, asked)} of {of_devices(need)}"
-    return Measure(asked, has, told, _amount(2), NO_SUCH_DEVICE, counted=0)
+    return Measure(asked, has, told, _amount(2), NO_SUCH_DEVICE, NOTHING_TOLD, counted=0)
 
 
 def _extended(name: str, count: int, has: Integers) -> Measure:
@@ -109,7 +112,7 @@ def no_node_is_large_enough(inquiry: Inquiry, need: Need) -> Cause | None:
     asked = measures(inquiry, need, inquiry.empty.free)
     if (short := next((one for one in asked if one.is_short), None)) is None:
         return _not_together(inquiry, need, asked, "is large enough for all of it", NEVER_HERE)
-    has = f"the largest has {short.told(short.best)}" if short.best else "no node that would take it has any"
+    has = f"the largest has {short.told(short.best)}" if short.best else short.none
     return Cause(CODE, f"needs {short.needs}; {has}.", short.never, {"needed": short.wanted, "largest": short.best})
 
 
