@@ -3,8 +3,14 @@
 import asyncio
 
 import pytest
+from muster_chassis.following import follow_into
+from muster_chassis.health import Health
 from muster_contracts import events as e
+from muster_contracts.subjects import Writer
 from muster_contracts.values import PodFacts, PodPhase
+from muster_scheduler.leading import Leadership
+from muster_scheduler.planning import Planning
+from muster_scheduler.settings import SchedulerSettings
 from scheduler.scene import Scene, of_type, scheduled
 from scheduler.worlds import id_of
 
@@ -41,3 +47,23 @@ async def test_a_pod_that_comes_while_nobody_waits_gets_its_place(scene: Scene) 
     await until_quiet(scene)
     await scene.observe("gang", 2)
     await scene.until(scheduled(4))
+
+
+@pytest.mark.parametrize("somebody_waits", [False, True])
+async def test_a_plan_is_followed_by_another_at_once_only_if_it_left_somebody_waiting(
+    scene: Scene, somebody_waits: bool
+) -> None:
+    await scene.observe("gang", 2)
+    if somebody_waits:
+        await scene.observe("waits", 1, gpus=1000)
+    journal, health = scene.journal(Writer.SCHEDULER), Health("test")
+    leadership = Leadership(scene.leases, "us", renewal_seconds=0.5)
+    planning = Planning(journal, SchedulerSettings(cycle_pause_seconds=0), id_of("cluster"), leadership, health)
+    loops = (follow_into(journal, planning.fold, planning.progress, health, "fold"), leadership.run(), planning.run())
+    running = [asyncio.create_task(loop) for loop in loops]
+    await scene.until(lambda events: bool(of_type(events, e.PlanMade)))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert bool(planning.state.changes) is not somebody_waits
+    for task in running:
+        task.cancel()

@@ -10,6 +10,7 @@ next plan is made without it.
 """
 
 import asyncio
+from collections import Counter
 from uuid import UUID, uuid5
 
 import structlog
@@ -22,6 +23,7 @@ from muster_contracts.events import (
     LeadershipTaken,
     OwnerObserved,
     PhaseChanged,
+    PlanMade,
     PodObserved,
     PodScheduled,
 )
@@ -159,8 +161,9 @@ class Planning:
         if isinstance(made, Exception):
             return await self._set_aside(snapshot, made)
         self._health.runs(LOOP, _remark(snapshot))
-        self._deadline = next_deadline(snapshot, self._settings.limits)
-        self._somebody_waits = bool(snapshot.groups or snapshot.nominations or snapshot.short or snapshot.aside)
+        left = _left_by(made, snapshot)
+        self._deadline = next_deadline(left, self._settings.limits)
+        self._somebody_waits = bool(left.groups or left.nominations or left.short or left.aside)
         if made.decides:
             async with self.telling.quiet:
                 await self._write(made, version)
@@ -242,10 +245,23 @@ def _remark(snapshot: Snapshot) -> str:
     return "".join(told)
 
 
+def _left_by(made: Plan, snapshot: Snapshot) -> Snapshot:
+    """Return what the next plan would be about if nothing happened: not the groups whose pods were all placed.
+
+    One that runs without being whole stays: it may lack pods that are not there yet.
+    """
+    placed = Counter(placement.pod_group_id for placement in made.placements)
+    content = {view.id for view in snapshot.groups if placed[view.id] == len(view.waiting)}
+    return snapshot.without(content.difference(snapshot.short))
+
+
 def _may_need_room(event: AnyEvent, before: State) -> bool:
-    """Say whether an event can lead to a plan while nobody waits; a promise that was kept, for example, cannot."""
+    """Say whether an event can lead to a plan while nobody waits.
+
+    A plan that placed everybody cannot, nor can a promise that was kept.
+    """
     match event:
-        case PodScheduled() | PhaseChanged() | OwnerObserved():
+        case PlanMade() | PodScheduled() | PhaseChanged() | OwnerObserved():
             return False
         case PodObserved():
             return not all(_goes_on(facts, before.pods.get(facts.pod_id)) for facts in event.pods)
