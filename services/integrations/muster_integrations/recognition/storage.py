@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Final, TypeVar
 
-from msgspec import structs
 from muster_cluster.metadata import Key
 from muster_cluster.objects import (
     CLAIMS,
@@ -64,7 +63,7 @@ class Storage:
         self._ready: ByClass[str, PersistentVolume] = ByClass()
         self._capacities: ByClass[Key, StorageCapacity] = ByClass()
         self._open_claims: ByClass[Key, PersistentVolumeClaim] = ByClass()
-        self._ready_for: dict[str, tuple[ReadyVolumes, ...]] = {}
+        self._ready_for: dict[tuple[object, ...], tuple[ReadyVolumes, ...]] = {}
         self._rooms: dict[tuple[str, int], Terms] = {}
         self._users: Index[Key] = Index()
 
@@ -177,7 +176,9 @@ class Storage:
         )
 
     def _offers(self, claim: PersistentVolumeClaim) -> tuple[ReadyVolumes, ...]:
-        key = repr(structs.replace(claim.spec, volume_name=""))
+        spec = claim.spec
+        asked = (spec.storage_class_name, spec.volume_mode, spec.access_modes, asked_bytes(claim))
+        key = (*asked, repr(spec.selector))
         if key not in self._ready_for:
             self._ready_for[key] = ready_for(claim, self._ready.of(claim.spec.storage_class_name))
         return self._ready_for[key]
