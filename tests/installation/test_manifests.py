@@ -181,3 +181,12 @@ def test_each_deed_is_one_service_s(deed: tuple[str, ...], who: set[str]) -> Non
 def test_pods_that_hold_gpus_are_made_in_their_namespace_alone() -> None:
     assert may("scheduler", "create", "", "pods", namespace=RESERVATIONS_NAMESPACE)
     assert {each["metadata"]["name"] for each in of_kind("Namespace")} == {"muster", RESERVATIONS_NAMESPACE}
+
+
+def test_who_waits_for_neighbours_is_not_started_anew_for_it() -> None:
+    """A service answers nothing before NATS lets it in; a liveness probe alone would end it every minute."""
+    for account, container in containers():
+        if account:
+            assert container["startupProbe"]["httpGet"] == container["livenessProbe"]["httpGet"]
+            seconds = container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"]
+            assert seconds >= 3600, container["name"]
