@@ -96,6 +96,25 @@ def test_places_that_are_free_one_by_one_and_not_together_are_waited_for() -> No
     assert placed(next_plan(state)) == ["new-0", "new-1"]
 
 
+def test_preempting_for_twice_as_many_is_about_twice_the_work() -> None:
+    """Those who ask one after the other do not each walk over what those before them walked over."""
+    assert _steps_of_preempting_on(200) < 2.3 * _steps_of_preempting_on(100)
+
+
+def _steps_of_preempting_on(nodes: int) -> int:
+    """Return the steps of a plan that takes three of four pods from every node."""
+    state = state_of(*(node(f"n{n}", gpus=0, cpu=4) for n in range(nodes)), project("p", None))
+    for number in range(4 * nodes):
+        name = f"low{number}"
+        tell(state, belongs(name, "p"), *group(name, [running(name, name, f"n{number // 4}", gpus=0)]))
+    for number in range(nodes):
+        name = f"high{number}"
+        tell(state, belongs(name, "p"), *gang(name, 1, gpus=0, cpu=3, priority="build"))
+    made = plan(take_snapshot(state))
+    assert len(made.victims) == 3 * nodes
+    return made.steps
+
+
 def test_a_refused_eviction_lets_the_victim_stay_and_voids_the_promise() -> None:
     state = state_of(node("a", gpus=1), project("p", 1), *singles("t", 1, "p"), belongs("new", "p"))
     made = next_plan(tell(state, *gang("new", 1, priority="build")))

@@ -13,8 +13,9 @@ from uuid import UUID
 
 from muster_scheduler.core.accounts import over_firm_quota, over_limit
 from muster_scheduler.core.draft import Draft, Item, Seat
-from muster_scheduler.core.forecast import foretell
+from muster_scheduler.core.forecast import Walk, foretell
 from muster_scheduler.core.groups import Bound, Waiting
+from muster_scheduler.core.need import Need
 from muster_scheduler.core.placing import Placing
 from muster_scheduler.core.room import UNFIT
 from muster_scheduler.core.victims import Unit
@@ -43,9 +44,11 @@ class Disruption:
         self._amounts = draft.amounts(item)
         self._firm = not item.view.preemptible
 
-    def make_room_of(self, candidates: Callable[[], Iterable[Unit]], admits: Judge, rule: str) -> bool:
+    def make_room_of(
+        self, candidates: Callable[[], Iterable[Unit]], admits: Judge, rule: str, walk_for: Callable[[Need], Walk]
+    ) -> bool:
         """Make room where adding up says that it pays; failing that, search. Candidates are asked for anew."""
-        likely = foretell(self._draft, self._item, self._pool, candidates())
+        likely = foretell(self._draft, self._item, walk_for)
         if likely is None:
             return False
         if likely and self._works(likely, admits):

@@ -5,12 +5,16 @@ have room for all pods of an item. Those on the nodes that gained room are the o
 instead of thousands. If all of them together would not make room, there is nothing to try.
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from uuid import UUID
+
+from muster_contracts.values import DeviceShare
 
 from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.need import Need
-from muster_scheduler.core.victims import Unit
+from muster_scheduler.core.victims import Unit, Victims
 
 WALKED_PER_STEP = 16
 """Adding up is so much cheaper than trying."""
@@ -25,15 +29,19 @@ class _Row:
     pods: int
     devices: list[int]
     extended: dict[str, int]
-    fits: int = 0
 
-    def add(self, need: Need, devices: Iterable[tuple[int, int]]) -> None:
-        """Add what a pod holds."""
+    def add_all(self, unit: Unit, node: str) -> None:
+        """Add what pods of a unit hold here."""
+        for pod in unit.pods:
+            if pod.node == node:
+                self._add(pod.need, pod.devices)
+
+    def _add(self, need: Need, devices: Iterable[DeviceShare]) -> None:
         self.cpu += need.cpu_milli
         self.memory += need.memory_bytes
         self.pods += 1
-        for index, portion in devices:
-            self.devices[index] += portion
+        for share in devices:
+            self.devices[share.index] += share.portion_millionths
         for name, count in need.extended:
             self.extended[name] = self.extended.get(name, 0) + count
 
@@ -49,61 +57,112 @@ class _Row:
         return max(0, min(counts))
 
 
-def foretell(draft: Draft, item: Item, pool: str, candidates: Iterable[Unit]) -> list[Unit] | None:
+def foretell(draft: Draft, item: Item, walk_for: Callable[[Need], "Walk"]) -> list[Unit] | None:
     """Return the candidates to try, in their order; [] if adding up says nothing, None if there is nothing to try."""
     needs = {pod.need for pod in item.pods}
     if len(needs) > 1 or item.view.tree.topology or item.view.tree.parts or draft.neighbours.matter:
         return []
     (need,) = needs
-    return _Walk(draft, need, pool, len(item.pods)).walk(candidates)
+    return walk_for(need).until_room_for(len(item.pods))
 
 
-class _Walk:
-    """One addition."""
+class Walk:
+    """One addition. It may be asked again by those who want the same of the same candidates, and goes on from there.
 
-    def __init__(self, draft: Draft, need: Need, pool: str, wanted: int) -> None:
-        self._draft, self._need, self._wanted = draft, need, wanted
-        self._layer = draft.room.later
-        self._fitting = self._layer.counts(need, pool)
+    Who has gone meanwhile is left out, and nodes that changed are added up anew.
+    """
+
+    def __init__(
+        self, draft: Draft, need: Need, pool: str, victims: Victims, candidates: Callable[[], Iterable[Unit]]
+    ) -> None:
+        self._draft, self._need, self._pool, self._victims = draft, need, pool, victims
+        self._layer, self._candidates = draft.room.later, candidates
         self._allowed = draft.terrain.admits(need) & draft.terrain.in_pool(pool)
         self._portions = draft.terrain.portions(need)
+        self._fitting = self._layer.counts(need, pool)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._ahead = iter(self._candidates())
+        self._changes, self._departures = self._layer.changes, len(self._victims.gone)
+        self._places = itertools.count()
+        self._seen: dict[Unit, int] = {}  # with the place of each in the order
+        self._gone: set[Unit] = set()
+        self._units_of: dict[UUID, list[Unit]] = {}
+        self._units_on: dict[int, list[Unit]] = {}
         self._rows: dict[int, _Row] = {}
+        self._gains: dict[int, int] = {}  # for how many more pods there would be room, by row
 
-    def walk(self, candidates: Iterable[Unit]) -> list[Unit] | None:
-        """Walk until there is room for all."""
-        fits = int(self._fitting.sum())
-        if fits >= self._wanted:
+    def until_room_for(self, wanted: int) -> list[Unit] | None:
+        """Walk until there is room for so many pods."""
+        self._fitting = self._layer.counts(self._need, self._pool)
+        missing = wanted - int(self._fitting.sum())
+        if missing <= 0:
             return []  # it is not room that is missing
-        seen: list[Unit] = []
-        for unit in candidates:
-            seen.append(unit)
-            fits += sum(self._gain(unit))
-            if fits >= self._wanted:
-                self._draft.steps += 1 + len(seen) // WALKED_PER_STEP
-                return self._likely(seen)
-        self._draft.steps += 1 + len(seen) // WALKED_PER_STEP
-        return None
+        self._catch_up()
+        if sum(self._gains.values()) >= missing:
+            self._begin()  # fewer may be enough by now
+        walked = self._go_on(missing)
+        self._draft.steps += 1 + walked // WALKED_PER_STEP
+        return self._likely() if sum(self._gains.values()) >= missing else None
 
-    def _likely(self, seen: list[Unit]) -> list[Unit]:
-        """Return who is on the nodes that gained room; with the core of a gang all of it, for it goes whole."""
-        likely = {unit for unit in seen if any(self._gained(pod.node) for pod in unit.pods)}
-        whole = {unit.view.id for unit in likely if unit.is_core}
-        return [unit for unit in seen if unit in likely or unit.view.id in whole]
-
-    def _gain(self, unit: Unit) -> Iterable[int]:
-        for pod in unit.pods:
-            number = self._draft.terrain.rows.get(pod.node)
-            if number is None or not self._allowed[number]:
+    def _go_on(self, missing: int) -> int:
+        """Add unit after unit until that is enough; return how many."""
+        gained, walked = sum(self._gains.values()), 0
+        for unit in self._ahead:
+            if unit in self._gone:
                 continue
-            row = self._row(number)
-            row.add(pod.need, ((share.index, share.portion_millionths) for share in pod.devices))
-            before, row.fits = row.fits, row.count(self._need, int(self._portions[number]))
-            yield row.fits - before
+            walked += 1
+            gained += self._add(unit)
+            if gained >= missing:
+                break
+        return walked
 
-    def _gained(self, node: str) -> bool:
-        number = self._draft.terrain.rows.get(node)
-        row = self._rows.get(number) if number is not None else None
-        return row is not None and number is not None and row.fits > int(self._fitting[number])
+    def _likely(self) -> list[Unit]:
+        """Return who is on the nodes that gained room; with the core of a gang all of it, for it goes whole."""
+        likely = {unit for number in self._gains for unit in self._units_on[number]}
+        likely |= {one for unit in likely if unit.is_core for one in self._units_of[unit.view.id] if one in self._seen}
+        return sorted(likely, key=lambda unit: self._seen[unit])
+
+    def _add(self, unit: Unit) -> int:
+        """Add what a unit holds; return for how many more pods there is room."""
+        self._seen[unit] = next(self._places)
+        self._units_of.setdefault(unit.view.id, []).append(unit)
+        gained = 0
+        for number in self._rows_of(unit):
+            self._units_on.setdefault(number, []).append(unit)
+            row = self._row(number)
+            row.add_all(unit, self._draft.terrain.nodes[number].name)
+            gained += self._count(number, row)
+        return gained
+
+    def _rows_of(self, unit: Unit) -> Iterable[int]:
+        rows = (self._draft.terrain.rows.get(pod.node) for pod in unit.pods)
+        return dict.fromkeys(row for row in rows if row is not None and self._allowed[row])
+
+    def _count(self, number: int, row: _Row) -> int:
+        """Count anew what one row gains; return by how much that is more."""
+        before = self._gains.pop(number, 0)
+        gain = row.count(self._need, int(self._portions[number])) - int(self._fitting[number])
+        if gain > 0:
+            self._gains[number] = gain
+        return gain - before
+
+    def _catch_up(self) -> None:
+        """Leave out who has gone, and look again at the rows that changed."""
+        gone = self._victims.gone[self._departures :]
+        changed = {*self._layer.changed_since(self._changes), *(row for unit in gone for row in self._rows_of(unit))}
+        self._changes, self._departures = self._layer.changes, self._departures + len(gone)
+        self._gone.update(gone)
+        for unit in gone:
+            self._seen.pop(unit, None)
+        for number in changed & self._rows.keys():
+            del self._rows[number]
+            self._units_on[number] = [unit for unit in self._units_on[number] if unit in self._seen]
+            row = self._row(number)
+            for unit in self._units_on[number]:
+                row.add_all(unit, self._draft.terrain.nodes[number].name)
+            self._count(number, row)
 
     def _row(self, number: int) -> _Row:
         if number not in self._rows:
@@ -114,6 +173,5 @@ class _Walk:
                 pods=int(free.pods[number]),
                 devices=free.devices[number].tolist(),
                 extended={name: int(column[number]) for name, column in free.extended.items()},
-                fits=int(self._fitting[number]),
             )
         return self._rows[number]

@@ -11,6 +11,8 @@ from functools import cached_property
 from muster_scheduler.core.accounts import Account, Triple, involved_in, would_exceed
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.forecast import Walk
+from muster_scheduler.core.need import Need
 from muster_scheduler.core.reclaim import parting
 from muster_scheduler.core.victims import Unit, Victims
 
@@ -56,7 +58,13 @@ def preempt(draft: Draft, item: Item, pool: str, victims: Victims, rivals: Rival
     def admits(_: list[Unit]) -> bool:
         return not (item.view.preemptible and rivals.gain_a_claim(leaf, before))
 
-    return Disruption(draft, item, pool).make_room_of(candidates, admits, "preempt")
+    def walk_for(need: Need) -> Walk:
+        key = leaf, item.view.priority, need, draft.snapshot.now
+        if key not in victims.walks:
+            victims.walks[key] = Walk(draft, need, pool, victims, candidates)
+        return victims.walks[key]
+
+    return Disruption(draft, item, pool).make_room_of(candidates, admits, "preempt", walk_for)
 
 
 def _gains(asking: Account, wanted: Triple, leaf: Account, before: Held) -> bool:

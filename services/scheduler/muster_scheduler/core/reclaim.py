@@ -18,6 +18,8 @@ from muster_scheduler.core.accounts import (
 )
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.forecast import Walk
+from muster_scheduler.core.need import Need
 from muster_scheduler.core.victims import Unit, Victims
 
 
@@ -30,7 +32,13 @@ def reclaim(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
     def admits(lost: list[Unit]) -> bool:
         return _is_fair(draft, pool, leaf, amounts, lost)
 
-    return Disruption(draft, item, pool).make_room_of(lambda: _candidates(leaf, amounts, victims), admits, "reclaim")
+    def candidates() -> Iterator[Unit]:
+        return _candidates(leaf, amounts, victims)
+
+    def walk_for(need: Need) -> Walk:
+        return Walk(draft, need, pool, victims, candidates)  # who goes first changes with what is held
+
+    return Disruption(draft, item, pool).make_room_of(candidates, admits, "reclaim", walk_for)
 
 
 def may_reclaim(leaf: Account, amounts: Triple) -> bool:

@@ -107,6 +107,15 @@ class Layer:
         """Set this much of a node free."""
         self._change(row, use, 1)
 
+    @property
+    def changes(self) -> int:
+        """How often a row has changed so far, there and back counted twice."""
+        return len(self._changed)
+
+    def changed_since(self, changes: int) -> list[int]:
+        """Return the rows that changed after so many changes."""
+        return self._changed[changes:]
+
     def mark(self) -> int:
         """Return a point to which `restore` can go back."""
         return len(self._done)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from muster_scheduler.core.accounts import Account, Triple, rank
@@ -17,6 +18,9 @@ from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.draft import Draft
 from muster_scheduler.core.gang import split_surplus
 from muster_scheduler.core.groups import Bound, GroupView
+
+if TYPE_CHECKING:
+    from muster_scheduler.core.forecast import Walk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +40,8 @@ class Victims:
         self._draft, self._pool = draft, pool
         self._by_account: dict[Account, dict[int, Unit]] = {}
         self._places: dict[UUID, tuple[dict[int, Unit], int]] = {}  # of the unit of a pod, or of the core of a group
+        self._gone: list[Unit] = []
+        self.walks: dict[tuple[object, ...], Walk] = {}  # additions that may be gone on with, by who asks for what
         self._seen_victims = self._seen_groups = 0
         queues = draft.snapshot.queues
         self._protects = any(queue.preempt_minimum_seconds or queue.reclaim_minimum_seconds for queue in queues)
@@ -55,6 +61,12 @@ class Victims:
         """Return the projects that have any."""
         self._drop_the_gone()
         return [account for account in self._by_account if self._by_account[account]]
+
+    @property
+    def gone(self) -> list[Unit]:
+        """The units that are there no more, who went first first."""
+        self._drop_the_gone()
+        return self._gone
 
     def is_protected(self, unit: Unit, *, reclaim: bool) -> bool:
         """Say whether a unit is still inside the minimum run time that its project, or a department, grants."""
@@ -112,7 +124,8 @@ class Victims:
         self._seen_victims, self._seen_groups = len(draft.victims), len(draft.seated)
         for key in gone:
             if (place := self._places.get(key)) is not None:
-                place[0].pop(place[1], None)
+                unit = place[0].pop(place[1], None)
+                self._gone += [unit] if unit else []
 
     def _units(self, view: GroupView) -> Iterator[Unit]:
         """Yield what can go of a group, its core last, if none of its pods has to stay."""
