@@ -1,8 +1,8 @@
 """Reading the journal into something: every fold and every projector does it through `follow_into`.
 
 A reader is handed whole batches and says how far it has come. One with checkpoints begins where the last one stood, and
-makes others (`checkpointing`). `Progress` lets others wait until a reader has
-come to a position, which is how a client reads its own writes (`at_least`) and how a lost race is decided anew.
+makes others (`checkpointing`). `Progress` lets others wait until a reader has come to a position, which is how a client
+reads its own writes (`at_least`) and how a lost race is decided anew.
 """
 
 import asyncio
