@@ -100,6 +100,37 @@ async def test_a_dry_run_answers_and_stores_nothing(api, make_config_map):
     assert (await api.get("configmaps", "a")).body["data"] == {"x": "1"}
 
 
+@pytest.mark.parametrize(
+    ("method", "form", "query", "field"),
+    [
+        ("PATCH", "merge-patch+json", {"dryRun": "Some"}, "dryRun"),
+        ("PATCH", "merge-patch+json", {"force": "true"}, "force"),
+        ("PATCH", "apply-patch+yaml", {}, "fieldManager"),
+        ("DELETE", "json", {"propagationPolicy": "Sideways"}, "propagationPolicy"),
+        ("DELETE", "json", {"propagationPolicy": "Orphan", "orphanDependents": "true"}, "propagationPolicy"),
+    ],
+    ids=str,
+)
+async def test_an_option_that_makes_no_sense_is_refused(api, make_config_map, method, form, query, field):
+    """Codes and fields as Kubernetes 1.20 was seen to answer."""
+    await api.create("configmaps", make_config_map("a"))
+    refused = await api.call(method, api.path("configmaps", "a"), {}, f"application/{form}", **query)
+    assert refused.status == 422
+    assert [cause["field"] for cause in refused.body["details"]["causes"]] == [field]
+    assert (await api.get("configmaps", "a")).status == 200
+
+
+@pytest.mark.parametrize(("match", "version"), [("Sometimes", "1"), ("Exact", "0"), ("NotOlderThan", "")])
+async def test_a_match_of_versions_needs_a_version_it_fits(api, match, version):
+    refused = await api.find("configmaps", resourceVersionMatch=match, resourceVersion=version)
+    assert (refused.status, refused.body["details"]["kind"]) == (422, "ListOptions")
+
+
+async def test_a_limit_below_nothing_limits_nothing(api, make_config_map):
+    await api.create("configmaps", make_config_map("a"))
+    assert len((await api.find("configmaps", limit="-1", fieldSelector="metadata.name=a")).body["items"]) == 1
+
+
 async def test_an_object_goes_when_its_last_finalizer_is_taken_away(api, make_config_map):
     await api.create("configmaps", make_config_map("a", finalizers=["example.com/hold", "example.com/too"]))
     going = await api.delete("configmaps", "a")

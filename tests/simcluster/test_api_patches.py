@@ -198,7 +198,7 @@ async def test_an_apply_needs_a_manager_and_may_be_written_in_yaml(api):
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"
     media_type = "application/apply-patch+yaml"
     nobody = await api.call("PATCH", api.path("configmaps", "a"), text, media_type)
-    assert (nobody.status, nobody.body["message"]) == (400, "fieldManager is required for apply patch")
+    assert (nobody.status, nobody.body["details"]["causes"][0]["field"]) == (422, "fieldManager")
     applied = await api.call("PATCH", api.path("configmaps", "a"), text, media_type, fieldManager="x")
     assert (applied.status, applied.body["data"]) == (201, {"x": "1"})
 

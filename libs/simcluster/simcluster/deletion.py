@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 from simcluster.admission import Caller
 from simcluster.clock import to_timestamp
-from simcluster.errors import bad_request
+from simcluster.errors import bad_option
 from simcluster.resources import Object, Resource
 from simcluster.store import Stored
 
 _FINISHED = ("Succeeded", "Failed")
+_PROPAGATIONS = ("Foreground", "Background", "Orphan")
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,15 @@ def delete_options(body: Object, *, dry_run: bool = False) -> DeleteOptions:
     """Read a `DeleteOptions` object."""
     preconditions = body.get("preconditions") or {}
     propagation = body.get("propagationPolicy")
-    if propagation is None and body.get("orphanDependents") is not None:
-        propagation = "Orphan" if body["orphanDependents"] else "Background"
-    if propagation not in (None, "Orphan", "Background", "Foreground"):
-        raise bad_request(f'invalid propagationPolicy "{propagation}"')
+    orphaned = body.get("orphanDependents")
+    if propagation is not None and orphaned is not None:
+        why = f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be both set'
+        raise bad_option("DeleteOptions", "propagationPolicy", why)
+    if orphaned is not None:
+        propagation = "Orphan" if orphaned else "Background"
+    if propagation not in (None, *_PROPAGATIONS):
+        why = f'Unsupported value: "{propagation}": supported values: {_PROPAGATIONS}'
+        raise bad_option("DeleteOptions", "propagationPolicy", why)
     return DeleteOptions(
         uid=preconditions.get("uid"),
         version=preconditions.get("resourceVersion"),

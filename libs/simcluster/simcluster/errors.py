@@ -34,7 +34,7 @@ class ApiError(Exception):
 
 def _details(kind: str, name: str) -> dict[str, Any]:
     plural, _, group = kind.partition(".")
-    return {"name": name, "kind": plural} | ({"group": group} if group else {})
+    return ({"name": name} if name else {}) | {"kind": plural} | ({"group": group} if group else {})
 
 
 def not_found(kind: str, name: str) -> ApiError:
@@ -63,6 +63,11 @@ def invalid(kind: str, name: str, field: str, why: str) -> ApiError:
     cause = {"reason": "FieldValueInvalid", "message": why, "field": field}
     message = f'{kind} "{name}" is invalid: {field}: {why}'
     return ApiError(422, "Invalid", message, _details(kind, name) | {"causes": [cause]})
+
+
+def bad_option(options: str, field: str, why: str) -> ApiError:
+    """What stands beside the object breaks a rule; `options` is the kind Kubernetes reads it as: `ListOptions` …"""
+    return invalid(f"{options}.meta.k8s.io", "", field, why)
 
 
 def forbidden(kind: str, name: str, why: str) -> ApiError:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import orjson
 
 from simcluster import selectors, tables
-from simcluster.errors import ApiError, bad_request, expired
+from simcluster.errors import ApiError, bad_option, bad_request, expired
 from simcluster.registry import Registry
 from simcluster.resources import Object, Resource
 from simcluster.store import ADDED, DELETED, MODIFIED, Change, Store, Stored, Subscription, watch_frame
@@ -51,7 +51,7 @@ class Reader:
         _check_list_version(request, store.version)
         start, version = _continue_from(request, store, self.resource.key)
         chosen = _after(self._chosen(namespace, request), start)
-        limit = request.number("limit") or 0
+        limit = max(request.number("limit") or 0, 0)
         page, rest = (chosen[:limit], len(chosen) - limit) if limit else (chosen, 0)
         metadata: Object = {"resourceVersion": str(version)}
         if rest > 0:
@@ -266,8 +266,24 @@ def _check_list_version(request: Request, current: int) -> None:
     version = _parse_version(request.query.get("resourceVersion", ""))
     if version > current:
         raise _too_large(version, current)
-    if request.query.get("resourceVersionMatch") == "Exact" and version != current:
+    match = request.query.get("resourceVersionMatch", "")
+    if match:
+        _check_match(match, request.query.get("resourceVersion", ""))
+    if match == "Exact" and version != current:
         raise expired(f"The resourceVersion for the provided list is too old: {version}")
+
+
+def _check_match(match: str, version: str) -> None:
+    """Refuse a `resourceVersionMatch` that says nothing together with its version."""
+    why = ""
+    if match not in ("Exact", "NotOlderThan"):
+        why = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
+    elif not version:
+        why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif match == "Exact" and version == "0":
+        why = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+    if why:
+        raise bad_option("ListOptions", "resourceVersionMatch", why)
 
 
 def _continue_from(request: Request, store: Store, kind: str) -> tuple[tuple[str, str] | None, int]:

@@ -9,10 +9,11 @@ import yaml
 
 from simcluster import protobuf
 from simcluster.admission import Caller
-from simcluster.errors import ApiError, bad_request, unsupported_media_type
+from simcluster.errors import ApiError, bad_option, bad_request, unsupported_media_type
 from simcluster.resources import Object
 
 JSON = "application/json"
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
 Talk = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 """What is said to what the other side says, message by message."""
 
@@ -44,7 +45,7 @@ class Request:
         """Whether nothing shall be stored."""
         asked = self.query.get("dryRun", "")
         if asked not in ("", "All"):
-            raise bad_request(f'Invalid value: "{asked}": dryRun may be All, nothing else')
+            raise bad_option(_OPTIONS[self.method], "dryRun", f'Unsupported value: "{asked}": supported values: "All"')
         return asked == "All"
 
     @property

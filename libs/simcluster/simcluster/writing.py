@@ -7,7 +7,7 @@ from typing import Any
 from simcluster import apply, defaults, patches, structure, subresources
 from simcluster.attempts import Write
 from simcluster.deletion import DeleteOptions, delete_options
-from simcluster.errors import bad_request, conflict, unsupported_media_type
+from simcluster.errors import bad_option, bad_request, conflict, unsupported_media_type
 from simcluster.reading import Reader
 from simcluster.registry import Registry, object_name
 from simcluster.resources import Object, Resource
@@ -50,6 +50,8 @@ class Writer:
         """Change an object as the body says, by the rules of its media type."""
         if request.content_type in _APPLY:
             return self._apply(namespace, name, subresource, request)
+        if "force" in request.query:
+            raise bad_option("PatchOptions", "force", "Forbidden: may not be specified for non-apply patch")
         change = self._change(request)
         stored = self.registry.modify(self._key, namespace, name, change, self._write(request), subresource)
         return self._reader.show(stored, request)
@@ -168,7 +170,7 @@ class Writer:
     def _apply(self, namespace: str | None, name: str, subresource: str | None, request: Request) -> Response:
         manager = request.query.get("fieldManager")
         if not manager:
-            raise bad_request("fieldManager is required for apply patch")
+            raise bad_option("PatchOptions", "fieldManager", "Required value: is required for apply patch")
         config = self._body(namespace, name, request)
         structure.check(self.resource, config)
         if not self.resource.custom:
