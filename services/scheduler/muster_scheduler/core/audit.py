@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from muster_contracts.events import PlacementReleased, PlanMade, PodPreempted, PodScheduled
+from muster_contracts.findings import Findings
 from muster_contracts.positions import break_between
 from muster_contracts.values import Placement
 from muster_contracts.wire import Recorded
@@ -30,9 +31,6 @@ from muster_scheduler.core.draft import Limits
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.core.state import State
-
-MOST_DIFFERENCES = 100
-"""How many are told; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +49,14 @@ class Header:
     limits: Limits | None
 
 
-@dataclass(slots=True)
-class Report:
-    """What an audit of decisions found. It is well when there is no difference."""
+@dataclass
+class Report(Findings):
+    """What an audit of decisions found."""
 
-    events: int = 0
-    position: int = 0
     plans: int = 0
     replanned: int = 0
     checked_only: int = 0
     incomplete: int = 0
-    differences_found: int = 0
-    differences: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every plan is what it should be."""
-        return not self.differences_found
-
-    def add(self, sentence: str) -> None:
-        """Note a difference."""
-        self.differences_found += 1
-        if len(self.differences) < MOST_DIFFERENCES:
-            self.differences.append(sentence)
 
 
 def headers_of(events: Iterable[Recorded], last: int | None = None, *, since: int = 0) -> list[Header]:

@@ -8,10 +8,11 @@ into both. A file of events is enough for the first.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from muster_contracts.events import PhaseChanged
+from muster_contracts.findings import Findings
 from muster_contracts.positions import break_between
 from muster_contracts.wire import Recorded
 
@@ -19,9 +20,6 @@ from muster_status.core.deriver import Derivation, Difference, transition_id
 from muster_status.core.phase_table import CURRENT_TABLE
 from muster_status.core.projection import Projection
 from muster_status.core.rows import Tables, values
-
-MOST_DIFFERENCES = 100
-"""How many are told; all are counted."""
 
 Rows = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
@@ -34,28 +32,13 @@ class Restored:
     projection: Projection | None = None
 
 
-@dataclass(slots=True)
-class Report:
-    """What an audit found. It is well when there is no difference."""
+@dataclass
+class Report(Findings):
+    """What an audit of phases, rows and checkpoints found."""
 
-    events: int = 0
     phases_checked: int = 0
     rows_checked: int = 0
     checkpoints_checked: int = 0
-    position: int = 0
-    differences_found: int = 0
-    differences: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything is as it should be."""
-        return not self.differences_found
-
-    def add(self, sentence: str) -> None:
-        """Note a difference."""
-        self.differences_found += 1
-        if len(self.differences) < MOST_DIFFERENCES:
-            self.differences.append(sentence)
 
 
 class Audit:
