@@ -96,6 +96,13 @@ def test_places_that_are_free_one_by_one_and_not_together_are_waited_for() -> No
     assert placed(next_plan(state)) == ["new-0", "new-1"]
 
 
+def test_a_promise_is_void_when_its_device_is_there_no_more() -> None:
+    state = state_of(node("a", gpus=2), project("p", 2), *singles("t", 2, "p"), belongs("new", "p"))
+    made = next_plan(tell(state, *gang("new", 2, priority="build")))
+    tell(state, plan_made(made), gone("t0", "t0"), gone("t1", "t1"), node("a", gpus=1))
+    assert not next_plan(state).placements
+
+
 def test_preempting_for_twice_as_many_is_about_twice_the_work() -> None:
     """Those who ask one after the other do not each walk over what those before them walked over."""
     assert _steps_of_preempting_on(200) < 2.3 * _steps_of_preempting_on(100)

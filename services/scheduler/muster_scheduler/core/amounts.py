@@ -81,6 +81,10 @@ class Amounts:
         for name, count in need.extended:
             self.column(name)[row] += sign * count
 
+    def of_device(self, row: int, index: int) -> int:
+        """Return the amount of one device; of one that no node has any more it is nothing."""
+        return int(self.devices[row, index]) if index < self.devices.shape[1] else 0
+
     def clear(self, row: int) -> None:
         """Set everything on a node to nothing."""
         self.cpu[row] = self.memory[row] = self.pods[row] = 0

@@ -95,7 +95,7 @@ class Layer:
             free.cpu[row] >= need.cpu_milli
             and free.memory[row] >= need.memory_bytes
             and free.pods[row] >= 1
-            and all(free.devices[row, share.index] >= share.portion_millionths for share in devices)
+            and all(free.of_device(row, share.index) >= share.portion_millionths for share in devices)
             and all(free.column(name)[row] >= count for name, count in need.extended)
         )
 
