@@ -1,6 +1,6 @@
 """Making way for the more important: inside one project and pool, preemptible groups of strictly lower priority.
 
-A project may come to hold more than its quota, or its fair share, by preempting, unless another waits that could then
+A project may come to hold more of what is above its quota, or fair share, by preempting, unless another waits that could
 take that back. It would do so in the next plan, and whoever was preempted could claim his place as he did before, so
 that both would go on for ever. Who cannot be preempted is not held up by this, for nobody takes anything back from him.
 """
@@ -26,7 +26,7 @@ class Rivals:
         self._draft, self._pool, self._waiting = draft, pool, waiting
 
     def gain_a_claim(self, leaf: Account, before: Held) -> bool:
-        """Say whether another queue may reclaim from this one what it could not when this one held less.
+        """Say whether another queue may reclaim from this one what it holds more of than before.
 
         It is not asked whether there would be room for its pods.
         """
@@ -80,7 +80,9 @@ def _gains(asking: Account, wanted: Triple, leaf: Account, before: Held) -> bool
 
 
 def _risen(account: Account, bounds: Iterable[int | None], before: Held) -> set[int]:
-    """Return the resources of which a queue is above a bound now and was not before."""
+    """Return the resources of which a queue is above a bound and holds more than before."""
     return {
-        r for r, bound in enumerate(bounds) if bound is not None and before[account][r] <= bound < account.allocated[r]
+        r
+        for r, bound in enumerate(bounds)
+        if bound is not None and account.allocated[r] > max(bound, before[account][r])
     }
