@@ -1,6 +1,6 @@
 """Making way for the more important: inside one project and pool, preemptible groups of strictly lower priority.
 
-A project may come to hold more of what is above its quota, or fair share, by preempting, unless another waits that could
+A project may come to hold more of what is above its quota, or fair share, by preempting, unless one waits that could
 take that back. It would do so in the next plan, and whoever was preempted could claim his place as he did before, so
 that both would go on for ever. Who cannot be preempted is not held up by this, for nobody takes anything back from him.
 """
