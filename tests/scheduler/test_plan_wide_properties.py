@@ -326,6 +326,7 @@ def _is_above_quota(snapshot: Snapshot, pool_name: str, key: str) -> bool:
         bounds = (
             (due.gpu_millionths, due.cpu_milli, due.memory_bytes),
             (due.gpu_limit_millionths, due.cpu_limit_milli, due.memory_limit_bytes),
+            snapshot.terrain.capacity(pool_name),  # of nodes that closed nobody is due anything
         )
         held = _held_below(snapshot, pool_name, key)
         if any(most is not None and has > most for mosts in bounds for has, most in zip(held, mosts, strict=True)):
