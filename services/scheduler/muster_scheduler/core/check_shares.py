@@ -223,19 +223,29 @@ class _Reclaims:
         self._held = facts.held(pool, firm=False)
         self._shares = Shares(facts)
         self._asked: dict[UUID, Amount] = {}
+        self._left: dict[tuple[UUID | None, str], Amount] = defaultdict(lambda: (0, 0, 0))  # still to go, for whom
 
     def complaints(self, victims: Sequence[Victim]) -> Iterator[str]:
         """Judge one after the other, and take away what each held; then judge what those hold who asked."""
+        for victim in victims:
+            self._note_as_left(victim, 1)
         for unit in _units(self._facts, victims):
             if unit[0].rule == "reclaim":
                 yield from self._judge(unit)
             for victim in unit:
+                self._note_as_left(victim, -1)
                 view, pod = self._facts.bound[victim.pod_id]
                 for key in self._facts.above(view.queue):
                     self._held[key] = _plus(self._held[key], self._facts.amount_of(pod.facts), -1)
         for workload_id in dict.fromkeys(victim.beneficiary_id for victim in victims if victim.rule == "reclaim"):
             if workload_id is not None and (friend := self._facts.helped.get(workload_id)) is not None:
                 yield from self._greedy(friend)
+
+    def _note_as_left(self, victim: Victim, sign: int) -> None:
+        view, pod = self._facts.bound[victim.pod_id]
+        for key in self._facts.above(view.queue):
+            both = victim.beneficiary_id, key
+            self._left[both] = _plus(self._left[both], self._facts.amount_of(pod.facts), sign)
 
     def _greedy(self, friend: GroupView) -> Iterator[str]:
         """Complain of a group that has room made beyond what is due to its queue, or to one above."""
@@ -294,8 +304,8 @@ class _Reclaims:
 
     def _stays_within_quota(self, friend: GroupView, key: str) -> bool:
         """Say whether a queue stays within its quota of everything with the group for which room is made."""
-        asked = self._asked_by(friend)
-        after, bounds = _plus(self._held[key], asked), self._facts.deserved(key, self._pool)
+        after = _plus(_plus(self._held[key], self._asked_by(friend)), self._left[friend.workload_id, key], -1)
+        bounds = self._facts.deserved(key, self._pool)
         return all(bound is None or held <= bound for held, bound in zip(after, bounds, strict=True))
 
     def _is_spared(self, key: str, useful: Sequence[int]) -> bool:
