@@ -467,6 +467,12 @@ def test_pods_that_are_held_back_are_not_said_to_be_missing() -> None:
     assert blocked.reason == f"new has 1 pod that may not be scheduled yet, by the scheduling gate {GATE}."
 
 
+def test_a_group_that_is_held_back_whole_is_told_so() -> None:
+    pods = [pod(f"p{number}", "new", scheduling_gates=(GATE,)) for number in range(2)]
+    blocked = why("new", node("a"), *group("new", pods))
+    assert (blocked.code, blocked.numbers) == ("SchedulingGated", {"pods": 2})
+
+
 def test_a_part_without_enough_pods_is_named() -> None:
     parts = (SubGroup(name="head", min_members=1), SubGroup(name="work", min_members=2))
     pods = [pod(f"h{number}", "new", sub_group="head") for number in range(3)]

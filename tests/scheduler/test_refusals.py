@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from muster_cluster.objects import PODS
 from muster_contracts import events as e
 from muster_contracts.wire import Envelope, Recorded
+from muster_scheduler.core.check import faults
 from muster_scheduler.core.deadlines import next_deadline
 from muster_scheduler.core.draft import Limits
 from muster_scheduler.core.plan import plan
@@ -15,14 +16,16 @@ from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
 from pydantic import TypeAdapter
 from scheduler.scene import NAMESPACE, Scene, of_type, scheduled
-from scheduler.worlds import group, id_of, node, plan_made, pod, state_of
+from scheduler.worlds import gone, group, id_of, node, plan_made, pod, state_of
 
 
 class Story:
-    """A pod that waits on an empty node, and is refused to us whenever it is to be bound."""
+    """Pods of one gang that wait on an empty node, and are refused to us whenever they are to be bound."""
 
-    def __init__(self) -> None:
-        self.state = state_of(node("a"), *group("g", [pod("p", "g")]))
+    def __init__(self, *names: str) -> None:
+        self.names = names or ("p",)
+        pods = [pod(name, "g") for name in self.names]
+        self.state = state_of(node("a"), *group("g", pods, min_members=len(pods)))
         self.turn = 0
 
     @property
@@ -39,15 +42,16 @@ class Story:
         return bool(plan(take_snapshot(self.state)).placements)
 
     def refuse(self) -> None:
-        """Plan, refuse, and let the pod be seen as it is since then."""
+        """Plan, refuse, and let the pods be seen as they are since then."""
         self.turn += 1
         made = plan_made(plan(take_snapshot(self.state)), self.turn)
-        (place,) = made.placements
         self.tell(made)
-        ids = {"workload_id": place.workload_id, "pod_group_id": place.pod_group_id, "plan_id": made.plan_id}
-        self.tell(e.PlacementReleased.model_validate({**ids, "pod_ids": [place.pod_id], "reason": "It changed."}))
-        seen = pod("p", "g").model_copy(update={"resource_version": f"7{self.turn}"})
-        self.tell(e.PodObserved(workload_id=place.workload_id, pods=(seen,)))
+        workload_id = made.placements[0].workload_id
+        ids = {"workload_id": workload_id, "pod_group_id": id_of("group/g"), "plan_id": made.plan_id}
+        pod_ids = [place.pod_id for place in made.placements]
+        self.tell(e.PlacementReleased.model_validate({**ids, "pod_ids": pod_ids, "reason": "It changed."}))
+        seen = [pod(name, "g").model_copy(update={"resource_version": f"7{self.turn}"}) for name in self.names]
+        self.tell(e.PodObserved(workload_id=workload_id, pods=tuple(seen)))
 
     def wait(self) -> timedelta:
         """Let the next deadline pass, as the scheduler's loop writes it, and return how far off it was."""
@@ -57,6 +61,28 @@ class Story:
         ids = {"workload_id": deadline.workload_id, "pod_group_id": deadline.pod_group_id}
         self.tell(e.DeadlinePassed.model_validate({**ids, "deadline": deadline.deadline, "at": deadline.at}))
         return self.now - before
+
+
+def why(state: State) -> dict[str, str]:
+    """Return the reasons that the next plan gives, by code."""
+    snapshot = take_snapshot(state)
+    made = plan(snapshot)
+    assert faults(snapshot, made) == []
+    return {blocked.code: blocked.reason for blocked in made.blocked}
+
+
+def test_a_gang_of_which_one_pod_rests_is_not_said_to_miss_it() -> None:
+    story = Story("p", "q")
+    for _ in range(2):
+        story.refuse()
+    until = story.now + timedelta(seconds=1)
+    story.tell(gone("q", "g"))
+    story.tell(e.PodObserved(workload_id=id_of("workload/g"), pods=(pod("new", "g"),)))
+    sentence = (
+        "g has 1 pod that Kubernetes refused to bind, more than once in a row; "
+        f"the next attempt is at {until:%H:%M:%S} UTC."
+    )
+    assert why(story.state) == {"BindingRefused": sentence}
 
 
 def test_a_pod_that_was_refused_once_is_planned_again_as_soon_as_it_is_seen_anew() -> None:
@@ -71,8 +97,10 @@ def test_a_pod_that_is_refused_again_and_again_waits_twice_as_long_each_time() -
     for _ in range(9):
         story.refuse()
         assert not story.is_placed()
+        assert list(why(story.state)) == ["BindingRefused"]
         waits.append(story.wait())
         assert story.is_placed()
+        assert not why(story.state)
     assert [wait.total_seconds() for wait in waits[:4]] == [1, 2, 4, 8]
     assert waits[-1] == LONGEST_REST
 

@@ -18,6 +18,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 TOLD: Mapping[str, tuple[str, ...]] = {
     "PodsMissing": ("needed", "present"),
     "SchedulingGated": ("pods",),
+    "BindingRefused": ("pods",),
     "NodePoolUnschedulable": ("nodes",),
     "OverLimit": ("needed", "held", "bound"),
     "QuotaExceededNonPreemptible": ("needed", "held", "bound"),

@@ -37,6 +37,7 @@ class Recount:
         self._rules: Mapping[str, Callable[[GroupView, Numbers], bool]] = {
             "PodsMissing": _pods_missing,
             "SchedulingGated": lambda view, numbers: numbers["pods"] == len(view.gates),
+            "BindingRefused": lambda view, numbers: numbers["pods"] == len(view.rests),
             "NodePoolUnschedulable": self._nodes.none_takes_pods,
             "OverLimit": self._queues.over_limit,
             "QuotaExceededNonPreemptible": self._queues.over_quota,

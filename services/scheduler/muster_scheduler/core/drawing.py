@@ -146,7 +146,7 @@ def _draw_group(state: State, picture: Picture, group_id: UUID) -> None:
         return
     picture.views[group_id] = view
     _count(picture, view, 1)
-    if view.waiting or group_id in state.nominations:
+    if view.waiting or view.is_held_back or group_id in state.nominations:
         picture.waiting[group_id] = None
     if view.is_short:
         picture.short[group_id] = None
@@ -198,6 +198,7 @@ def _view(state: State, picture: Picture, group: Group) -> GroupView | None:
         bound=tuple(bound for bound in (_bound(state, picture, pod) for pod in pods) if bound is not None),
         finished=Counter(pod.facts.sub_group if tree.parts else "" for pod in pods if _has_done_its_part(pod)),
         gates=tuple(pod.facts.scheduling_gates for pod in pods if pod.facts.scheduling_gates),
+        rests=tuple(end for pod in pods if (end := state.refusals.rest_of(pod.facts.pod_id, state.now)) is not None),
     )
 
 

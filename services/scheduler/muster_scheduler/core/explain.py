@@ -13,7 +13,7 @@ may not be told to go yet, whom others keep away, and what is free, in pieces or
 | `causes.withheld` | MinimumRunTime, EvictionRefused |
 | `causes.neighbours` | OtherPodsForbid |
 | `causes.turns` | BudgetExhausted, RoomIsBeingMade where places are promised |
-| `reasons` | PodsMissing, SchedulingGated |
+| `reasons` | PodsMissing, SchedulingGated, BindingRefused |
 | `aside` | PlanningFailed |
 """
 

@@ -38,7 +38,7 @@ from muster_scheduler.core.gang import Part
 from muster_scheduler.core.groups import Bound, GroupView, Waiting
 from muster_scheduler.core.need import need_of
 from muster_scheduler.core.plan import Plan, plan
-from muster_scheduler.core.reasons import GATED, Blocked
+from muster_scheduler.core.reasons import HELD_BACK, Blocked
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import DEFAULT_POOL
@@ -72,12 +72,12 @@ def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -
     mine = [view for view in snapshot.views.values() if view.workload_id == asked.workload_id]
     groups = [_awaits_volumes(view) for view in mine if any(_awaited_claims(view.bound))]
     known = (*snapshot.groups, *(snapshot.views[group_id] for group_id in snapshot.aside))
-    waiting = [view for view in known if view.workload_id == asked.workload_id]
+    waiting = [view for view in known if view.workload_id == asked.workload_id and not view.is_held_back]
     if waiting:
         made, draft = plan(snapshot, limits), Draft(snapshot, limits)
         groups += [_waits(draft, made, view) for view in waiting]
-    told = {group.pod_group_id for group in groups if group.code == GATED}
-    groups += [_held_back(view) for view in mine if view.gates and view.id not in told]
+    told = {group.pod_group_id for group in groups if group.code in HELD_BACK}
+    groups += [_held_back(view) for view in mine if (view.gates or view.rests) and view.id not in told]
     return Waits(position=snapshot.position, groups=tuple(groups))
 
 
@@ -189,11 +189,11 @@ def _awaits_volumes(view: GroupView) -> GroupWaits:
 
 
 def _held_back(view: GroupView) -> GroupWaits:
-    blocked = Blocked.for_gates(view)
+    blocked = Blocked.for_gates(view) if view.gates else Blocked.for_rests(view)
     return GroupWaits(
         pod_group_id=view.id,
         name=view.name,
-        pods=len(view.gates),
+        pods=blocked.numbers["pods"],
         node_pools=view.node_pools,
         code=blocked.code,
         reason=blocked.reason,

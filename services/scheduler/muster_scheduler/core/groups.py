@@ -46,7 +46,8 @@ class Bound:
 class GroupView:
     """One pod group. `finished` counts succeeded pods by leaf; they count for the gang and hold nothing.
 
-    `gates` are those by which somebody holds pods of it back, pod by pod; such pods do not wait yet.
+    Pods that are held back do not wait yet: `gates` are those by which somebody does that, pod by pod; `rests` tells of
+    pods that Kubernetes refused to bind until when they are not planned again.
     """
 
     id: UUID
@@ -65,6 +66,12 @@ class GroupView:
     bound: tuple[Bound, ...]
     finished: Mapping[str, int]
     gates: tuple[tuple[str, ...], ...] = ()
+    rests: tuple[datetime, ...] = ()
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether none of its pods waits, and some are held back."""
+        return not self.waiting and bool(self.gates or self.rests)
 
     @cached_property
     def staying(self) -> tuple[Bound, ...]:

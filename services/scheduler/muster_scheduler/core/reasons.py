@@ -13,7 +13,8 @@ from muster_scheduler.core.essence import essence
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.need import Need
 
-GATED = "SchedulingGated"
+GATED, UNBOUND = "SchedulingGated", "BindingRefused"
+HELD_BACK = frozenset({GATED, UNBOUND})
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
 SECONDS_TOLD, MINUTES_TOLD = 120, 180
 """What takes longer is told in the next larger unit."""
@@ -41,8 +42,11 @@ class Blocked:
     def for_missing_pods(cls, view: GroupView) -> "Blocked":
         """The gang is not complete: somebody holds pods of it back, or too few exist, of all or of a part."""
         present = sum(view.held.values()) + len(view.waiting)
-        if view.gates and present + len(view.gates) >= view.min_members:
-            return cls.for_gates(view)
+        if present + len(view.gates) + len(view.rests) >= view.min_members:
+            if view.gates:
+                return cls.for_gates(view)
+            if view.rests:
+                return cls.for_rests(view)
         if present < view.min_members:
             needed, sentence = view.min_members, f"needs {view.min_members} pods to start together; {present} exist."
         else:
@@ -69,6 +73,20 @@ class Blocked:
             f"by the scheduling gate {names}.",
             "Whoever set the gate has to take it away; nobody else can.",
             {"pods": len(view.gates)},
+        )
+
+    @classmethod
+    def for_rests(cls, view: GroupView) -> "Blocked":
+        """Kubernetes refused to bind pods of it, more than once in a row."""
+        pods = counted(len(view.rests), "pod", "pods")
+        return cls(
+            view.workload_id,
+            view.id,
+            UNBOUND,
+            f"{view.name} has {pods} that Kubernetes refused to bind, more than once in a row; "
+            f"the next attempt is at {max(view.rests):%H:%M:%S} UTC.",
+            "The history of the workload says what was refused; whoever keeps changing its pods has to stop.",
+            {"pods": len(view.rests)},
         )
 
 

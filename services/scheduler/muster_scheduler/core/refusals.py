@@ -80,6 +80,11 @@ class Refusals:
             return False
         return unbound.version == (version or None) or (now is not None and now < unbound.until)
 
+    def rest_of(self, pod_id: UUID, now: datetime | None) -> datetime | None:
+        """Return until when a pod rests, None if it does not."""
+        unbound = self.unbound.get(pod_id)
+        return unbound.until if unbound is not None and now is not None and now < unbound.until else None
+
     def resting(self, now: datetime) -> Iterator[tuple[UUID, datetime]]:
         """Yield the pods that rest, and until when."""
         return ((pod_id, unbound.until) for pod_id, unbound in self.unbound.items() if unbound.until > now)

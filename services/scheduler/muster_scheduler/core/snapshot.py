@@ -69,9 +69,10 @@ class Snapshot:
 def take_snapshot(state: State) -> Snapshot:
     """Freeze the state."""
     picture = refresh(state)
-    waiting = [picture.views[group_id] for group_id in picture.waiting if picture.views[group_id].waiting]
-    known = ((group_id, state.aside(group_id)) for group_id in (*picture.waiting, *picture.short))
-    aside = {group_id: aside for group_id, aside in known if aside is not None}
+    known = (picture.views[group_id] for group_id in picture.waiting)
+    waiting = [view for view in known if view.waiting or view.is_held_back]
+    perhaps = ((group_id, state.aside(group_id)) for group_id in (*picture.waiting, *picture.short))
+    aside = {group_id: aside for group_id, aside in perhaps if aside is not None}
     snapshot = Snapshot(
         position=state.position,
         now=state.now,
