@@ -102,12 +102,13 @@ class QueueOrder:
 
     def _front(self, branch: _Branch) -> _Branch:
         """Bring the branch to the front whose rank is the least now."""
-        while True:
+        while len(branch.below) > 1:
             filed = branch.below[0]
             fresh = self._filed(filed[2])
-            if fresh[0] <= filed[0] or len(branch.below) == 1:
-                return filed[2]
+            if fresh[0] <= filed[0]:
+                break
             heapq.heapreplace(branch.below, fresh)
+        return branch.below[0][2]
 
 
 def _depth(account: Account) -> int:
