@@ -208,6 +208,14 @@ def test_a_single_action_does_nothing_but_itself(action: str, wanted: dict[str, 
     assert runner.play(case).differences == ()
 
 
+@pytest.mark.parametrize("rounds", [1, 2, 7])
+def test_a_single_action_is_judged_whatever_rounds_the_case_names(rounds: int) -> None:
+    job = {"name": "job", "queue": "team", "tasks": [{}]}
+    expectation = {"jobs": {"job": {"status": "Pending"}}}
+    case = case_with(jobs=[job], mode="single_action", rounds_until_match=rounds, expect=expectation)
+    assert runner.play(case).differences == ("job-0 should be Pending, and is Binding on node0.",)
+
+
 def test_who_moves_both_leaves_and_has_a_place_promised() -> None:
     nodes = [{"name": "node0", "gpus": 2}, {"name": "node1", "gpus": 1}]
     jobs = [running("old"), {"name": "large", "queue": "team", "gpus_per_task": 2, "tasks": [{}]}]

@@ -97,14 +97,15 @@ class _Game:
         self.world.begin(step)
         before, last_eviction, held = self.world.deeds.copy(), 0, False
         found: list[str] = []
-        for number in range(1, self._rounds(step) + 1):
+        last, settled = self._rounds(step)
+        for number in range(1, last + 1):
             evictions = self.world.deeds.evictions
             wrong = self._round()
             if wrong:
                 return wrong
             if self.world.deeds.evictions > evictions:
                 last_eviction = number
-            if number < step.rounds_until_match:
+            if number < settled:
                 continue
             found = differences(step.expectation, self.world, self.world.deeds.since(before))
             if found:
@@ -112,8 +113,11 @@ class _Game:
             held = True
         return found + _unrest(step, last_eviction)
 
-    def _rounds(self, step: Step) -> int:
-        return 1 if self.case.mode is Mode.SINGLE else step.rounds_until_match + step.rounds_after_match
+    def _rounds(self, step: Step) -> tuple[int, int]:
+        """Return how many rounds to play, and after which of them the expectation must hold."""
+        if self.case.mode is Mode.SINGLE:  # whatever rounds it names: one look is all there is
+            return 1, 1
+        return step.rounds_until_match + step.rounds_after_match, step.rounds_until_match
 
     def _round(self) -> list[str]:
         """Plan and carry out the plan, unless it is wrong; return what is wrong with it."""
