@@ -1,11 +1,13 @@
 """Moving pods together so that a waiting group fits: nobody loses a place, some only change it.
 
 Nodes are emptied in turn, those that hold the least first and among these the one with the youngest pods. What this
-plan has put on a node already counts: emptying it of the others would not help. There is nothing to try when the free
-amounts together would not be enough, nor when a limit is in the way: who moves is charged as before.
+plan has put on a node already counts: emptying it of the others would not help. When the item would then take the
+place that those of another node need, single nodes are emptied. There is nothing to try when the free amounts together
+would not be enough, nor when a limit is in the way: who moves is charged as before.
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from muster_contracts.values import WHOLE_GPU
 
@@ -15,13 +17,27 @@ from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.victims import Unit, Victims
 
+NODES_ALONE = 8
+"""How many nodes are tried each by itself; every one of them costs as much as a small search."""
+
 
 def consolidate(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
     """Make room for an item by moving others; say whether it was possible."""
     if _is_forbidden(draft, item, pool) or not _is_enough_in_all(draft, item, pool):
         return False
     movable = list(_movable(draft, item, victims))[: draft.limits.consolidation_pods]
-    return Disruption(draft, item, pool).make_room(movable, lambda lost: not lost, "consolidate")
+    disruption = Disruption(draft, item, pool)
+    return any(disruption.make_room(units, _nobody, "consolidate") for units in (movable, *_single_nodes(movable)))
+
+
+def _nobody(lost: list[Unit]) -> bool:
+    return not lost
+
+
+def _single_nodes(movable: list[Unit]) -> list[list[Unit]]:
+    """Return the pods of the first nodes, by node; nothing when there is but one node."""
+    nodes = [list(units) for _, units in groupby(movable, lambda unit: unit.pods[0].node)]
+    return nodes[:NODES_ALONE] if len(nodes) > 1 else []
 
 
 def _is_forbidden(draft: Draft, item: Item, pool: str) -> bool:

@@ -51,8 +51,8 @@ class Disruption:
         likely = foretell(self._draft, self._item, walk_for)
         if likely is None:
             return False
-        if likely and self._works(likely, admits):
-            return self._carry_out(self._fewest(likely, 0, admits), admits, rule)
+        if likely and self._try(likely, admits):
+            return self._carry_out(self._needed(likely, 0, admits), admits, rule)
         return self.make_room(candidates(), admits, rule)
 
     def make_room(self, candidates: Iterable[Unit], admits: Judge, rule: str) -> bool:
@@ -64,8 +64,8 @@ class Disruption:
             units += islice(source, size - len(units))
             if len(units) <= below:
                 return False  # there are no more
-            if self._works(units, admits):
-                return self._carry_out(self._fewest(units, below, admits), admits, rule)
+            if self._try(units, admits):
+                return self._carry_out(self._needed(units, below, admits), admits, rule)
             below, size = len(units), size * 2
         return False
 
@@ -73,11 +73,27 @@ class Disruption:
         """Nominate the item for what is being released already, without anybody else going."""
         return self._carry_out([], lambda lost: not lost, "")
 
-    def _works(self, units: list[Unit], admits: Judge) -> bool:
+    def _try(self, units: list[Unit], admits: Judge) -> Outcome | None:
+        """Return what would come of it, and leave everything as it was."""
         mark = self._draft.mark(self._pool)
         outcome = self._attempt(units, admits)
         self._draft.restore(self._pool, mark)
-        return outcome is not None
+        return outcome
+
+    def _needed(self, units: list[Unit], below: int, admits: Judge) -> list[Unit]:
+        """Return the shortest beginning that does, without those who would only move, and for nothing.
+
+        Devices are equal to the item, but not to who runs on them: it may have taken those of a pod that could stay.
+        """
+        needed = self._fewest(units, below, admits)
+        outcome = self._try(needed, admits)
+        assert outcome, "what the search ends with was tried"
+        for unit in {id(unit): unit for unit, _, _ in outcome.moved}.values():
+            fewer = [other for other in needed if other is not unit]
+            without = None if self._draft.exhausted else self._try(fewer, admits)
+            if without and len(without.lost) <= len(outcome.lost):
+                needed, outcome = fewer, without
+        return needed
 
     def _fewest(self, units: list[Unit], below: int, admits: Judge) -> list[Unit]:
         """Halve between a length that does not do and one that does.
@@ -87,7 +103,7 @@ class Disruption:
         enough = len(units)
         while enough - below > max(1, enough // PRECISION):
             middle = (below + enough) // 2
-            if self._works(units[:middle], admits):
+            if self._try(units[:middle], admits):
                 enough = middle
             else:
                 below = middle

@@ -53,9 +53,10 @@ class Item:
         return view.queue, view.priority, view.preemptible, view.tree, needs, bool(view.staying)
 
     @property
-    def rank(self) -> tuple[int, bool, datetime, UUID, int]:
-        """Order inside a queue: priority, what makes a group whole before what is beyond, age, id."""
-        return -self.view.priority, not self.is_core, *self.view.order, self.number
+    def rank(self) -> tuple[int, bool, bool, datetime, UUID, int]:
+        """Order inside a queue: priority, what makes a group whole, its first pod beyond, all others; age, id."""
+        is_more = not self.is_core and (self.number > 1 or self.view.has_surplus)
+        return -self.view.priority, not self.is_core, is_more, *self.view.order, self.number
 
 
 @dataclass(frozen=True, slots=True)

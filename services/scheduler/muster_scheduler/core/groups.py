@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from math import lcm
+from operator import itemgetter
 from uuid import UUID
 
 from muster_contracts.values import DeviceShare, PodFacts
@@ -124,19 +126,36 @@ class GroupView:
 
     @property
     def extras(self) -> list[tuple[Waiting, ...]]:
-        """The pods beyond the core: first what makes another part whole, then one by one; last those of no part."""
+        """The pods beyond the core: first what makes another part whole, then one by one; last those of no part.
+
+        One by one they go to the part that has the least beside its minimum, so that all parts of a gang grow.
+        """
         chosen = {pod.facts.pod_id for pod in self.core or ()}
         held = Counter(self.held) + Counter(self.leaf_of(pod.facts) for pod in self.core or ())
         by_leaf: dict[str, list[Waiting]] = {}
         for pod in self.waiting:
             if pod.facts.pod_id not in chosen:
                 by_leaf.setdefault(self.leaf_of(pod.facts), []).append(pod)
-        batches: list[tuple[Waiting, ...]] = []
-        for leaf in self.tree.leaves():
+        leaves = self.tree.leaves()
+        scale = lcm(*(max(1, leaf.minimum) for leaf in leaves))
+        wholes: list[tuple[Waiting, ...]] = []
+        singles: list[tuple[int, int, Waiting]] = []
+        for position, leaf in enumerate(leaves):
             pods = by_leaf.pop(leaf.name, [])
             missing = max(0, leaf.minimum - held[leaf.name]) if self.tree.parts else 0
             if missing > len(pods):
                 continue
-            batches += [tuple(pods[:missing])] if missing else []
-            batches += [(pod,) for pod in pods[missing:]]
-        return batches + [(pod,) for pods in by_leaf.values() for pod in pods]
+            wholes += [tuple(pods[:missing])] if missing else []
+            share = scale // max(1, leaf.minimum)
+            singles += [
+                (number * share, position, pod)
+                for number, pod in enumerate(pods[missing:], start=held[leaf.name] + missing)
+            ]
+        singles.sort(key=itemgetter(0, 1))
+        outside = [pod for pods in by_leaf.values() for pod in pods]
+        return wholes + [(pod,) for pod in [*(pod for *_, pod in singles), *outside]]
+
+    @cached_property
+    def has_surplus(self) -> bool:
+        """Whether it holds more than it needs."""
+        return sum(self.held.values()) > max(self.min_members, sum(leaf.minimum for leaf in self.tree.leaves()))
