@@ -97,7 +97,7 @@ def _labelled_shares(expectation: Expectation, world: World) -> Iterator[tuple[T
     expected += [(by_name.get(name, []), one) for name, one in expectation.tasks.items()]
     for tasks, one in expected:
         for task in tasks:
-            if task.node and one.gpu_groups is not None:
+            if task.node and not task.promised and one.gpu_groups is not None:  # who moves still has those he leaves
                 for label, share in zip(one.gpu_groups, task.devices, strict=False):
                     yield task, label, share.index
 
