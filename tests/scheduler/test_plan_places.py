@@ -252,10 +252,10 @@ def test_a_host_port_is_given_once_per_node() -> None:
     assert sorted(where(made).values()) == ["a", "b"]
 
 
-def test_a_pod_behind_a_gate_waits_for_nobody_to_place_it() -> None:
+def test_a_pod_behind_a_gate_is_not_placed_and_told_why() -> None:
     made = planned(node("a"), *group("g", [pod("p", "g", scheduling_gates=("wait",))]))
     assert made.placements == ()
-    assert made.blocked == ()
+    assert [blocked.code for blocked in made.blocked] == ["SchedulingGated"]
 
 
 def test_what_joins_a_group_stays_in_its_domain() -> None:
