@@ -22,6 +22,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from muster_contracts.values import Placement
+
 from muster_scheduler.core.allocate import Failed
 from muster_scheduler.core.causes import gangs, neighbours, nodes, pools, queues, room, turns
 from muster_scheduler.core.causes.inquiry import Inquiry, Question, each_need
@@ -83,10 +85,12 @@ def _by_group(draft: Draft, left: Failed) -> list[_Left]:
 def _explain_promises(draft: Draft) -> None:
     """Tell groups that have been promised places, in this plan or an earlier one, where they are."""
     placed = {place.pod_id for place in draft.placements}
+    promised: dict[UUID, list[Placement]] = {}
+    for place in draft.nominations:
+        promised.setdefault(place.pod_group_id, []).append(place)
     for view in draft.snapshot.groups:
         if view.id in draft.settled and any(pod.facts.pod_id not in placed for pod in view.waiting):
-            promised = [place for place in draft.nominations if place.pod_group_id == view.id]
-            places = promised or draft.snapshot.nominations.get(view.id, ())
+            places = promised.get(view.id) or draft.snapshot.nominations.get(view.id, ())
             draft.blocked[view.id] = turns.places_are_promised(places).of(view, 1)
 
 
@@ -133,9 +137,9 @@ class _Causes:
             return _Answer(lasting, lasts=True)
         if inquiry.item.view.id in self._draft.untried:
             return _Answer(turns.turn_did_not_come(self._draft), lasts=False)
-        new = Withheld(self._draft, inquiry.pool, self._makes_room)
-        withheld = self._withheld.setdefault(inquiry.pool, new)
-        fleeting = _first((withheld.cause, *FLEETING), inquiry)
+        if inquiry.pool not in self._withheld:
+            self._withheld[inquiry.pool] = Withheld(self._draft, inquiry.pool, self._makes_room)
+        fleeting = _first((self._withheld[inquiry.pool].cause, *FLEETING), inquiry)
         return _Answer(fleeting or gangs.too_few_fit(inquiry), lasts=False)
 
 
