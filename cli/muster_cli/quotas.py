@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from muster_contracts.values import OverQuotaWeight
+from muster_contracts.weights import OverQuotaWeight
 
 from muster_cli.output import gpus, memory
 from muster_cli.quantities import cpu_cores, gpu_millionths, memory_bytes

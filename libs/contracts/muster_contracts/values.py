@@ -417,20 +417,6 @@ class BoundPod(Value):
     devices: tuple[DeviceShare, ...] = ()
 
 
-class OverQuotaWeight(StrEnum):
-    """What people call the over-quota weights from 0 to 3."""
-
-    LOWEST = "lowest"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-
-    @property
-    def number(self) -> int:
-        """Return the weight that goes by this name."""
-        return list(OverQuotaWeight).index(self)
-
-
 class PoolQuota(Value):
     """What a project or department may use of one node pool. None means no limit.
 

@@ -10,7 +10,8 @@ from typing import Any
 from uuid import uuid5
 
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, OverQuotaWeight, PoolQuota
+from muster_contracts.values import WHOLE_GPU, PoolQuota
+from muster_contracts.weights import OverQuotaWeight
 from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.scenarios.document import Part
