@@ -83,6 +83,22 @@ async def test_the_pods_of_a_deleted_node_are_removed_after_a_while(opener):
         assert world.client.get("pods", "demo", "train") is None
 
 
+async def test_a_job_replaces_the_pods_of_a_deleted_node_after_a_delay_that_counts_each_of_them(opener):
+    """Three pods that go together, 40 s after their node, are three failures in a row: 10 s, doubled twice."""
+    async with opener(TWO_NODES) as world:
+        world.change("nodes", world.client.get("nodes", None, "n-1"), unschedulable=True)
+        world.create_job("train", {"run-seconds": "forever"}, parallelism=3, completions=3)
+        await world.advance(10)
+        assert [pod["spec"]["nodeName"] for pod in world.client.list("pods")] == ["n-0"] * 3
+        world.change("nodes", world.client.get("nodes", None, "n-1"), unschedulable=False)
+        world.client.delete("nodes", None, "n-0")
+        await world.advance(75)
+        assert world.client.list("pods") == []
+        await world.advance(10)
+        assert [pod["spec"]["nodeName"] for pod in world.client.list("pods")] == ["n-1"] * 3
+        assert world.job("train")["status"]["failed"] == 3
+
+
 async def test_a_cordoned_node_is_tainted_as_kubernetes_does(opener):
     async with opener(TWO_NODES) as world:
         world.change("nodes", world.client.get("nodes", None, "n-0"), unschedulable=True)
