@@ -12,6 +12,7 @@ from muster_contracts.values import (
     LabelRule,
     PlacementRules,
     PodTerm,
+    PoolQuota,
     Taint,
     TopologyConstraint,
     Victim,
@@ -20,7 +21,7 @@ from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
-from scheduler.worlds import belongs, gang, group, id_of, node, pod, pool, project, running, state_of
+from scheduler.worlds import belongs, gang, group, id_of, node, plan_made, pod, pool, project, running, state_of
 
 RACK = TopologyConstraint(levels=("rack",), required="rack")
 
@@ -117,6 +118,20 @@ def test_a_victim_of_the_same_importance_is_found() -> None:
     snapshot, made = sound(*two_projects())
     victims = tuple(victim.model_copy(update={"rule": "preempt"}) for victim in made.victims)
     assert "is no more important" in complaint(snapshot, replace(made, victims=victims))
+
+
+def test_who_keeps_a_promise_in_another_pool_wants_nothing_of_this_one() -> None:
+    old = group("old", [running("old", "old", "b", "0")], node_pools=("x",))
+    new = gang("new", 1, priority="build", node_pools=("x", "default"))
+    quotas = tuple(PoolQuota(node_pool=name, gpu_millionths=WHOLE_GPU) for name in ("default", "x"))
+    mine = project("p").model_copy(update={"quotas": quotas})
+    events = [pool("x"), node("b", gpus=1, labels={"pool": "x"}), mine, belongs("old", "p"), *old, belongs("new", "p")]
+    _, promised = sound(*events, *new)
+    held = group("held", [running("held", "held", "a", "0,1,2", gpus=3)])
+    other = [node("a", gpus=4), project("q", 1), belongs("held", "q"), *held, belongs("more", "q")]
+    _, made = sound(*events, *new, plan_made(promised), *other, *gang("more", 1, gpus=2))
+    told = {blocked.code: blocked.numbers.get("fair_share") for blocked in made.blocked}
+    assert told == {"RoomIsBeingMade": None, "FairShareExceeded": 4 * WHOLE_GPU}
 
 
 def test_a_victim_for_nobody_or_moved_nowhere_or_gone_twice_is_found() -> None:

@@ -5,8 +5,9 @@ everybody wants of its quota, then by priority and weight what is left, then who
 
 Victims are judged one after the other, as they were named: what their queue held just before must be above its fair
 share, or above its quota if who asks stays within its own. Pods of a gang that cannot go one by one are judged at once.
-A group that may use several node pools wants something of each until it has a place in one; when the planner divided a
-pool it may have had one. Then a share lies between two bounds, and only what is wrong with both is a fault.
+A group that may use several node pools wants something of each until it has a place in one, now or from an earlier
+promise; when the planner divided a pool it may have had one. Then a share lies between two bounds, and only what is
+wrong with both is a fault.
 """
 
 from collections import defaultdict
@@ -174,12 +175,15 @@ class Shares:
 
     def _may_be_elsewhere(self, view: GroupView, pool: str) -> bool:
         """Say whether a group had a place in another pool, perhaps, when this one was divided."""
-        return self._places.get(view.id, pool) != pool
+        return self._pools.get(view.id, pool) != pool
 
     @cached_property
-    def _places(self) -> dict[UUID, str]:
+    def _pools(self) -> dict[UUID, str]:
+        """The pool in which a group has its places: those of this plan, else those that an earlier one promised."""
         facts = self._facts
-        return {place.pod_group_id: facts.pool(place.node) for place in facts.places if place.node in facts.rows}
+        earlier = (place for places in facts.snapshot.nominations.values() for place in places)
+        places = (*earlier, *facts.places)
+        return {place.pod_group_id: facts.pool(place.node) for place in places if place.node in facts.rows}
 
     def _divide(self, pool: str, wish: str, views: Sequence[GroupView]) -> dict[str, Amount]:
         if (pool, wish) not in self._divided:
