@@ -18,6 +18,7 @@ from muster_scheduler.core.plan import plan
 from muster_scheduler.core.snapshot import take_snapshot
 from scheduler.scene import Scene, of_type, scheduled
 from scheduler.worlds import START, group, id_of, node, pod, recorded, running, state_of
+from structlog.testing import capture_logs
 
 ABSURD = Resources(cpu_milli=10**30)
 """What integrations bounds; a journal that was written before it did may hold it."""
@@ -75,6 +76,24 @@ async def test_a_cluster_that_cannot_be_drawn_is_drawn_again_until_it_can(scene:
     mark = PodMark(pod_id=facts.pod_id, name=facts.name, last_phase=facts.phase)
     await scene.observer.append(e.PodGone(workload_id=id_of("workload/absurd"), pods=(mark,)))
     assert placed(await scene.until(scheduled(1))) == {"after-0"}
+
+
+@pytest.mark.parametrize("somebody_waits", [False, True])
+async def test_a_plan_that_cannot_be_made_without_any_group_is_nobodys_fault_and_is_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, somebody_waits: bool
+) -> None:
+    def refusing(facts: Facts) -> Iterator[str]:
+        return iter(["The land is cursed."])
+
+    monkeypatch.setattr(planning, "wrong_decisions", refusing)
+    if somebody_waits:
+        await scene.observe("waits", 1)
+    with capture_logs() as logs:
+        scene.start_scheduler(cycle_pause_seconds=0)
+        events = await scene.until(lambda events: len(of_type(events, e.LeadershipTaken)) > 1)
+    assert not of_type(events, e.WorkloadBlocked)
+    (told, *_) = (line for line in logs if line["event"] == "No plan can be made.")
+    assert "The land is cursed." in str(told["exc_info"])
 
 
 def test_what_is_drawn_anew_is_what_was_drawn() -> None:

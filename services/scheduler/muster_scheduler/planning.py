@@ -6,7 +6,8 @@ one that lost the lead, knowingly or not, cannot write any.
 
 No group stops the planning of the others. When a plan cannot be made, or the checker finds it wrong, nothing of it is
 carried out: the first group with which planning fails, all before it being well, is set aside (`core.aside`), and the
-next plan is made without it.
+next plan is made without it. Where planning fails without any group nobody is to blame: all is drawn anew, and the loop
+starts again.
 """
 
 import asyncio
@@ -72,6 +73,7 @@ class Planning:
         self.telling = Telling(journal, self.state, self.progress, settings.telling_pause_seconds)
         self._changed = asyncio.Event()
         self._deadline: Deadline | None = None
+        self._lost_to: dict[UUID, int] = {}  # by workload: the fold forgets the version of one that goes and comes back
         self._somebody_waits = True
         self.led = asyncio.Event()
         """Set whenever we take the lead; whoever keeps promises then looks at all that are open, and clears it."""
@@ -122,37 +124,49 @@ class Planning:
     async def _lead(self) -> None:
         """Plan whenever the fold has changed. Raises Unavailable when another one leads although the lease is ours."""
         while True:
-            await self._wait_for_news()
+            passed = await self._wait_for_news()
             if self.state.changes.land:  # nodes come in flocks, and each plan looks at everything anew
                 await asyncio.sleep(self._settings.cycle_pause_seconds)
-            self._changed.clear()
             if not self._leadership.is_ours:
                 self.telling.take(())
                 return
             if not self.is_our_epoch:
                 raise Unavailable("Another scheduler took the lead.")
+            if passed is not None:
+                await self._pass_deadline(passed)
+            self._changed.clear()
             await self.cycle()
             await asyncio.sleep(self._settings.cycle_pause_seconds)
 
-    async def _wait_for_news(self) -> None:
-        """Wait until the fold has changed; when a deadline comes first, write that it passed."""
-        if self._deadline is None or self.state.now is None:
+    async def _wait_for_news(self) -> Deadline | None:
+        """Wait until the fold has changed, or a deadline comes first, which is returned."""
+        deadline = self._deadline
+        if deadline is None or self.state.now is None:
             await self._changed.wait()
-            return
+            return None
         try:
-            async with asyncio.timeout((self._deadline.at - self.state.now).total_seconds()):
+            async with asyncio.timeout((deadline.at - self.state.now).total_seconds()):
                 await self._changed.wait()
         except TimeoutError:
-            await self._pass_deadline(self._deadline)
+            return deadline
+        return None
 
     async def _pass_deadline(self, deadline: Deadline) -> None:
+        """Write that a deadline has passed, or read what was written of the workload meanwhile and look again."""
+        workload_id = deadline.workload_id
         event = DeadlinePassed(
-            workload_id=deadline.workload_id,
+            workload_id=workload_id,
             pod_group_id=deadline.pod_group_id,
             deadline=deadline.deadline,
             at=deadline.at,
         )
-        await self.progress.reach(await self._journal.append(event))
+        event_id = uuid5(deadline.pod_group_id, f"{deadline.deadline} {deadline.at.isoformat()}")
+        expected = max(self.state.version_of(workload_id), self._lost_to.pop(workload_id, 0))
+        try:
+            await self.progress.reach(await self._journal.append(event, expected=expected, event_id=event_id))
+        except Conflict as lost:
+            self._lost_to[workload_id] = lost.actual
+            await self.progress.reach(lost.actual)
 
     async def cycle(self) -> Plan:
         """Make one plan; write what it promises, and let it be told why the others wait."""
@@ -173,13 +187,17 @@ class Planning:
         return made
 
     def _look(self) -> Snapshot:
-        """Take a snapshot. Raises Unavailable when that fails: nobody can be blamed, and an event may mend it."""
+        """Take a snapshot. Raises Unavailable when that fails."""
         try:
             return take_snapshot(self.state)
         except Exception as fault:
-            self.state.redraw()
-            log.exception("The cluster cannot be drawn.", position=self.state.position)
-            raise Unavailable(f"The scheduler cannot draw the cluster: {_said(fault)}") from fault
+            raise self._out_of_order("The cluster cannot be drawn", fault) from fault
+
+    def _out_of_order(self, what: str, fault: Exception) -> Unavailable:
+        """Return what to raise for a fault that is no group's: all is drawn anew, and an event may mend it."""
+        self.state.redraw()
+        log.error(f"{what}.", position=self.state.position, exc_info=fault)
+        return Unavailable(f"{what}: {_said(fault)}")
 
     def _attempt(self, snapshot: Snapshot) -> Plan | Exception:
         """Make a plan and check it; return what is wrong with it, or was with the planning, instead."""
@@ -191,7 +209,13 @@ class Planning:
         return made
 
     async def _set_aside(self, snapshot: Snapshot, fault: Exception) -> Plan:
-        """Set aside the group with which planning fails; return a plan that decides nothing."""
+        """Set aside the group with which planning fails; return a plan that decides nothing.
+
+        Raises Unavailable when nobody can be blamed, for planning fails without any group as well.
+        """
+        groups = snapshot.undecided
+        if not groups or isinstance(self._attempt(snapshot.without(frozenset(groups))), Exception):
+            raise self._out_of_order("No plan can be made", fault) from fault
         view = snapshot.views[await self._first_faulty(snapshot)]
         log.error("Planning failed; a pod group is set aside.", group=str(view.id), name=view.name, exc_info=fault)
         group = self.state.groups.get(view.id)
@@ -202,7 +226,10 @@ class Planning:
         return Plan(snapshot.position)
 
     async def _first_faulty(self, snapshot: Snapshot) -> UUID:
-        """Halve the groups until one is left with which planning fails, and without which it does not."""
+        """Halve the groups until one is left with which planning fails, and without which it does not.
+
+        With all of them it is known to fail, and without any not to.
+        """
         groups = snapshot.undecided
         well, faulty = 0, len(groups)
         while faulty - well > 1:
