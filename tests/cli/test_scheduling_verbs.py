@@ -95,6 +95,8 @@ def test_queues_stand_below_their_departments(muster: Muster, types: Type, words
         "ready_nodes": 2,
         "capacity": gpus(16),
         "allocated": gpus(5.5),
+        "allocated_on_gone_nodes": gpus(0),
+        "allocated_on_unready_nodes": gpus(0),
         "queues": [
             queue("department", "research", quota={**UNBOUND, "gpu_millionths": 4_000_000}, allocated=gpus(5.5)),
             queue("project", "demo", parent="research", allocated=gpus(5.5), over_quota=gpus(2.5), pending=gpus(1)),
@@ -102,10 +104,35 @@ def test_queues_stand_below_their_departments(muster: Muster, types: Type, words
     }
     muster.answers["GET", "/api/v1/scheduling/queues"] = {"position": 9, "node_pools": [pool]}
     lines = types(*words).out.splitlines()
-    assert lines[0].startswith("Node pool default: 2 of 3 nodes ready; 5.5 of 16 GPUs held")
+    assert lines[0].startswith("Node pool default: 2 of 3 nodes ready; 5.5 of 16 GPUs held, 0 of 0 CPUs")
     assert lines[2].split() == ["research/", "4", "0", "5.5", "0", "0", "0", "0", "0"]
     assert lines[3].startswith("  demo")
     assert lines[3].split()[1:7] == ["unlimited", "0", "5.5", "2.5", "0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("gone", "unready", "said"),
+    [
+        (8, 0, "(8 on nodes that are gone)"),
+        (0, 4, "(4 on nodes that are not ready)"),
+        (8, 0.5, "(8 on nodes that are gone, 0.5 on nodes that are not ready)"),
+    ],
+)
+def test_gpus_that_are_held_of_no_ready_node_are_told_apart(
+    muster: Muster, types: Type, gone: float, unready: float, said: str
+) -> None:
+    pool = {
+        "node_pool": "default",
+        "nodes": 7,
+        "ready_nodes": 7,
+        "capacity": gpus(56),
+        "allocated": gpus(64),
+        "allocated_on_gone_nodes": gpus(gone),
+        "allocated_on_unready_nodes": gpus(unready),
+        "queues": [],
+    }
+    muster.answers["GET", "/api/v1/scheduling/queues"] = {"position": 9, "node_pools": [pool]}
+    assert f"; 64 of 56 GPUs held {said}, 0 of 0 CPUs" in types("top").out
 
 
 def test_a_node_shows_how_full_its_devices_are_and_who_is_on_them(muster: Muster, types: Type) -> None:

@@ -185,6 +185,22 @@ def test_who_holds_what_is_told_by_pool_department_and_project() -> None:
     assert (research.allocated.gpu_millionths, research.pending_pods) == (5_000_000, 2)
 
 
+def test_what_is_held_of_nodes_that_are_gone_or_not_ready_is_told_apart() -> None:
+    state = world(
+        node("a"),
+        node("b"),
+        node("c"),
+        project("demo"),
+        *(running(f"on-{name}", "demo", count, on=name) for name, count in (("a", 5), ("b", 3), ("c", 2))),
+        e.NodeGone(node_id=id_of("node/a"), name="a"),
+        node("b", ready=False),
+    )
+    (default,) = holdings(take_snapshot(state), Limits()).node_pools
+    assert (default.capacity.gpu_millionths, default.allocated.gpu_millionths) == (8_000_000, 10_000_000)
+    assert default.allocated_on_gone_nodes.gpu_millionths == 5_000_000
+    assert default.allocated_on_unready_nodes.gpu_millionths == 3_000_000
+
+
 def test_the_map_of_a_node_shows_fractions_and_owners_and_lists_go_on() -> None:
     half = pod("half-0", "half", node="a", phase="Running", cpu=2, **HALF).model_copy(update={"gpus": "0:500000"})
     state = world(node("a", gpus=2), node("b", gpus=2), project("demo"), owned("half", "demo", group("half", [half])))

@@ -72,7 +72,7 @@ def _print_pool(pool: dict[str, Any], *, first: bool) -> None:
     print_marked(
         f"{'' if first else chr(10)}[bold]Node pool {plain(pool['node_pool'])}[/bold]: "
         f"{pool['ready_nodes']} of {pool['nodes']} nodes ready; "
-        f"{gpus(held['gpu_millionths'])} of {gpus(has['gpu_millionths'])} GPUs held, "
+        f"{gpus(held['gpu_millionths'])} of {gpus(has['gpu_millionths'])} GPUs held{_lost_gpus(pool)}, "
         f"{held['cpu_milli'] / 1000:g} of {has['cpu_milli'] / 1000:g} CPUs, "
         f"{memory(held['memory_bytes'])} of {memory(has['memory_bytes'])}"
     )
@@ -81,6 +81,16 @@ def _print_pool(pool: dict[str, Any], *, first: bool) -> None:
         [_queue_row(queue, depth) for queue, depth in _with_depth(pool["queues"])],
         empty="No project is known.",
     )
+
+
+def _lost_gpus(pool: dict[str, Any]) -> str:
+    """Write how many of the GPUs held are on nodes that count for no capacity: ` (8 on nodes that are gone)`."""
+    lost = [
+        f"{gpus(amount)} on nodes that are {what}"
+        for part, what in (("allocated_on_gone_nodes", "gone"), ("allocated_on_unready_nodes", "not ready"))
+        if (amount := pool[part]["gpu_millionths"])
+    ]
+    return f" ({', '.join(lost)})" if lost else ""
 
 
 def _with_depth(queues: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], int]]:

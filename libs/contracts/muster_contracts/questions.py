@@ -163,13 +163,19 @@ class QueueHolds(Value):
 
 
 class PoolHolds(Value):
-    """One node pool: what its ready nodes have for workloads, and every queue in it, parents before children."""
+    """One node pool: what its ready nodes have for workloads, and every queue in it, parents before children.
+
+    Two parts of `allocated` are on no node that counts for `capacity`: what pods hold of nodes that are gone (the pool
+    of which nobody knows, so they count for `default`), and of nodes that are not ready.
+    """
 
     node_pool: str
     nodes: int
     ready_nodes: int
     capacity: Amounts
     allocated: Amounts
+    allocated_on_gone_nodes: Amounts = Amounts()
+    allocated_on_unready_nodes: Amounts = Amounts()
     queues: tuple[QueueHolds, ...] = ()
 
 

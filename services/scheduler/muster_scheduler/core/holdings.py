@@ -3,7 +3,9 @@
 The numbers are those the next plan starts from: the same accounts, the same fair shares, the same free devices.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 
 from muster_contracts.questions import (
@@ -21,7 +23,9 @@ from muster_contracts.values import WHOLE_GPU
 from muster_scheduler.core.accounts import NOTHING, Account, Accounts, Triple
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.draft import Draft, Limits
+from muster_scheduler.core.drawing import pool_of_bound
 from muster_scheduler.core.fitting import amounts_of, bounds_of
+from muster_scheduler.core.need import Need
 from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.terrain import DEFAULT_POOL
 
@@ -29,14 +33,35 @@ Pending = dict[str, tuple[Triple, int]]
 """By project: what its waiting pods ask for, and how many they are."""
 
 
+@dataclass(frozen=True)
+class Lost:
+    """What pods hold of nodes that are gone, and of nodes that are not ready, by pool."""
+
+    gone: defaultdict[str, list[Need]] = field(default_factory=lambda: defaultdict(list))
+    unready: defaultdict[str, list[Need]] = field(default_factory=lambda: defaultdict(list))
+
+
 def holdings(snapshot: Snapshot, limits: Limits) -> Holdings:
     """Return every pool that has nodes or was described."""
     draft = Draft(snapshot, limits)
     names = sorted({DEFAULT_POOL, *snapshot.terrain.pools, *snapshot.terrain.pool_names})
-    return Holdings(position=snapshot.position, node_pools=tuple(_pool(draft, name) for name in names))
+    lost = _lost(snapshot)
+    return Holdings(position=snapshot.position, node_pools=tuple(_pool(draft, name, lost) for name in names))
 
 
-def _pool(draft: Draft, name: str) -> PoolHolds:
+def _lost(snapshot: Snapshot) -> Lost:
+    """Return the needs of pods on nodes that are in no capacity: a node that goes takes its pods along only later."""
+    terrain, lost = snapshot.terrain, Lost()
+    for pod in (pod for view in snapshot.views.values() for pod in view.staying):
+        row = terrain.rows.get(pod.node)
+        if row is None:
+            lost.gone[pool_of_bound(terrain, pod)].append(pod.need)
+        elif not terrain.ready[row]:
+            lost.unready[pool_of_bound(terrain, pod)].append(pod.need)
+    return lost
+
+
+def _pool(draft: Draft, name: str, lost: Lost) -> PoolHolds:
     terrain, accounts = draft.terrain, draft.accounts(name)
     here = terrain.in_pool(name)
     held = [sum(account.allocated[r] for account in accounts.roots) for r in range(3)]
@@ -46,6 +71,8 @@ def _pool(draft: Draft, name: str) -> PoolHolds:
         ready_nodes=int((here & terrain.ready).sum()),
         capacity=amounts_of(terrain.capacity(name)),
         allocated=amounts_of(held),
+        allocated_on_gone_nodes=amounts_of(total_of(lost.gone[name], draft.device_bytes)),
+        allocated_on_unready_nodes=amounts_of(total_of(lost.unready[name], draft.device_bytes)),
         queues=tuple(_queues(accounts, _pending(draft, name))),
     )
 
