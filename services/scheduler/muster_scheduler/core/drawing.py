@@ -177,7 +177,7 @@ def _view(state: State, picture: Picture, group: Group) -> GroupView | None:
     if not pods:
         return None
     pods.sort(key=lambda pod: (-pod.facts.order_priority, pod.facts.name, pod.facts.pod_id))
-    workload = state.workload(group.workload_id)
+    workload = state.workloads[group.workload_id]
     priority = _priority(group)
     named = {part.name for part in group.sub_groups} & {pod.facts.sub_group for pod in pods}
     tree = tree_of(group.sub_groups if named else (), group.min_members, group.min_sub_groups, group.topology)

@@ -97,10 +97,6 @@ class State:
         for pod_id in dict.fromkeys((*self.pods, *self.promises.by_pod)):
             self._settle(pod_id, NOWHERE)
 
-    def workload(self, workload_id: UUID) -> Workload:
-        """Return a workload, made when it is first heard of."""
-        return self.workloads.setdefault(workload_id, Workload())
-
     def version_of(self, workload_id: UUID) -> int:
         """Return the position of the last event that we wrote of a workload; 0 of one that is gone, or new."""
         workload = self.workloads.get(workload_id)
@@ -152,7 +148,7 @@ class State:
             case e.PodGroupChanged():
                 self._change_group(event)
             case e.WorkloadSubmitted() | e.WorkloadDiscovered():
-                workload = self.workload(event.workload_id)
+                workload = self._workload(event.workload_id)
                 workload.project, workload.name = event.project, event.name
                 self.changes.groups |= dict.fromkeys(workload.groups)
             case e.WorkloadGone():
@@ -242,6 +238,10 @@ class State:
 
     # ---------------------------------------------------------------- what is seen
 
+    def _workload(self, workload_id: UUID) -> Workload:
+        """Return a workload, made when it is first heard of."""
+        return self.workloads.setdefault(workload_id, Workload())
+
     def _see_node(self, event: e.NodeObserved) -> None:
         if event != self.nodes.get(event.name):
             self.changes.land = True
@@ -284,7 +284,7 @@ class State:
             group.shrunk_at = self.now
 
     def _form_group(self, event: e.PodGroupFormed) -> None:
-        self.workload(event.workload_id).groups.add(event.pod_group_id)
+        self._workload(event.workload_id).groups.add(event.pod_group_id)
         group = self.groups[event.pod_group_id] = Group(
             id=event.pod_group_id,
             workload_id=event.workload_id,

@@ -31,7 +31,7 @@ from muster_scheduler.core.plan import Plan
 from muster_scheduler.core.pods import FINISHED
 from muster_scheduler.core.scenarios.facts import CLUSTER_ID, plan_made, running_pod
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
-from muster_scheduler.core.state import State
+from muster_scheduler.core.state import State, Workload
 
 Change = Callable[[e.AnyEvent], Iterable[e.AnyEvent]]
 """What is told instead of an event, for another quota or other nodes."""
@@ -231,11 +231,12 @@ def _as_it_came(facts: PodFacts) -> PodFacts:
 
 def _compared(record: dict[UUID, Life], again: dict[UUID, Life], state: State, until: datetime) -> list[Waiting]:
     before, after = _by_workload(record), _by_workload(again)
+    known, nobody = state.workloads, Workload()
     return [
         Waiting(
             workload_id=workload_id,
-            name=state.workload(workload_id).name,
-            project=state.workload(workload_id).project,
+            name=known.get(workload_id, nobody).name,
+            project=known.get(workload_id, nobody).project,
             submitted=min(life.seen for life in lives),
             before=_course(lives, until),
             after=_course(after.get(workload_id, []), until),
