@@ -1,10 +1,11 @@
 """Kept connections against servers that answer in pieces, too late, or not at all; every byte they send is ours."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 from muster_cluster import connections
 from muster_cluster.connections import Address, Connections, Lost
 
@@ -129,6 +130,32 @@ async def test_an_answer_in_another_language_is_lost() -> None:
     async with talking_to([b"SSH-2.0-OpenSSH\r\n"]) as (_, ours):
         with pytest.raises(Lost, match="the answer is not HTTP"):
             await ask(ours)
+
+
+@pytest.mark.parametrize("on", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_is_asked_on_a_connection_that_ended_before_is_lost(on: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def ask_too_late() -> None:
+        async with talking_to([]) as (_, ours), asyncio.timeout(10):
+            connection = await ours._open()
+            while connection.is_fresh:  # noqa: ASYNC110  # the end is on its way
+                await asyncio.sleep(0)
+            with pytest.raises(Lost, match="before it was used"):
+                await ours._ask_on(connection, b"GET /x HTTP/1.1\r\n\r\n")
+
+    with asyncio.Runner(loop_factory=on) as runner:
+        runner.run(ask_too_late())
+
+
+@pytest.mark.parametrize(
+    ("target", "value"), [("/x", "secret\n"), ("/x", "a\rb"), ("/x", "\0"), ("/x HTTP/1.1\r\nInjected: yes", "")]
+)
+async def test_a_line_that_would_be_two_is_not_sent(target: str, value: str) -> None:
+    async with talking_to([answer("first")]) as (scripted, ours):
+        with pytest.raises(ValueError, match="a line of the request PATCH holds a line break") as refused:
+            await ours.ask("PATCH", target, {"Authorization": value}, b"{}")
+        assert await ask(ours) == "first"
+    assert "secret" not in str(refused.value)
+    assert scripted.asked == [["GET /x HTTP/1.1"]]
 
 
 async def test_no_more_connections_are_opened_than_allowed() -> None:

@@ -262,6 +262,43 @@ async def test_the_token_of_the_kubeconfig_is_sent_and_read_anew_when_it_has_run
         assert await cluster.version() == "v1.37.0"
 
 
+@pytest.mark.parametrize("proxy", ["", "proxied"])
+async def test_the_line_break_at_the_end_of_a_token_is_not_sent(
+    tmp_path: Path, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[str, str, str]] = []
+
+    async def listening(request: web.Request) -> web.Response:
+        heard.append((request.method, request.headers["Authorization"], (await request.text()).replace(" ", "")))
+        return web.json_response({"kind": "Thing", "metadata": {"name": "one"}})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", listening)
+    async with serving(application) as url:
+        if proxy:  # then everything goes through the package's client
+            monkeypatch.setenv("http_proxy", url)
+        cluster = await KubernetesCluster.connect(kubeconfig(tmp_path, url, '{token: "first\\r\\n"}'))
+        await cluster.patch(THINGS, "lab", "one", {"a": 1})
+        assert [events async for events in cluster.watch(THINGS, resource_version="1")] == []
+        await cluster.close()
+    assert heard == [("PATCH", "Bearer first", '{"a":1}'), ("GET", "Bearer first", "")]
+
+
+async def test_a_token_of_two_lines_is_refused_and_later_a_trouble_that_passes(tmp_path: Path) -> None:
+    async def knowing_nobody(request: web.Request) -> web.Response:
+        return web.json_response({"code": 401, "message": "Unauthorized"}, status=401)
+
+    with pytest.raises(Refused, match=r"The token for http://127.0.0.1:1 holds a line break") as refused:
+        await KubernetesCluster.connect(kubeconfig(tmp_path, "http://127.0.0.1:1", '{token: "first\\nsecond"}'))
+    assert "second" not in refused.value.message
+    token = tmp_path / "token"
+    token.write_text("first")
+    async with cluster_behind(knowing_nobody, tmp_path, f"{{tokenFile: {token}}}") as cluster:
+        token.write_text("first\nsecond")
+        with pytest.raises(Unavailable, match="holds a line break"):
+            await cluster.version()
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "just text", "[]", "clusters: 7", "current-context: x", "{unclosed", "contexts: [{}]\ncurrent-context: a"],

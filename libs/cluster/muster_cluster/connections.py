@@ -11,6 +11,7 @@ how long it is, as those of API servers do; one that ends with its connection co
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,13 @@ IDLE_SECONDS = 15.0
 """After which a connection is not used again: servers, and what stands before them, close those that are quiet."""
 
 REPEATABLE = frozenset({"GET", "DELETE"})
-"""Methods that do the same when they are done twice."""
+"""Methods that do no more when they are done twice.
+
+The second DELETE is answered that nothing is there (404) or, asked for a UID, that the name is another's by now (409).
+Whoever deletes takes both for done, for the object that was meant is gone.
+"""
+
+_LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
 class Lost(ConnectionError):
@@ -64,7 +71,10 @@ class Connections:
         self._idle: list[_Connection] = []  # the one used last at the end
 
     async def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answered:
-        """Ask and return the answer. Raises OSError (Lost, when the connection ended) or TimeoutError."""
+        """Ask and return the answer. Raises OSError (Lost, when the connection ended) or TimeoutError.
+
+        Raises ValueError, and sends nothing, when what is to be a line would be two.
+        """
         message = self._message(method, target, headers, body)
         async with self._slots:
             if (kept := self._kept()) is not None:
@@ -80,6 +90,8 @@ class Connections:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method != "GET":
             lines.append(f"Content-Length: {len(body)}")
+        if _LINE_BREAK.search("".join(lines)):
+            raise ValueError(f"a line of the request {method} holds a line break")  # which one may be a secret
         return "\r\n".join((*lines, "", "")).encode() + body
 
     def _kept(self) -> "_Connection | None":
@@ -136,9 +148,11 @@ class _Connection(asyncio.Protocol):
 
     def ask(self, message: bytes) -> "asyncio.Future[Answered]":
         """Send a request; its answer is to come before the next one is sent."""
-        assert self._transport is not None, "a connection is used once it stands"
         self._answer = self._loop.create_future()
-        self._transport.write(message)
+        if self._transport is None or self._transport.is_closing():
+            self._fail("the connection was lost before it was used")  # nobody would say so a second time
+        else:
+            self._transport.write(message)
         return self._answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -170,6 +184,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell who waits."""
+        self._transport = None
         self._fail(f"the connection was lost: {error}" if error else "the server closed the connection")
 
     def _fail(self, reason: str) -> None:

@@ -113,6 +113,7 @@ class ClientTransport:
         sign_in = _sign_in_by_file(configuration, kubeconfig, context) if kubeconfig else _sign_in_by_pod(configuration)
         await sign_in()
         _check_address(configuration.host)
+        await _credentials(configuration)
         configuration.proxy = configuration.proxy or _proxy_of_environment(configuration.host)
         configuration.client_session_kwargs = {"trust_env": False}
         try:
@@ -165,10 +166,8 @@ class ClientTransport:
 
     async def _sign_in_anew(self) -> None:
         """Sign in again, for a token may have run out."""
-        try:
+        with _good_once():
             await self._sign_in()
-        except Refused as error:  # it has been good once
-            raise Unavailable(error.message) from error
 
     async def _send_once(self, request: Request, patience: "aiohttp.ClientTimeout") -> "aiohttp.ClientResponse":
         answer = await self._rest.request(
@@ -184,9 +183,31 @@ class ClientTransport:
     async def _headers(self, request: Request) -> dict[str, str]:
         # No compression: the server is near, and unpacking a large list would hold up the event loop.
         plain = {"Accept": "application/json, */*", "Accept-Encoding": "identity", "User-Agent": "muster"}
-        settings = await self._configuration.auth_settings()
-        secret = {setting["key"]: setting["value"] for setting in settings.values() if setting["value"]}
-        return {**plain, **secret, "Content-Type": request.content_type}
+        with _good_once():
+            credentials = await _credentials(self._configuration)
+        return {**plain, **credentials, "Content-Type": request.content_type}
+
+
+async def _credentials(configuration: Any) -> dict[str, str]:
+    """Return the headers that say who we are. Raises Refused when they would not be one line each.
+
+    A token that was copied from a file often has that file's last line break.
+    """
+    settings = await configuration.auth_settings()
+    credentials = {setting["key"]: setting["value"].strip() for setting in settings.values() if setting["value"]}
+    if not all(value.isprintable() for value in credentials.values()):
+        message = f"The token for {configuration.host} holds a line break, or another sign that cannot be sent."
+        raise Refused(RefusalCode.INVALID, message)
+    return credentials
+
+
+@contextmanager
+def _good_once() -> Iterator[None]:
+    """Let a refusal pass for a trouble of the moment: what is wrong now has been good when we connected."""
+    try:
+        yield
+    except Refused as error:
+        raise Unavailable(error.message) from error
 
 
 def _check_address(url: str) -> None:
