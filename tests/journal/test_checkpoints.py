@@ -11,7 +11,7 @@ from muster_contracts.errors import Unavailable
 from muster_contracts.subjects import Writer
 from muster_journal.checkpoints import Checkpoint, Checkpoints, kept_beside
 from muster_journal.connection import Connection, Login
-from muster_journal.jetstream_checkpoints import JetStreamCheckpoints
+from muster_journal.jetstream_checkpoints import JetStreamCheckpoints, _digest, _listed, _Stored
 from muster_journal.memory_checkpoints import MemoryCheckpoints
 from servers import RunningNats
 
@@ -119,8 +119,14 @@ async def test_parts_of_two_who_saved_at_once_are_no_checkpoint(open_on_server: 
     assert await one.load("fold") is None
 
 
-@pytest.mark.parametrize("said", [b'{"kept": [{"place": 0, "later": true}]}', b'{"place": 0, "parts": 1}', b"[]"])
-async def test_what_another_release_wrote_is_no_checkpoint(open_on_server: OpenCheckpoints, said: bytes) -> None:
+NO_ID = _listed([_Stored(0, 0, _digest(b""), 0, 1, str(EVENT), "code")]).replace(str(EVENT).encode(), b"")
+OF_ANOTHER_RELEASE = [b'{"kept": [{"place": 0, "later": true}]}', b'{"place": 0, "parts": 1}', b"[]"]
+
+
+@pytest.mark.parametrize("said", [*OF_ANOTHER_RELEASE, b"{", b"\xff", NO_ID])
+async def test_what_another_release_wrote_or_is_damaged_is_no_checkpoint(
+    open_on_server: OpenCheckpoints, said: bytes
+) -> None:
     checkpoints, saved = await open_on_server(), checkpoint(1)
     await checkpoints._connection.publish("muster.checkpoints.status.rolled_back", said, {})  # type: ignore[attr-defined]
     assert await checkpoints.load("rolled_back") is None

@@ -40,6 +40,10 @@ class _Stored:
     event_id: str
     code: str
 
+    def __post_init__(self) -> None:
+        """Raise ValueError when the id is none, so that whoever loads need not."""
+        UUID(self.event_id)
+
 
 class JetStreamCheckpoints:
     """The checkpoints of one service, seen over one connection."""
@@ -98,8 +102,8 @@ class JetStreamCheckpoints:
         found = await self._read(self._subject(name))
         try:
             return [_Stored(**stored) for stored in json.loads(found)[_KEPT]] if found else []
-        except (TypeError, KeyError):
-            return []  # another release says other things of them
+        except (TypeError, KeyError, ValueError):
+            return []  # another release says other things of them, or it is damaged
 
     async def _read(self, subject: str) -> bytes | None:
         request = {"last_by_subj": subject}
