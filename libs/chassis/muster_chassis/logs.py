@@ -1,6 +1,7 @@
 """Log lines: constant sentences with fields, as JSON for machines or in columns for people.
 
-Libraries that log through the standard library come out the same way. Call `set_up_logs` once, in `__main__`.
+Libraries that log through the standard library, ours among them, come out the same way: what they give as `extra` are
+the fields. Call `set_up_logs` once, in `__main__`.
 """
 
 import logging
@@ -30,7 +31,7 @@ def set_up_logs(service: str, *, log_format: LogFormat = "json", level: str = "I
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _without_colours, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -39,3 +40,11 @@ def set_up_logs(service: str, *, log_format: LogFormat = "json", level: str = "I
     root.setLevel(level)
     for noisy in ("uvicorn.access", "httpx", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _without_colours(
+    _logger: logging.Logger, _method: str, fields: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Leave out the coloured copy of its sentences that uvicorn adds."""
+    fields.pop("color_message", None)
+    return fields
