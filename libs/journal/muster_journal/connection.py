@@ -35,7 +35,7 @@ STATUS = "Status"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Where to connect to, as whom. `name` is shown by the server's monitoring."""
+    """Where to connect to, as whom. `name` tells it from others, in our log and in the server's monitoring."""
 
     servers: tuple[str, ...]
     user: str
@@ -191,15 +191,17 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         self._last_error = str(error) or type(error).__name__
-        logger.debug("NATS reports an error", extra={"error": self._last_error})
+        fields = {"connection": self._login.name, "error": self._last_error}
+        logger.debug("NATS reports an error", extra=fields)
 
     async def _on_disconnected(self) -> None:
         if not self.closed:
             self._up.clear()
-            logger.warning("The connection to NATS is lost", extra={"error": self._last_error})
+            fields = {"connection": self._login.name, "error": self._last_error}
+            logger.warning("The connection to NATS is lost", extra=fields)
 
     async def _on_reconnected(self) -> None:
-        logger.info("The connection to NATS is back")
+        logger.info("The connection to NATS is back", extra={"connection": self._login.name})
         self._came_back()
 
     async def _on_closed(self) -> None:
