@@ -40,8 +40,10 @@ class Past:
         async with aclosing(cast(Any, self._journal.follow(after))) as batches:
             async for batch in batches:
                 wanted = [recorded for recorded in batch.events if recorded.position <= end]
+                if not wanted:
+                    continue  # who we follow has not yet heard of the end that we were told
                 yield wanted
-                if wanted and wanted[-1].position == end:
+                if wanted[-1].position == end:
                     return
 
     async def checkpoints(self) -> Sequence[int]:
