@@ -5,6 +5,7 @@ so that the same snapshot gives the same plan on any machine.
 """
 
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +21,9 @@ from muster_scheduler.core.room import Room
 from muster_scheduler.core.snapshot import Snapshot
 
 Mark = tuple[tuple[int, int], int, int]
+
+SHARED = frozenset({"limits", "terrain", "room", "neighbours", "device_bytes", "_accounts"})
+"""The fields of a draft that a rehearsal has in common with it; of every other it has its own copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +190,26 @@ class Draft:
                 requests[view.queue] = (before[0] + wanted[0], before[1] + wanted[1], before[2] + wanted[2])
         accounts.divide(requests)
         return accounts
+
+
+class Rehearsal(Draft):
+    """A draft that tries what another might do. It shares room, accounts and neighbours, and keeps its decisions.
+
+    Whoever rehearses sets back what is shared (`mark`, `restore`).
+    """
+
+    def __init__(self, draft: Draft, snapshot: Snapshot) -> None:
+        own = {name: _copied(value) for name, value in vars(draft).items() if name not in SHARED}
+        vars(self).update(vars(draft), **own)
+        self.snapshot = snapshot
+
+    def seat(self, item: Item, seats: list[Seat], pool: str, *, at_once: bool) -> None:
+        """Seat nobody: the next item is tried as if this one had not been."""
+
+    def stays(self, view: GroupView) -> None:
+        """Keep nobody."""
+
+
+def _copied(value: object) -> object:
+    """Copy what a draft notes; by group it notes counts and seats, which grow as well."""
+    return {key: copy(one) for key, one in value.items()} if isinstance(value, dict) else copy(value)

@@ -12,8 +12,7 @@ from functools import cached_property
 from uuid import UUID
 
 from muster_scheduler.core.causes.inquiry import Inquiry
-from muster_scheduler.core.draft import Draft, Item, Seat
-from muster_scheduler.core.groups import GroupView
+from muster_scheduler.core.draft import Draft, Item, Rehearsal
 from muster_scheduler.core.reasons import Cause, duration, listed
 from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.victims import Victims
@@ -45,12 +44,12 @@ class Withheld:
         return self._protected(inquiry) or self._refused(inquiry)
 
     @cached_property
-    def _as_it_is(self) -> "_Rehearsal":
-        return _Rehearsal(self._draft, self._draft.snapshot, self._pool, self._makes_room)
+    def _as_it_is(self) -> "_Trial":
+        return _Trial(self._draft, self._draft.snapshot, self._pool, self._makes_room)
 
     @cached_property
-    def _if_nobody_refused(self) -> "_Rehearsal":
-        return _Rehearsal(self._draft, _without_refusals(self._draft.snapshot), self._pool, self._makes_room)
+    def _if_nobody_refused(self) -> "_Trial":
+        return _Trial(self._draft, _without_refusals(self._draft.snapshot), self._pool, self._makes_room)
 
     @cached_property
     def _ends(self) -> list[datetime]:
@@ -111,12 +110,12 @@ class Withheld:
             {"seconds": seconds, "pods": len(going)},
         )
 
-    def _try(self, rehearsal: "_Rehearsal", item: Item, moment: datetime) -> list[UUID]:
+    def _try(self, trial: "_Trial", item: Item, moment: datetime) -> list[UUID]:
         """Return who would go for an item at a moment; nobody once the trials of this plan are used up."""
         if not self._trials:
             return []
         self._trials -= 1
-        return rehearsal.who_would_go(item, moment)
+        return trial.who_would_go(item, moment)
 
     def _clock(self, moment: datetime) -> str:
         """Write a time of the day, with the day if that is not the snapshot's."""
@@ -128,32 +127,25 @@ class Withheld:
         return -(-int((moment - self._now).total_seconds() * 1000) // 1000)
 
 
-class _Rehearsal(Draft):
-    """A draft that shares room, accounts and neighbours with another, and keeps its decisions to itself."""
+class _Trial:
+    """What could be had if the snapshot of a draft were another, found out in a rehearsal of it."""
 
     def __init__(self, draft: Draft, snapshot: Snapshot, pool: str, makes_room: MakesRoom) -> None:
-        vars(self).update(vars(draft))
-        self.snapshot = snapshot
-        self.victims, self.nominations, self.evicted = list(draft.victims), list(draft.nominations), set(draft.evicted)
         self._draft, self._pool, self._makes_room = draft, pool, makes_room
-        self._candidates = Victims(self, pool)
+        self._rehearsal = Rehearsal(draft, snapshot)
+        self._candidates = Victims(self._rehearsal, pool)
 
     def who_would_go(self, item: Item, moment: datetime) -> list[UUID]:
         """Return the pods that would have to go, or to move, if room were made for an item at a moment; [] if none."""
-        self.snapshot = replace(self.snapshot, now=moment)
-        self.steps, mark, before = self._draft.steps, self.mark(self._pool), len(self.victims)
-        made = self._makes_room(self, self._pool, self._candidates)(item)
-        going = [victim.pod_id for victim in self.victims[before:]] if made else []
-        del self.victims[before:]
-        self.restore(self._pool, mark)
-        self._draft.steps = self.steps
+        rehearsal, pool = self._rehearsal, self._pool
+        rehearsal.snapshot = replace(rehearsal.snapshot, now=moment)
+        rehearsal.steps, mark, before = self._draft.steps, rehearsal.mark(pool), len(rehearsal.victims)
+        made = self._makes_room(rehearsal, pool, self._candidates)(item)
+        going = [victim.pod_id for victim in rehearsal.victims[before:]] if made else []
+        del rehearsal.victims[before:]
+        rehearsal.restore(pool, mark)
+        self._draft.steps = rehearsal.steps
         return going
-
-    def seat(self, item: Item, seats: list[Seat], pool: str, *, at_once: bool) -> None:
-        """Seat nobody."""
-
-    def stays(self, view: GroupView) -> None:
-        """Keep nobody."""
 
     @cached_property
     def ends(self) -> dict[UUID, set[datetime]]:
