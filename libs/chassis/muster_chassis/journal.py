@@ -41,7 +41,7 @@ async def open_checkpoints(settings: ServiceSettings, writer: Writer, *, of: Wri
 
     Raises Unavailable when the server does not let us in.
     """
-    login = login_of(settings, writer, f"muster-{writer}-checkpoints")
+    login = login_of(settings, writer, f"muster-{writer}-checkpoints" + (f"-of-{of}" if of else ""))
     return await JetStreamCheckpoints.connect(
         login.servers, of or writer, user=login.user, password=login.password, name=login.name
     )
