@@ -16,8 +16,8 @@ _STORAGE: Final = "storage"
 
 def is_ready(volume: PersistentVolume) -> bool:
     """Say whether a volume is nobody's, and to be had."""
-    ours = volume.spec.claim_ref is None and volume.metadata.deletion_timestamp is None
-    return ours and volume.status.phase == "Available"
+    is_nobodys = volume.spec.claim_ref is None and volume.metadata.deletion_timestamp is None
+    return is_nobodys and volume.status.phase == "Available"
 
 
 def suits(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:

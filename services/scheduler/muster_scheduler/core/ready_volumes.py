@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from muster_contracts.events import NodeObserved
 from muster_contracts.values import ClaimChoice, PlacementRules
 
-from muster_scheduler.core.terrain import suits
+from muster_scheduler.core.terrain import meets
 
 Choices = Mapping[tuple[str, str], ClaimChoice]
 """By namespace and name of the claim: pods may share one."""
@@ -29,6 +29,6 @@ def are_enough(node: NodeObserved, choices: Choices) -> bool:
     found: dict[str, list[int]] = {}
     for choice in choices.values():
         if choice.ready:
-            here = sum(one.free for one in choice.ready if suits(node, one.nodes))
+            here = sum(one.free for one in choice.ready if meets(node, one.nodes))
             found.setdefault(choice.storage_class, []).append(here)
     return all(free >= wanted for counts in found.values() for wanted, free in enumerate(sorted(counts), start=1))

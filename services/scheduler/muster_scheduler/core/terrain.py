@@ -151,7 +151,7 @@ class Terrain:
         return [terms for terms in (need.rules.nodes, *need.rules.volumes) if terms]
 
     def _any(self, terms: tuple[NodeTerm, ...]) -> Mask:
-        return self._mask(lambda node: suits(node, terms))
+        return self._mask(lambda node: meets(node, terms))
 
 
 def pool_of(node: NodeObserved, pools: Mapping[str, NodePoolChanged]) -> str:
@@ -173,8 +173,8 @@ def tolerates(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
     )
 
 
-def suits(node: NodeObserved, terms: tuple[NodeTerm, ...]) -> bool:
-    """Say whether one of these terms holds of a node."""
+def meets(node: NodeObserved, terms: tuple[NodeTerm, ...]) -> bool:
+    """Say whether a node meets one of these terms: those of an affinity, or of a volume that it is to reach."""
     return any(_matches(node, term) for term in terms)
 
 

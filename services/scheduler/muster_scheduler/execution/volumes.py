@@ -15,7 +15,7 @@ volume is there, whether it reaches it all the same.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from muster_contracts.values import Placement, PlacementRules, PodFacts
 
 from muster_scheduler.core.promises import Promise
 from muster_scheduler.core.state import State
-from muster_scheduler.core.terrain import suits
+from muster_scheduler.core.terrain import meets
 from muster_scheduler.execution.shelf import Shelf
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
@@ -37,20 +37,24 @@ LAG_SECONDS = 2.0
 ClaimKey = tuple[str, str]
 """Namespace and name."""
 
+Serve = Callable[[Promise, PersistentVolumeClaim], Awaitable[str]]
+"""What is done for a claim that is not bound yet; returns why it cannot be, or ""."""
+
 
 @dataclass(slots=True)
 class _Wait:
-    """Since when a promised pod waits, by the clock of the loop, and on which claims its node was written."""
+    """Since when a promised pod waits, by the clock of the loop, and which claims were served for it."""
 
     since_seconds: float
     claims: list[ClaimKey] = field(default_factory=list)
 
 
 class Volumes:
-    """The claims that wait for promised pods. What is remembered is for which plan each got its node, and since when.
+    """The claims that wait for promised pods.
 
-    It stays after a refusal, so that asking again within the same plan gives the same answer, until the promise is
-    closed.
+    What is remembered is for which plan each was served, by a node written on it or a volume taken for it, and since
+    when its pod waits. It stays after a refusal, so that asking again within the same plan gives the same answer, until
+    the promise is closed.
     """
 
     def __init__(self, cluster: Cluster, state: State, patience_seconds: float) -> None:
@@ -58,20 +62,20 @@ class Volumes:
         self._state = state
         self._patience_seconds = patience_seconds
         self._shelf = Shelf(cluster)
-        self._selected: dict[ClaimKey, UUID] = {}
+        self._served: dict[ClaimKey, UUID] = {}
         self._waits: dict[tuple[UUID, UUID], _Wait] = {}
 
     def forget(self) -> None:
         """Forget what was written in an earlier lead."""
-        self._selected.clear()
+        self._served.clear()
         self._waits.clear()
 
     def close(self, promise: Promise) -> None:
         """Forget what was written for a promise that was kept or taken back."""
         wait = self._waits.pop((promise.plan_id, promise.pod.pod_id), None)
         for key in wait.claims if wait is not None else ():
-            if self._selected.get(key) == promise.plan_id:
-                del self._selected[key]
+            if self._served.get(key) == promise.plan_id:
+                del self._served[key]
 
     def may_be_ready(self, pod: PodFacts) -> bool:
         """Say whether a pod is promised a place that may have waited for a volume, and has its volume now."""
@@ -87,13 +91,11 @@ class Volumes:
         rules = pod.facts.rules if pod is not None else None
         if rules is None:
             return None
-        for name in rules.claims_waiting:
-            if refusal := await self._select(promise, name):
-                return refusal
         choosing = [choice.claim for choice in rules.claims_choosing]
-        for name in choosing:
-            if refusal := await self._take(promise, name):
-                return refusal
+        for names, serve in ((rules.claims_waiting, self._select), (choosing, self._take)):
+            for name in names:
+                if refusal := await self._serve(promise, name, serve):
+                    return refusal
         open_claims = [
             *rules.claims_waiting,
             *choosing,
@@ -129,48 +131,50 @@ class Volumes:
         except ClusterError as error:
             raise Unavailable(f"The claim {name} cannot be looked at: {error.message}") from error
 
-    async def _select(self, promise: Promise, name: str) -> str:
-        """Write the node on one claim, unless it is bound or somebody of the same plan did; return why not, or ""."""
-        placement, key = promise.placement, (promise.placement.namespace, name)
+    async def _serve(self, promise: Promise, name: str, serve: Serve) -> str:
+        """See to one claim, unless it is bound; return why that cannot be done, or ""."""
+        placement = promise.placement
         try:
-            claim = await self._cluster.get(CLAIMS, *key)
-            chosen = claim.metadata.annotations.get(SELECTED_NODE, "")
-            if claim.spec.volume_name or (chosen and self._selected.get(key) == promise.plan_id):
-                return ""
-            if self._selected.get(key) == promise.plan_id:
-                return f"No volume for the claim {name} of {placement.name} can be made on {placement.node}."
-            if chosen != placement.node:
-                await self._cluster.patch(CLAIMS, *key, _selection(claim, placement.node))
+            claim = await self._cluster.get(CLAIMS, placement.namespace, name)
+            return "" if claim.spec.volume_name else await serve(promise, claim)
         except NotFound:
             return f"The claim {name} of {placement.name} is gone."
         except ClusterError as error:
-            raise Unavailable(f"The claim {name} cannot be given a node: {error.message}") from error
-        self._selected[key] = promise.plan_id
-        self._wait(promise).claims.append(key)
+            raise Unavailable(f"The claim {name} cannot be seen to: {error.message}") from error
+
+    async def _select(self, promise: Promise, claim: PersistentVolumeClaim) -> str:
+        """Write the node on a claim, unless somebody of the same plan did; return why not, or ""."""
+        placement, (namespace, name) = promise.placement, claim.metadata.key
+        chosen = claim.metadata.annotations.get(SELECTED_NODE, "")
+        if self._is_served(promise, claim):
+            gone = f"No volume for the claim {name} of {placement.name} can be made on {placement.node}."
+            return "" if chosen else gone
+        if chosen != placement.node:
+            await self._cluster.patch(CLAIMS, namespace, name, _selection(claim, placement.node))
+        self._note(promise, claim)
         return ""
 
-    async def _take(self, promise: Promise, name: str) -> str:
-        """Take a volume that lies ready for one claim, unless that was done for this plan; return why not, or ""."""
-        placement, key = promise.placement, (promise.placement.namespace, name)
-        if self._selected.get(key) == promise.plan_id:
+    async def _take(self, promise: Promise, claim: PersistentVolumeClaim) -> str:
+        """Take a volume that lies ready for a claim, unless that was done for this plan; return why not, or ""."""
+        if self._is_served(promise, claim):
             return ""
-        node = self._state.nodes.get(placement.node)
-        try:
-            claim = await self._cluster.get(CLAIMS, *key)
-            is_bound = bool(claim.spec.volume_name)
-            if not is_bound and (node is None or not await self._shelf.take(promise.plan_id, claim, node)):
-                return f"No volume that suits the claim {name} of {placement.name} lies ready on {placement.node}."
-        except NotFound:
-            return f"The claim {name} of {placement.name} is gone."
-        except ClusterError as error:
-            raise Unavailable(f"The claim {name} cannot be given a volume: {error.message}") from error
-        self._selected[key] = promise.plan_id
-        self._wait(promise).claims.append(key)
+        placement, node = promise.placement, self._state.nodes.get(promise.placement.node)
+        if node is None or not await self._shelf.take(promise.plan_id, claim, node):
+            name = claim.metadata.name
+            return f"No volume that suits the claim {name} of {placement.name} lies ready on {placement.node}."
+        self._note(promise, claim)
         return ""
+
+    def _is_served(self, promise: Promise, claim: PersistentVolumeClaim) -> bool:
+        return self._served.get(claim.metadata.key) == promise.plan_id
+
+    def _note(self, promise: Promise, claim: PersistentVolumeClaim) -> None:
+        self._served[claim.metadata.key] = promise.plan_id
+        self._wait(promise).claims.append(claim.metadata.key)
 
     def _out_of_reach(self, placement: Placement, rules: PlacementRules) -> str | None:
         node = self._state.nodes.get(placement.node)
-        if node is None or all(suits(node, terms) for terms in rules.volumes):
+        if node is None or all(meets(node, terms) for terms in rules.volumes):
             return None
         return f"A volume of {placement.name} is not within reach of {placement.node}."
 
