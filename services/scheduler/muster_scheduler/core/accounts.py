@@ -99,7 +99,7 @@ def exceeds(amounts: Iterable[int], bounds: Iterable[int | None], involved: Iter
 
 def would_exceed(account: Account, wanted: Triple, bounds: Iterable[int | None], resources: Iterable[int]) -> bool:
     """Say whether a queue would be above a bound with `wanted` on top of what it holds."""
-    return exceeds(_sum(account.allocated, wanted), bounds, resources)
+    return exceeds(added(account.allocated, wanted), bounds, resources)
 
 
 def involved_in(amounts: Triple) -> tuple[int, ...]:
@@ -178,7 +178,7 @@ def over_limit(leaf: Account, amounts: Triple) -> Account | None:
 def over_firm_quota(leaf: Account, amounts: Triple) -> Account | None:
     """Return the first queue whose quota is too small for what may not be taken back."""
     involved = involved_in(amounts)
-    return next((a for a in leaf.chain() if exceeds(_sum(a.firm, amounts), a.deserved, involved)), None)
+    return next((a for a in leaf.chain() if exceeds(added(a.firm, amounts), a.deserved, involved)), None)
 
 
 def rank(account: Account, wanted: Triple, allocated: Iterable[int]) -> tuple[int, ...]:
@@ -189,7 +189,7 @@ def rank(account: Account, wanted: Triple, allocated: Iterable[int]) -> tuple[in
     what is allocatable to it that it would hold of any resource, then that it holds), then the smaller, then the older.
     """
     held = tuple(allocated)
-    after = _sum(held, wanted)
+    after = added(held, wanted)
     share = account.allocatable
     return (
         exceeds(held, account.fair, range(3)),
@@ -211,7 +211,8 @@ def saturation(held: Iterable[int], fair: Iterable[int], resources: Iterable[int
     )
 
 
-def _sum(first: Iterable[int], second: Triple) -> Triple:
+def added(first: Iterable[int], second: Triple) -> Triple:
+    """Return the sum of two amounts."""
     a, b, c = first
     return a + second[0], b + second[1], c + second[2]
 

@@ -3,14 +3,17 @@
 Who asks must stay within its fair share, at every level of the tree. A unit may be taken from a queue that, before it
 goes, is above its fair share; or above its quota, if who asks stays within its own. Both are compared where their
 branches of the tree part. Below that, a project within its quota is spared while a sibling is above its own. What only
-goes whole may leave a queue with less than its share; others can then have no more than theirs, so it ends there.
+goes whole may leave a queue with less than its share, but nothing goes beside it that the queue could have kept: each
+piece by itself would lift the queue above the bound again, so it cannot come back by these rules.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from muster_scheduler.core.accounts import (
+    NOTHING,
     Account,
     Triple,
+    added,
     exceeds,
     involved_in,
     over_firm_quota,
@@ -75,16 +78,17 @@ def _is_fair(draft: Draft, pool: str, leaf: Account, amounts: Triple, lost: list
     involved = involved_in(amounts)
     if any(exceeds(account.allocated, account.fair, involved) for account in leaf.chain()):
         return False
-    before = _Before(draft, pool, lost)
-    return all(before.may_take(leaf, unit, involved) for unit in lost)
+    losses = _Losses(draft, pool, lost)
+    return all(losses.may_take(leaf, unit, involved) for unit in lost)
 
 
-class _Before:
-    """What queues held before each of the lost units went, one after the other."""
+class _Losses:
+    """What queues would hold if one of the lost units stayed, and what they held before each went, in their order."""
 
     def __init__(self, draft: Draft, pool: str, lost: list[Unit]) -> None:
         self._draft, self._pool = draft, pool
         self._more: dict[Account, list[int]] = {}
+        self._cores = {unit.view.id: unit.amounts for unit in lost if unit.is_core}
         for unit in lost:
             self._shift(unit, 1)
 
@@ -93,13 +97,17 @@ class _Before:
         account = self._draft.account(unit.view, self._pool)
         ours, theirs = parting(leaf, account)
         useful = tuple(r for r in involved if unit.amounts[r] > 0)
-        held = self._held(theirs)
-        above_share = exceeds(held, theirs.fair, useful)
+        piece = self._piece(unit)
+        above_share = _lifts(theirs, piece, theirs.fair, useful)
         in_quota = not exceeds(ours.allocated, ours.deserved, range(3))
-        entitled = in_quota and exceeds(held, theirs.deserved, useful)
+        entitled = in_quota and _lifts(theirs, piece, theirs.deserved, useful)
         spared = any(self._is_spared(below, useful) for below in _below(account, theirs))
         self._shift(unit, -1)
         return (above_share or entitled) and not spared
+
+    def _piece(self, unit: Unit) -> Triple:
+        """Return what might have stayed while the others went: a unit, and the core that it needs if that goes too."""
+        return unit.amounts if unit.is_core else added(unit.amounts, self._cores.get(unit.view.id, NOTHING))
 
     def _is_spared(self, account: Account, useful: tuple[int, ...]) -> bool:
         """Say whether a queue below the parting is within its quota while a sibling is not."""
@@ -116,6 +124,11 @@ class _Before:
             more = self._more.setdefault(account, [0, 0, 0])
             for r in range(3):
                 more[r] += sign * unit.amounts[r]
+
+
+def _lifts(account: Account, piece: Triple, bounds: Iterable[int | None], resources: Iterable[int]) -> bool:
+    """Say whether a queue would hold more than a bound if it kept this piece of what goes."""
+    return exceeds(added(account.settled, piece), bounds, resources)
 
 
 def _below(account: Account, top: Account) -> Iterator[Account]:
