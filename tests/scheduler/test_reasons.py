@@ -145,6 +145,15 @@ def test_who_would_pass_the_share_is_told_what_is_free_and_when_it_would_not() -
     assert "or when p holds no more than 1 GPU." in blocked.remedy
 
 
+def test_a_gang_of_which_one_pod_would_fit_is_told_of_its_share_all_the_same() -> None:
+    held = group("x", [running("x", "x", "a", "0,1", gpus=2)], priority="build")
+    more = [*group("y", [running("y", "y", "b", "0,1,2", gpus=3)], priority="build"), belongs("y", "q")]
+    events = [project("p", 4), project("q", 4), node("a", gpus=4), node("b", gpus=4), *held, belongs("x", "p"), *more]
+    blocked = why("new", *events, belongs("new", "p"), *gang("new", 2, gpus=2))
+    assert blocked.code == "FairShareExceeded"
+    assert "needs 4 GPUs; p holds 2 GPUs of its fair share of 4 GPUs, and no more than 3 GPUs are free" in blocked.reason
+
+
 def test_a_limit_is_not_all_that_has_to_be_raised_when_the_quota_is_short_too() -> None:
     events = [project("p", 4, gpu_limit_millionths=4 * WHOLE_GPU), node("b"), *full(), belongs("new", "p")]
     blocked = why("new", *events, *gang("new", 1, priority="build"))

@@ -61,15 +61,15 @@ def _first_above(amounts: tuple[int, int, int], held: list[int], bounds: tuple[i
 
 
 def share_is_passed(inquiry: Inquiry) -> Cause | None:
-    """Find the first queue that would hold more than its fair share, where nothing is free for it."""
+    """Find the first queue that would hold more than its fair share, where too little is free for it."""
     account = _above_its_share(inquiry)
-    if account is None or all(inquiry.has_room(need) for need in inquiry.needs):
-        return None
-    if lacks_only_what_nobody_counts(inquiry):
+    if account is None or lacks_only_what_nobody_counts(inquiry):
         return None
     amounts, held, fair = inquiry.amounts, account.allocated, account.fair
     r = next(r for r in involved_in(amounts) if held[r] + amounts[r] > fair[r])
     name, free, rest = account.queue.name, _free(inquiry, r), fair[r] - amounts[r]
+    if free >= amounts[r] and all(inquiry.has_room(need) for need in inquiry.needs):
+        return None
     within = f", or when {name} holds no more than {amount_of(r, rest)}" if rest >= 0 else ""
     left = f"no more than {are_free(amount_of(r, free))}" if free else "nothing is free"
     return Cause(
