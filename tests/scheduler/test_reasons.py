@@ -151,7 +151,7 @@ def test_a_gang_of_which_one_pod_would_fit_is_told_of_its_share_all_the_same() -
     events = [project("p", 4), project("q", 4), node("a", gpus=4), node("b", gpus=4), *held, belongs("x", "p"), *more]
     blocked = why("new", *events, belongs("new", "p"), *gang("new", 2, gpus=2))
     assert blocked.code == "FairShareExceeded"
-    assert "needs 4 GPUs; p holds 2 GPUs of its fair share of 4 GPUs, and no more than 3 GPUs are free" in blocked.reason
+    assert "needs 4 GPUs; p holds 2 GPUs of its fair share of 5 GPUs, and no more than 3 GPUs are free" in blocked.reason
 
 
 def test_a_limit_is_not_all_that_has_to_be_raised_when_the_quota_is_short_too() -> None:
@@ -493,15 +493,25 @@ def test_of_two_pools_the_one_with_hope_is_told_first() -> None:
     nodes = [node("f", gpus=1, labels={"pool": "fast"}), *full()]
     blocked = why("new", pool("fast"), *nodes, *gang("new", 1, gpus=2, node_pools=("fast", "default")))
     assert blocked.reason == (
-        "new needs 2 GPUs on one node; the best has 0 GPUs free. "
+        "new needs 2 GPUs on one node; nothing is free: all that it could have, 4 GPUs, is held. "
         "That is node pool default; in node pool fast it needs 2 GPUs on one node; the largest has 1 GPU."
     )
+
+
+def test_where_only_parts_of_gpus_are_left_nobody_is_told_that_nothing_is_free() -> None:
+    old = running("old", "old", "a", "0:600000", gpu=GpuRequest(devices=1, portion_millionths=600_000))
+    events = [node("a", gpus=1), *group("old", [old], priority="build"), *gang("new", 1, gpus=1)]
+    assert why("new", *events).reason == "new needs 1 GPU on one node; the best has 0 GPUs free."
 
 
 def test_who_runs_already_is_told_with_how_much() -> None:
     pods = [running("first", "new", "a", "0,1", gpus=2), pod("second", "new", gpus=2)]
     blocked = why("new", node("a", gpus=2), *group("new", pods))
-    assert blocked.reason == "new needs 2 GPUs on one node; the best has 0 GPUs free. It runs with 1 pod meanwhile."
+    assert blocked.reason == (
+        "new needs 2 GPUs on one node; nothing is free: all that it could have, 2 GPUs, is held. "
+        "It runs with 1 pod meanwhile."
+    )
+    assert blocked.numbers == {"needed": 2, "best": 0, "held": 2 * WHOLE_GPU, "queue_position": 1}
 
 
 def test_what_no_node_has_together_is_told_with_the_node_that_comes_closest() -> None:

@@ -13,7 +13,8 @@ from muster_scheduler.core.essence import essence
 from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.need import Need
 
-GATED, UNBOUND = "SchedulingGated", "BindingRefused"
+GATED = "SchedulingGated"
+UNBOUND = "BindingRefused"
 HELD_BACK = frozenset({GATED, UNBOUND})
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
 SECONDS_TOLD, MINUTES_TOLD = 120, 180
