@@ -95,8 +95,6 @@ def test_queues_stand_below_their_departments(muster: Muster, types: Type, words
         "ready_nodes": 2,
         "capacity": gpus(16),
         "allocated": gpus(5.5),
-        "allocated_on_gone_nodes": gpus(0),
-        "allocated_on_unready_nodes": gpus(0),
         "queues": [
             queue("department", "research", quota={**UNBOUND, "gpu_millionths": 4_000_000}, allocated=gpus(5.5)),
             queue("project", "demo", parent="research", allocated=gpus(5.5), over_quota=gpus(2.5), pending=gpus(1)),
@@ -192,6 +190,10 @@ def test_why_asks_the_scheduler_or_folds_the_past(muster: Muster, types: Type) -
     assert types("why", name, "--at", "1").err == f"No pod of {name} waited to be scheduled then.\n"
     assert types("why", name).err == f"No pod of {name} waits to be scheduled.\n"
     assert types("why", name, "--at", "yesterday").code == 2
+    for far in (len(listed) + 1, 10**30):
+        typed = types("why", name, "--at", str(far))
+        assert (typed.code, typed.out) == (2, "")
+        assert typed.err.startswith(f"There is no position {far} yet: the event log ends at {len(listed)}.")
 
 
 def test_describe_goes_on_without_a_scheduler(muster: Muster, types: Type) -> None:

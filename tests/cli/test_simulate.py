@@ -1,7 +1,7 @@
 """`muster simulate`: what it prints, what programs read, and the exit codes scripts rely on."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid5
@@ -150,10 +150,29 @@ def test_the_history_ends_at_the_position_asked_for(types: Type) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_position_after_the_end_is_remarked(types: Type) -> None:
-    typed = types("simulate", "--from-journal", "--at", "99999999", "-o", "json")
-    assert (typed.code, typed.data["position"]) == (0, 4)
-    assert "The history ends at position 4.\n" in typed.err
+def test_the_history_ends_at_the_time_asked_for(types: Type) -> None:
+    whole = types("simulate", "--from-journal", "-o", "json").data
+    assert (
+        types(
+            "simulate",
+            "--from-journal",
+            "--at",
+            f"{worlds.START + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}",
+            "-o",
+            "json",
+        ).data
+        == whole
+    )
+    before = f"{worlds.START - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    assert types("simulate", "--from-journal", "--at", before, "-o", "json").data == {"position": 0, "workloads": []}
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(("at", "said"), [("5", "the event log ends at 4"), ("9999-01-01", "lies ahead")])
+def test_a_moment_after_the_end_is_refused(types: Type, at: str, said: str) -> None:
+    typed = types("simulate", "--from-journal", "--at", at)
+    assert (typed.code, typed.out) == (2, "")
+    assert said in typed.err
 
 
 @pytest.mark.usefixtures("recorded")

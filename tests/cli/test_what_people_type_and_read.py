@@ -4,7 +4,9 @@ import getpass
 import io
 import json
 import re
-from datetime import UTC, datetime
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import yaml
 from muster_cli import output
 from muster_cli.failure import Exit, Failure
+from muster_cli.moments import read_moment
 from muster_cli.output import Format, age, gpus, memory, moment, plain, print_data, print_pairs, print_table
 from muster_cli.quantities import cpu_cores, memory_bytes
 from muster_cli.settings import DEFAULT_URL, CommandLineSettings, state_folder
@@ -68,6 +71,49 @@ def test_a_moment_is_local_and_has_its_date_unless_it_is_of_today() -> None:
     long_ago = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert moment(long_ago.isoformat(), now=NOW) == f"{long_ago.astimezone():%Y-%m-%d %H:%M:%S}"
     assert moment(None) == ""
+
+
+@pytest.fixture(params=["UTC", "Asia/Kolkata", "America/Los_Angeles"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize("seconds_ago", [0, 1, 3600, 7 * 3600, 86_399, 3 * 86_400, 200 * 86_400])
+def test_a_moment_that_was_printed_can_be_typed_and_means_all_of_its_second(seconds_ago: int) -> None:
+    then = NOW - timedelta(seconds=seconds_ago)
+    typed = read_moment(moment(then.isoformat(), now=NOW), now=NOW)
+    assert typed == then + timedelta(microseconds=999_999)
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_time_of_day_that_is_still_to_come_is_of_yesterday() -> None:
+    soon, now = NOW + timedelta(seconds=1), NOW.replace(microsecond=5)
+    typed = read_moment(f"{soon.astimezone():%H:%M:%S}", now=now)
+    assert typed == soon - timedelta(days=1) + timedelta(microseconds=999_999)
+    assert read_moment("12:00:01Z", now=now) == typed
+
+
+def test_a_time_with_a_fraction_or_a_zone_is_meant_as_it_stands() -> None:
+    assert read_moment("2026-02-28T23:00:00.25+02:00", now=NOW) == datetime(2026, 2, 28, 21, 0, 0, 250_000, tzinfo=UTC)
+    assert read_moment("4711", now=NOW) == 4711
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T12:00:01Z", "2030-01-01", "9999-12-31T23:59:59Z"])
+def test_a_time_to_come_is_refused(text: str) -> None:
+    with pytest.raises(Failure, match="lies ahead") as failed:
+        read_moment(text, now=NOW)
+    assert failed.value.code is Exit.INVALID
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "-1", "25:00:00", "2026-02-30", "1.5"])
+def test_what_is_neither_a_position_nor_a_time_is_refused(text: str) -> None:
+    with pytest.raises(Failure, match="neither a position nor a time"):
+        read_moment(text, now=NOW)
 
 
 def test_amounts_are_shown_without_needless_zeros() -> None:

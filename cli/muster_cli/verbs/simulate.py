@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from muster_cli.failure import Exit, Failure
+from muster_cli.moments import At, position_of, read_moment
 from muster_cli.output import Format, Output, moment, plain, print_data, print_marked, print_table, progress, say
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 Files = Annotated[list[Path] | None, typer.Argument(help="Files of scenarios, as JSON.", show_default=False)]
 Case = Annotated[str | None, typer.Option("--case", help="Only the case with this id.", show_default=False)]
 FromJournal = Annotated[bool, typer.Option("--from-journal", help="Schedule the recorded history again.")]
-At = Annotated[
-    int | None, typer.Option("--at", min=1, help="Only the history up to this position.", show_default=False)
-]
 With = Annotated[
     Path | None, typer.Option("--with", help="Other quotas, weights and nodes, as YAML.", show_default=False)
 ]
@@ -122,7 +120,7 @@ def _print_result(result: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- the recorded history
 
 
-def _replay(at: int | None, changed: Path | None, output: Format) -> None:
+def _replay(at: str | None, changed: Path | None, output: Format) -> None:
     from muster_scheduler.core.scenarios.replay import replay
     from muster_scheduler.core.scenarios.runner import as_the_service
 
@@ -130,16 +128,15 @@ def _replay(at: int | None, changed: Path | None, output: Format) -> None:
     from muster_cli.journal import journal_of
     from muster_cli.settings import CommandLineSettings
 
-    changes = _changes_in(changed)
+    changes, wanted = _changes_in(changed), None if at is None else read_moment(at)
     with Client(CommandLineSettings.read()) as client, progress("Reading the event log …"):
-        history = list(journal_of(client, until=at))
+        until = None if wanted is None else position_of(client, wanted)
+        history = list(journal_of(client, until=until))
     for field, name in changes.unknown(history):
         raise Failure(Exit.INVALID, f"{changed}, field {field}: The history knows no {name}.")
     with progress("Scheduling it again …"):
         waiting = replay(history, changes, as_the_service)
     position = history[-1].position if history else 0
-    if at is not None and at > position:
-        say(f"The history ends at position {position}.")
     if output is Format.TABLE:
         _print_waiting(waiting)
     else:

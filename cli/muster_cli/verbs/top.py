@@ -88,7 +88,7 @@ def _lost_gpus(pool: dict[str, Any]) -> str:
     lost = [
         f"{gpus(amount)} on nodes that are {what}"
         for part, what in (("allocated_on_gone_nodes", "gone"), ("allocated_on_unready_nodes", "not ready"))
-        if (amount := pool[part]["gpu_millionths"])
+        if (amount := pool.get(part, {}).get("gpu_millionths"))  # services older than this command tell none
     ]
     return f" ({', '.join(lost)})" if lost else ""
 
