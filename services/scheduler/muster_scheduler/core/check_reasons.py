@@ -24,7 +24,7 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "QuotaExceededNonPreemptible": ("needed", "held", "bound"),
     "VolumeRefused": ("nodes",),
     "NodesUnsuitable": ("nodes", "ready"),
-    "NoFittingNode": ("needed", "best", "closest"),
+    "NoFittingNode": ("needed", "best", "closest", "held"),
     "FragmentedGPUs": ("needed", "free", "best"),
     "FairShareExceeded": ("needed", "held", "fair_share"),
     "GangDoesNotFit": ("members", "needed", "free", "fitting", "largest"),
@@ -87,7 +87,8 @@ def _untold(facts: Facts, view: GroupView, blocked: Blocked) -> Iterator[str]:
 
 
 def _is_told_as_nothing(name: str, value: int, sentence: str) -> bool:
-    return name == "largest" and value == 0 and "no node that would take it" in sentence
+    told = {"largest": "no node that would take it", "best": "nothing is free"}.get(name)
+    return value == 0 and told is not None and told in sentence
 
 
 def _written(value: int) -> set[str]:

@@ -227,13 +227,22 @@ class _Nodes:
         key = next(key for key in ("largest", "best", "closest") if key in numbers)
         lots = self._empty if key == "largest" else self._free
         for pool in self._facts.pools_of(view):
-            here = [lots[node.name].has(pod) for node in self._usable(pool, pod)]
+            usable = self._usable(pool, pod)
+            if "held" in numbers and not self._is_all_held(usable, numbers["held"]):
+                continue
+            here = [lots[node.name].has(pod) for node in usable]
             for name, asked in Lot.asked(pod).items():
                 values = [one[name] for one in here]
                 found = numbers[key] in values if key == "closest" else numbers[key] == max(values, default=0)
                 if asked == numbers["needed"] and found:
                     return True
         return key == "closest" and self._is_closest_when_empty(view, pod, numbers)
+
+    def _is_all_held(self, nodes: Iterable[NodeObserved], told: int) -> bool:
+        """Say whether nodes have so much of GPUs, in millionths, and nothing of it is free."""
+        names = [node.name for node in nodes]
+        is_free = any(portion > 0 for name in names for portion in self._free[name].devices)
+        return not is_free and told == sum(sum(self._empty[name].devices) for name in names)
 
     def _is_closest_when_empty(self, view: GroupView, pod: PodFacts, numbers: Numbers) -> bool:
         nodes = [node for pool in self._facts.pools_of(view) for node in self._usable(pool, pod)]

@@ -124,8 +124,18 @@ def too_little_is_free(inquiry: Inquiry, need: Need) -> Cause | None:
     if (short := next((one for one in asked if one.is_short), None)) is None:
         return _not_together(inquiry, need, asked, "has all of it free at once", WHEN_RELEASED)
     remedy = WHEN_RELEASED + (inquiry.holders(short.counted) if short.counted is not None else "")
-    sentence = f"needs {short.needs}; the best has {short.told(short.best)} free."
-    return Cause(CODE, sentence, remedy, {"needed": short.wanted, "best": short.best})
+    numbers = {"needed": short.wanted, "best": short.best}
+    if short.counted == 0 and (held := _all_held(inquiry, need)):
+        sentence = f"needs {short.needs}; nothing is free: all that it could have, {gpus(held)}, is held."
+        return Cause(CODE, sentence, remedy, {**numbers, "held": held})
+    return Cause(CODE, f"needs {short.needs}; the best has {short.told(short.best)} free.", remedy, numbers)
+
+
+def _all_held(inquiry: Inquiry, need: Need) -> int:
+    """Return the GPUs of the nodes that would take a pod, in millionths, if all are held; 0 if anything is free."""
+    rows = inquiry.rows(need)
+    something_is_free = bool((inquiry.layer.free.devices[rows] > 0).any())
+    return 0 if something_is_free else int(inquiry.empty.free.devices[rows].sum())
 
 
 def _not_together(inquiry: Inquiry, need: Need, asked: list[Measure], what: str, remedy: str) -> Cause:
