@@ -4,60 +4,85 @@ Limit and quota forbid a group even in an empty cluster. Its share is the reason
 above it may still hold what nobody else wants, but may not have others told to go.
 """
 
-from muster_scheduler.core.accounts import Account, exceeds, involved_in, over_firm_quota, over_limit
+from dataclasses import dataclass, replace
+
+from muster_scheduler.core.accounts import (
+    Account,
+    Bounds,
+    Triple,
+    added,
+    exceeds,
+    involved_in,
+    over_firm_quota,
+    over_limit,
+)
 from muster_scheduler.core.causes.inquiry import Inquiry
 from muster_scheduler.core.causes.room import lacks_only_what_nobody_counts
 from muster_scheduler.core.reasons import Cause, amount_of, are_free
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How it is told that a queue would hold more than it may, and what to do; `alone`, if the item is too much."""
+
+    code: str
+    sentence: str
+    remedy: str
+    alone: str
+
+
+def _too_much(bound: str) -> str:
+    return f"It alone asks for more than the whole {bound} of {{name}}: ask for less, or raise it."
+
+
+LIMIT = _Words(
+    "OverLimit",
+    "needs {needed}; {name} holds {held} and is limited to {bound}.",
+    "Raise the limit of {name}, or end workloads of it.",
+    _too_much("limit"),
+)
+QUOTA = _Words(
+    "QuotaExceededNonPreemptible",
+    "cannot be preempted and needs {needed}; {name} has a quota of {bound}, of which such workloads hold {held}.",
+    "Submit it as preemptible, raise the quota of {name}, or end such workloads of it.",
+    "Submit it as preemptible. " + _too_much("quota"),
+)
+
+
 def limit_is_passed(inquiry: Inquiry) -> Cause | None:
     """Find the first queue whose limit the item would pass, from the project upwards."""
-    account, amounts = over_limit(inquiry.leaf, inquiry.amounts), inquiry.amounts
+    account = over_limit(inquiry.leaf, inquiry.amounts)
     if account is None:
         return None
-    r = _first_above(amounts, account.allocated, account.limit)
-    wanted, held, bound = amounts[r], account.allocated[r], account.limit[r] or 0
-    name = account.queue.name
-    ending = f"Raise the limit of {name}, or end workloads of it."
-    return Cause(
-        "OverLimit",
-        f"needs {amount_of(r, wanted)}; {name} holds {amount_of(r, held)} and is limited to {amount_of(r, bound)}.",
-        (ending if wanted <= bound else _too_much("limit", name)) + _quota_besides(inquiry),
-        {"needed": wanted, "held": held, "bound": bound},
+    cause = _passed(LIMIT, account, inquiry.amounts, account.allocated, account.limit)
+    besides = _without_quota(inquiry)
+    if besides is None:
+        return cause
+    return replace(
+        cause, remedy=f"{cause.remedy} Raise the quota of {besides.queue.name}, too: it cannot be preempted."
     )
-
-
-def _quota_besides(inquiry: Inquiry) -> str:
-    """Say that a higher limit would not be enough, if that is so."""
-    account = None if inquiry.item.view.preemptible else over_firm_quota(inquiry.leaf, inquiry.amounts)
-    return f" Raise the quota of {account.queue.name}, too: it cannot be preempted." if account else ""
 
 
 def quota_is_used_up(inquiry: Inquiry) -> Cause | None:
     """Find the first queue whose quota is too small for one more group that cannot be preempted."""
-    amounts = inquiry.amounts
-    account = None if inquiry.item.view.preemptible else over_firm_quota(inquiry.leaf, amounts)
+    account = _without_quota(inquiry)
     if account is None:
         return None
-    r = _first_above(amounts, account.firm, account.deserved)
-    wanted, held, bound = amounts[r], account.firm[r], account.deserved[r] or 0
+    return _passed(QUOTA, account, inquiry.amounts, account.firm, account.deserved)
+
+
+def _without_quota(inquiry: Inquiry) -> Account | None:
+    return None if inquiry.item.view.preemptible else over_firm_quota(inquiry.leaf, inquiry.amounts)
+
+
+def _passed(words: _Words, account: Account, amounts: Triple, held: list[int], bounds: Bounds) -> Cause:
+    """Tell of the first resource of which a queue would hold more than its bound."""
+    r = next(r for r in involved_in(amounts) if exceeds(added(held, amounts), bounds, [r]))
+    numbers = {"needed": amounts[r], "held": held[r], "bound": bounds[r] or 0}
+    told = {name: amount_of(r, value) for name, value in numbers.items()}
+    remedy = words.remedy if numbers["needed"] <= numbers["bound"] else words.alone
     name = account.queue.name
-    ending = f"Submit it as preemptible, raise the quota of {name}, or end such workloads of it."
-    return Cause(
-        "QuotaExceededNonPreemptible",
-        f"cannot be preempted and needs {amount_of(r, wanted)}; {name} has a quota of {amount_of(r, bound)}, "
-        f"of which such workloads hold {amount_of(r, held)}.",
-        ending if wanted <= bound else f"Submit it as preemptible. {_too_much('quota', name)}",
-        {"needed": wanted, "held": held, "bound": bound},
-    )
-
-
-def _too_much(bound: str, name: str) -> str:
-    return f"It alone asks for more than the whole {bound} of {name}: ask for less, or raise it."
-
-
-def _first_above(amounts: tuple[int, int, int], held: list[int], bounds: tuple[int | None, ...]) -> int:
-    return next(r for r in involved_in(amounts) if exceeds([held[i] + amounts[i] for i in range(3)], bounds, [r]))
+    return Cause(words.code, words.sentence.format(name=name, **told), remedy.format(name=name), numbers)
 
 
 def share_is_passed(inquiry: Inquiry) -> Cause | None:
