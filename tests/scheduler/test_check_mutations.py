@@ -87,6 +87,11 @@ def busy() -> list[e.AnyEvent]:
     return [node("a", gpus=8), *held, belongs("big", "p"), *gang("big", 1, gpus=8)]
 
 
+def all_held() -> list[e.AnyEvent]:
+    held = group("old", [running("old", "old", "a", "0,1,2,3", gpus=4)], priority="build")
+    return [node("a", gpus=4), *held, belongs("big", "p"), *gang("big", 1, gpus=2)]
+
+
 def too_wide() -> list[e.AnyEvent]:
     return [node("a", gpus=3), node("b", gpus=2), belongs("wide", "p"), *gang("wide", 4, gpus=2)]
 
@@ -276,6 +281,9 @@ def with_code(code: str, **numbers: int) -> Spoil:
         (too_large, tell(largest=8), "is said never to find 8 where 8 would be"),
         (busy, tell(best=3), "told NoFittingNode"),
         (busy, say("4 GPUs free", "5 GPUs free"), "does not say best: 4"),
+        (all_held, tell(held=WHOLE_GPU), "told NoFittingNode"),
+        (all_held, say("4 GPUs, is held", "5 GPUs, is held"), "does not say held: 4000000"),
+        (busy, tell(held=8 * WHOLE_GPU), "told NoFittingNode"),
         (without("rdma/hca"), tell(needed=3), "told NoFittingNode"),
         (without("rdma/hca", 2), tell(best=0), "told NoFittingNode"),
         (in_parts, tell(free=2_000_000), "told FragmentedGPUs"),
