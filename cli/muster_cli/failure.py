@@ -12,6 +12,7 @@
 """
 
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -34,3 +35,8 @@ class Failure(Exception):  # it is what the user sees
         self.code = code
         self.message = message
         self.next_step = next_step
+
+
+def too_deep(file: Path) -> Failure:
+    """Say that a file is nested more deeply than a parser follows: a mistake, or an attack."""
+    return Failure(Exit.INVALID, f"{file}: This is nested too deeply to be read.")

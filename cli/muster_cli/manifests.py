@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from muster_cli.failure import Exit, Failure
+from muster_cli.failure import Exit, Failure, too_deep
 
 if TYPE_CHECKING:
     from muster_integrations.recognition.manifests import Document
@@ -77,7 +77,7 @@ def _parsed(text: str, file: Path) -> list[Any]:
     try:
         return list(_json_documents(text))
     except RecursionError as error:
-        raise _too_deep(file) from error
+        raise too_deep(file) from error
     except ValueError:
         pass
     return [value for value in _yaml_documents(text, file) if value is not None]
@@ -103,7 +103,7 @@ def _yaml_documents(text: str, file: Path) -> list[Any]:
     loader = _loader()
     try:
         if not _can_be_written_out(yaml.parse(text, loader)):
-            raise _too_deep(file)
+            raise too_deep(file)
         return list(yaml.load_all(text, loader))
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -152,10 +152,6 @@ def _can_be_written_out(events: Iterable[Any]) -> bool:
     return sum(size for size, _ in open_collections[0][1]) <= MOST_VALUES and all(
         depth <= DEEPEST for _, depth in open_collections[0][1]
     )
-
-
-def _too_deep(file: Path) -> Failure:
-    return Failure(Exit.INVALID, f"{file}: This is neither JSON nor YAML of manifests: it is nested too deeply.")
 
 
 def _loader() -> type[Any]:

@@ -169,13 +169,13 @@ def test_a_pipe_can_be_read() -> None:
         (b"a: *b", "This is neither JSON nor YAML: found undefined alias in line 1."),
         (b"a: !!binary aGVsbG8=", "This is neither JSON nor YAML: could not determine a constructor "),
         (b"a: \x07", "This is neither JSON nor YAML: "),
-        (b"[" * 100_000, "This is neither JSON nor YAML of manifests: it is nested too deeply."),
-        (b"spec: &s {x: *s}", "This is neither JSON nor YAML of manifests: it is nested too deeply."),
+        (b"[" * 100_000, "This is nested too deeply to be read."),
+        (b"spec: &s {x: *s}", "This is nested too deeply to be read."),
         (
             b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1) if n else b"x"] * 9)) for n in range(9)),
-            "This is neither JSON nor YAML of manifests: it is nested too deeply.",
+            "This is nested too deeply to be read.",
         ),
-        (b"- " * 100_000, "This is neither JSON nor YAML of manifests: it is nested too deeply."),
+        (b"- " * 100_000, "This is nested too deeply to be read."),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(types: Type, tmp_path: Path, content: bytes, says: str) -> None:

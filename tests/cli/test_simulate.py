@@ -87,6 +87,8 @@ def test_fields_nobody_knows_are_remarked(types: Type, tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         (b"{", "This is not JSON"),
+        (b"[" * 100_000, "This is nested too deeply to be read."),
+        (b'{"scenarios": [{"id": "x\\ud800"}]}', "field scenarios[0].id: "),
         (b"\xff\xfe", "This is not text in UTF-8."),
         (b'{"scenarios": [{"id": "x", "nodes": [{}]}]}', "case x, field nodes[0].name: It is missing."),
     ],
@@ -188,6 +190,7 @@ def test_a_moment_after_the_end_is_refused(types: Type, at: str, said: str) -> N
         ("projects: {demo: {over_quota_weight: heavy}}", 2, "should be one of lowest, low, medium, high"),
         ("projects: {demo: {deserved: 1}}", 2, "projects.demo.deserved: It is not known."),
         ("nodes: [", 2, "This is not YAML"),
+        ("[" * 100_000, 2, "This is nested too deeply to be read."),
         ("- a", 2, "The file should be one object with named fields."),
     ],
 )

@@ -375,6 +375,16 @@ def test_tasks_of_one_label_run_on_one_device() -> None:
         ({"steps": [{"queues": [{"name": "other"}]}]}, "field steps[0].queues[0].name: There is no queue other."),
         ({"steps": [{"lose_nodes": ["mars"]}]}, "field steps: There is no node mars to lose."),
         ({"steps": [{"delete": ["nobody"]}]}, "field steps[0].delete: There is no job nobody."),
+        ({"jobs": None}, "field jobs: It should be a list, not null."),
+        ({"expect": None}, "field expect: It should be an object, not null."),
+        ({"nodes": [{"name": ""}]}, "field nodes[0].name: It is empty."),
+        ({"queues": [{"name": ""}]}, "field queues[0].name: It is empty."),
+        ({"jobs": [{**running("job"), "name": ""}]}, "field jobs[0].name: It is empty."),
+        ({"nodes": [{"name": "node0", "gpus": 1.5}]}, "nodes[0].gpus: It should be a whole number, not 1.5."),
+        ({"nodes": [{"name": "\ud800"}]}, 'nodes[0].name: "\\ud800" has half of a character'),
+        ({"nodes": [{"name": "n", "labels": {"\ud800": ""}}]}, "nodes[0].labels: "),
+        ({"jobs": [running("job", gpu_groups=["\ud800"])]}, "jobs[0].tasks[0].gpu_groups: "),
+        ({"expect": {"jobs": {"\ud800": {}}}}, "field expect.jobs: "),
     ],
 )
 def test_what_cannot_be_read_is_told_with_file_case_and_field(case: dict[str, Any], complaint: str) -> None:
@@ -384,7 +394,9 @@ def test_what_cannot_be_read_is_told_with_file_case_and_field(case: dict[str, An
     assert complaint in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "{}", '{"scenarios": 3}', '{"scenarios": [7]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "{}", '{"scenarios": 3}', '{"scenarios": [7]}', "[" * 100_000, '{"\\ud800": 1}']
+)
 def test_what_is_no_file_of_scenarios_is_told_with_its_name(text: str) -> None:
     with pytest.raises(Unreadable, match=r"^a\.json"):
         runnable_cases(text, "a.json")
@@ -439,10 +451,11 @@ def test_what_is_allowed_and_hardly_meant_is_remarked() -> None:
         jobs=[{**job, "min_available": 5, "sub_groups": parts, "tasks": [{"sub_group": "a"}, {}]}],
     )
     assert case.remarks == (
-        "job has 2 tasks and never starts: min_available is 5.",
-        "1 tasks of job are in none of its sub_groups, whose rules do not bind them.",
+        "job has 2 of the 5 tasks of min_available and never starts.",
+        "job has 1 of its tasks outside of its sub_groups, whose rules do not bind it there.",
         "job asks for b, which is no level of topology t.",
     )
+    assert case_with(jobs=[job]).remarks == ("job has no tasks, so there is nothing to start.",)
 
 
 def test_a_count_stands_for_many_and_its_tasks_go_round_the_nodes() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muster_cli.failure import Exit, Failure
+from muster_cli.failure import Exit, Failure, too_deep
 from muster_cli.moments import At, position_of, read_moment
 from muster_cli.output import Format, Output, moment, plain, print_data, print_marked, print_table, progress, say
 
@@ -153,6 +153,8 @@ def _changes_in(file: Path | None) -> "Changes":
 
     try:
         return read_changes(parse(json.dumps(yaml.safe_load(_text_of(file))), str(file)))
+    except RecursionError as error:
+        raise too_deep(file) from error
     except (yaml.YAMLError, TypeError, ValueError) as error:
         if isinstance(error, Unreadable):
             raise Failure(Exit.INVALID, str(error)) from error

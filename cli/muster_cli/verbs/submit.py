@@ -9,7 +9,7 @@ from uuid import uuid4
 import typer
 
 from muster_cli.completing import project_names
-from muster_cli.failure import Exit, Failure
+from muster_cli.failure import Exit, Failure, too_deep
 from muster_cli.output import Format, Output, print_data, progress, say
 
 app = typer.Typer(help="Submit a training or a workspace.", no_args_is_help=True)
@@ -185,7 +185,9 @@ def _read_file(file: Path) -> dict[str, Any]:
         request = yaml.safe_load(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
     except OSError as error:
         raise Failure(Exit.NOT_FOUND, f"{file} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date like 2026-13-45
+    except RecursionError as error:
+        raise too_deep(file) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date like 2026-13-45
         raise Failure(Exit.INVALID, f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(request, dict) or request.get("kind") not in ("training", "workspace"):  # it may be unhashable
         raise Failure(

@@ -6,7 +6,7 @@ integers here, for integers decide: GPUs are read as millionths, exactly, from t
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -24,13 +24,16 @@ class Unreadable(ValueError):
 
 def parse(text: str, file: str) -> "Part":
     """Read a file's text. Raises Unreadable when it is no JSON object."""
+    place = Place(file)
     try:
         content = json.loads(text, parse_float=Decimal)
-    except ValueError as error:
-        raise Unreadable(f"{file}: This is not JSON: {error}.") from error
-    place = Place(file)
+    except RecursionError as error:
+        raise Unreadable(f"{file}: This is nested too deeply to be read.") from error
+    except (ValueError, ArithmeticError) as error:  # ArithmeticError: an exponent that no computer holds
+        raise Unreadable(f"{file}: This is not JSON that can be read: {error}.") from error
     if not isinstance(content, dict):
         place.refuse("The file should be one object with named fields.")
+    _check_characters(content, place)
     return Part(content, place)
 
 
@@ -88,7 +91,12 @@ class Part:
         value = self._take(name, default)
         if not isinstance(value, str):
             self.refuse(name, f"It should be text, not {_shown(value)}.")
+        _check_characters([value], self.place.below(name))
         return value
+
+    def name(self, field: str = "name", default: str | None = None) -> str:
+        """Read what a thing is called, which is never empty."""
+        return self.text(field, default) or self.refuse(field, "It is empty.")
 
     def one_of(self, name: str, choices: Sequence[str], default: str | None = None) -> str:
         """Read a word out of a few."""
@@ -134,6 +142,7 @@ class Part:
         values = self._list(name)
         if not all(isinstance(value, str) for value in values):
             self.refuse(name, "It should be a list of texts.")
+        _check_characters(values, self.place.below(name))
         return tuple(values)
 
     def labels(self, name: str) -> dict[str, str]:
@@ -141,6 +150,7 @@ class Part:
         values = self._object(name)
         if not all(isinstance(value, str) for value in values.values()):
             self.refuse(name, "It should be an object of texts.")
+        _check_characters([*values, *values.values()], self.place.below(name))
         return dict(values)
 
     def part(self, name: str) -> "Part":
@@ -164,6 +174,7 @@ class Part:
     def _part(self, value: Any, place: Place) -> "Part":
         if not isinstance(value, dict):
             place.refuse(f"It should be an object, not {_shown(value)}.")
+        _check_characters(value, place)
         return self.below.setdefault(place.path, Part(value, place))
 
     def _take(self, name: str, default: Any) -> Any:
@@ -175,14 +186,19 @@ class Part:
             self.refuse(name, "It is missing.")
         return value
 
+    def _gather(self, name: str, empty: Any) -> Any:
+        """Take a list or an object. Null is neither: what it should have named would be missed elsewhere."""
+        self.read.add(name)
+        return self.content.get(name, empty)
+
     def _object(self, name: str) -> Mapping[str, Any]:
-        value = self._take(name, {})
+        value = self._gather(name, {})
         if not isinstance(value, dict):
             self.refuse(name, f"It should be an object, not {_shown(value)}.")
         return value
 
     def _list(self, name: str) -> list[Any]:
-        value = self._take(name, [])
+        value = self._gather(name, [])
         if not isinstance(value, list):
             self.refuse(name, f"It should be a list, not {_shown(value)}.")
         return value
@@ -197,6 +213,15 @@ class Part:
         return int(value * unit)
 
 
+def _check_characters(texts: Iterable[str], place: Place) -> None:
+    """Refuse half of a character: JSON can spell one as an escape, but it can be neither written nor printed."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            place.refuse(f"{_shown(text)} has half of a character (a surrogate without the other).")
+
+
 def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    text = str(value) if isinstance(value, Decimal) else json.dumps(value, default=float)
     return text if len(text) <= 40 else f"{text[:40]}…"

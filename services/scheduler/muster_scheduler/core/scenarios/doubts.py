@@ -21,14 +21,16 @@ def doubts(case: Case) -> Iterator[str]:
 
 def _missing_pods(job: JobCase) -> Iterator[str]:
     if job.min_members > len(job.tasks):
-        yield f"{job.name} has {len(job.tasks)} tasks and never starts: min_available is {job.min_members}."
+        yield f"{job.name} has {len(job.tasks)} of the {job.min_members} tasks of min_available and never starts."
+    elif not job.tasks:
+        yield f"{job.name} has no tasks, so there is nothing to start."
 
 
 def _left_outside(job: JobCase, root: SubGroupCase) -> Iterator[str]:
     leaves = {part.name for part in root.below() if not part.parts}
     outside = sum(task.sub_group not in leaves for task in job.tasks) if leaves else 0
     if outside:
-        yield f"{outside} tasks of {job.name} are in none of its sub_groups, whose rules do not bind them."
+        yield f"{job.name} has {outside} of its tasks outside of its sub_groups, whose rules do not bind it there."
 
 
 def _unknown_levels(job: JobCase, wanted: NearnessCase, topologies: Iterable[TopologyCase]) -> Iterator[str]:

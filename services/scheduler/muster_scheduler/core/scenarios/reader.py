@@ -71,14 +71,12 @@ def read_cases(document: Part) -> list[Case]:
 
 
 def _case(part: Part, number: int) -> Case:
-    case_id = part.text("id", f"number {number + 1}")
+    case_id = part.name("id", f"number {number + 1}")
     part.place = Place(part.place.file, case_id)
     part.skip(*FOR_PEOPLE)
     queues = _queues(part)
     families = {
-        one.text("name"): one.whole("count", least=1, most=MOST_COPIES)
-        for one in part.parts("nodes")
-        if one.has("count")
+        one.name(): one.whole("count", least=1, most=MOST_COPIES) for one in part.parts("nodes") if one.has("count")
     }
     case = Case(
         id=case_id,
@@ -130,7 +128,7 @@ def _check_tasks(job: JobCase, nodes: Mapping[str, Devices], part: Part) -> None
 
 def _node(part: Part) -> NodeCase:
     return NodeCase(
-        name=part.text("name"),
+        name=part.name(),
         gpus=part.whole("gpus", 0, most=MOST_GPUS),
         cpu_milli=part.amount("cpu_milli", NODE_CPU_MILLI, unit=CPU_SCALE),
         memory_bytes=part.whole("memory", NODE_MEMORY_BYTES),
@@ -146,7 +144,7 @@ def _copies(part: Part) -> int | None:
 
 
 def _topology(part: Part) -> TopologyCase:
-    return TopologyCase(part.text("name"), part.texts("levels"))
+    return TopologyCase(part.name(), part.texts("levels"))
 
 
 # ---------------------------------------------------------------- queues
@@ -169,7 +167,7 @@ def _queues(part: Part) -> tuple[QueueCase, ...]:
 def _queue(part: Part, *, is_department: bool, home: str) -> QueueCase:
     deserved = part.limit("deserved_gpus", unit=WHOLE_GPU, default=0)
     return QueueCase(
-        name=part.text("name"),
+        name=part.name(),
         parent=part.text("parent", home),
         priority=part.whole("priority", 0, least=-MOST),
         deserved_gpu_millionths=deserved,
@@ -231,13 +229,13 @@ def _with_changes(step: Step, part: Part, queues: tuple[QueueCase, ...]) -> Step
     parents = {queue.name: queue.parent for queue in queues}
     changed = [(one, True) for one in part.parts("departments")] + [(one, False) for one in part.parts("queues")]
     for one, _ in changed:
-        if one.text("name") not in parents:
-            one.refuse("name", f"There is no queue {one.text('name')}.")
+        if one.name() not in parents:
+            one.refuse("name", f"There is no queue {one.name()}.")
     return replace(
         step,
         nodes=tuple(_node(one) for one in part.parts("nodes")),
         lost_nodes=part.texts("lose_nodes"),
-        queues=tuple(_queue(one, is_department=kind, home=parents[one.text("name")]) for one, kind in changed),
+        queues=tuple(_queue(one, is_department=kind, home=parents[one.name()]) for one, kind in changed),
     )
 
 
@@ -276,7 +274,7 @@ def _priority(part: Part) -> int:
 
 def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
     part.skip("action")
-    queue = part.text("queue")
+    queue = part.name("queue")
     if queue not in queues:
         part.refuse("queue", f"There is no queue {queue}.")
     priority = _priority(part)
@@ -286,8 +284,8 @@ def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
     if memory_mib and part.gpus("gpus_per_task", 0):
         part.refuse("gpu_memory_per_task", "A task asks for GPUs or for memory of one, not for both.")
     return JobCase(
-        name=part.text("name"),
-        family=part.text("name"),
+        name=part.name(),
+        family=part.name(),
         queue=queue,
         namespace=part.text("namespace", ""),
         priority=priority,
@@ -351,7 +349,7 @@ def _tasks(part: Part, root: SubGroupCase | None) -> list[TaskCase]:
     state = STATES[part.one_of("state", list(STATES), TaskState.PENDING)]
     task = TaskCase(
         state=state,
-        node=part.text("node", "") if state is TaskState.PENDING else part.text("node"),
+        node=part.text("node", "") if state is TaskState.PENDING else part.name("node"),
         gpu_groups=part.texts("gpu_groups"),
         sub_group=_part_named(part, root),
         order=part.whole("order_priority", 0),

@@ -88,7 +88,7 @@ def _shown(resource: Resource, amount: int) -> str:
 
 
 def _case(part: Part, *, several: bool) -> ShareCase:
-    part.place = Place(part.place.file, part.text("id"))
+    part.place = Place(part.place.file, part.name("id"))
     part.skip("source", "description", "tags")
     call = part.one_of("call", [SEVERAL_RESOURCES] if several else ONE_RESOURCE)
     resource = None if several else Resource(part.one_of("resource", [one.value for one in Resource]))
@@ -134,7 +134,7 @@ def _by_queue(part: Part, queues: set[str], resource: Resource | None) -> dict[s
 def _queue(part: Part, age: int) -> QueueClaims:
     part.skip("name")
     return QueueClaims(
-        name=part.text("id"),
+        name=part.name("id"),
         priority=part.whole("priority", 0),
         age=part.whole("age", age),
         claims={one: _claim(part.part(one), UNITS[one]) for one in Resource if part.has(one)},
