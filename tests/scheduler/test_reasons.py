@@ -151,7 +151,8 @@ def test_a_gang_of_which_one_pod_would_fit_is_told_of_its_share_all_the_same() -
     events = [project("p", 4), project("q", 4), node("a", gpus=4), node("b", gpus=4), *held, belongs("x", "p"), *more]
     blocked = why("new", *events, belongs("new", "p"), *gang("new", 2, gpus=2))
     assert blocked.code == "FairShareExceeded"
-    assert "needs 4 GPUs; p holds 2 GPUs of its fair share of 5 GPUs, and no more than 3 GPUs are free" in blocked.reason
+    sentence = "needs 4 GPUs; p holds 2 GPUs of its fair share of 5 GPUs, and no more than 3 GPUs are free"
+    assert sentence in blocked.reason
 
 
 def test_a_limit_is_not_all_that_has_to_be_raised_when_the_quota_is_short_too() -> None:
