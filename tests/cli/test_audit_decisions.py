@@ -98,6 +98,7 @@ def test_a_copy_with_other_lines_is_no_proof(
     typed = verifies([lines[number] for number in spoiled])
     assert typed.code == 1
     assert f"· {sentence}\n" in typed.out
+    assert sum("missing" in line or "out of order" in line for line in typed.out.splitlines()) == 1
     assert "The copy is not what the services wrote" in typed.err
 
 

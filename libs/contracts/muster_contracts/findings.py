@@ -4,6 +4,7 @@ Neighbours: the audit of phases and rows in `status`, that of decisions in `sche
 besides.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MOST_DIFFERENCES = 100
@@ -29,3 +30,9 @@ class Findings:
         self.differences_found += 1
         if len(self.differences) < MOST_DIFFERENCES:
             self.differences.append(sentence)
+
+    def add_first(self, sentences: Iterable[str]) -> None:
+        """Note differences that others may follow from: they are told before them."""
+        told = list(sentences)
+        self.differences_found += len(told)
+        self.differences = [*told, *self.differences][:MOST_DIFFERENCES]

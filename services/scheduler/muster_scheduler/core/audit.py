@@ -19,7 +19,7 @@ from uuid import UUID
 
 from muster_contracts.events import PlacementReleased, PlanMade, PodPreempted, PodScheduled
 from muster_contracts.findings import Findings
-from muster_contracts.positions import break_between
+from muster_contracts.positions import Positions
 from muster_contracts.values import Placement
 from muster_contracts.wire import Recorded
 
@@ -97,6 +97,7 @@ class DecisionAudit:
         self._state = begun or State()
         self._since = self._state.position
         self.report = Report(position=self._since)
+        self._positions = Positions(self._since)
         self._coming = deque(sorted(headers, key=lambda header: header.based_on))
         self._open: dict[UUID, _Open] = {}
         self._made: set[UUID] = set()
@@ -105,7 +106,7 @@ class DecisionAudit:
 
     def apply(self, recorded: Recorded) -> None:
         """Fold the next event, plan where a plan was based, and judge what was recorded."""
-        if broken := break_between(self.report.position, recorded.position):
+        if broken := self._positions.meet(recorded.position):
             self.report.add(broken)
         self.report.events += 1
         self.report.position = recorded.position
@@ -125,12 +126,13 @@ class DecisionAudit:
             self.report.add(f"Position {self.report.position}: the checkpoint there is not what a fresh fold is.")
 
     def finish(self) -> Report:
-        """Judge the parts of plans whose writer died before the last one, and return the report."""
+        """Judge what only the end shows: positions that never came, plans whose writer died before the last part."""
         for header in self._coming:
             self._based_on_nothing(header)
         for one in list(self._open.values()):
             if one.parts:
                 self._judge(one)
+        self.report.add_first(self._positions.missing())
         return self.report
 
     def _plan_what_is_due(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from muster_contracts.events import PhaseChanged
 from muster_contracts.findings import Findings
-from muster_contracts.positions import break_between
+from muster_contracts.positions import Positions
 from muster_contracts.wire import Recorded
 
 from muster_status.core.deriver import Derivation, Difference, transition_id
@@ -46,6 +46,7 @@ class Audit:
 
     def __init__(self, table: int = CURRENT_TABLE, *, rows_until: int = 0, restored: Restored | None = None) -> None:
         self.report = Report()
+        self._positions = Positions()
         self.tables = Tables()
         self._rows_until = rows_until
         self._derivation = Derivation(table=table)
@@ -54,7 +55,7 @@ class Audit:
 
     def apply(self, recorded: Recorded) -> None:
         """Fold and judge the next event."""
-        if broken := break_between(self.report.position, recorded.position):
+        if broken := self._positions.meet(recorded.position):
             self.report.add(broken)
         self.report.events += 1
         self.report.position = recorded.position
@@ -92,12 +93,13 @@ class Audit:
         return any(queue[0].cause <= until for queue in self._derivation.open.values())
 
     def judge_missing(self, until: int) -> None:
-        """Note every transition caused at or before a position that is not recorded."""
+        """Note every position that never came, and every transition caused up to one that is not recorded."""
         for queue in self._derivation.open.values():
             for transition in queue:
                 if transition.cause <= until:
                     sentence = f"{transition.previous or 'nothing'} → {transition.current} is not recorded."
                     self.report.add(_say(Difference(transition.cause, transition.workload_id, sentence)))
+        self.report.add_first(self._positions.missing())
 
     def judge_checkpoints(self) -> None:
         """Compare what became of the checkpoints with the fresh folds; one ahead of the tables is not looked at."""
