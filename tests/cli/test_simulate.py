@@ -88,6 +88,7 @@ def test_fields_nobody_knows_are_remarked(types: Type, tmp_path: Path) -> None:
     [
         (b"{", "This is not JSON"),
         (b"[" * 100_000, "This is nested too deeply to be read."),
+        (b'{"scenarios": 1e99999999999999999999}', "It has a number too large to be read."),
         (b'{"scenarios": [{"id": "x\\ud800"}]}', "field scenarios[0].id: "),
         (b"\xff\xfe", "This is not text in UTF-8."),
         (b'{"scenarios": [{"id": "x", "nodes": [{}]}]}', "case x, field nodes[0].name: It is missing."),

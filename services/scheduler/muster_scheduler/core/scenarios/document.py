@@ -29,7 +29,9 @@ def parse(text: str, file: str) -> "Part":
         content = json.loads(text, parse_float=Decimal)
     except RecursionError as error:
         raise Unreadable(f"{file}: This is nested too deeply to be read.") from error
-    except (ValueError, ArithmeticError) as error:  # ArithmeticError: an exponent that no computer holds
+    except ArithmeticError as error:
+        raise Unreadable(f"{file}: It has a number too large to be read.") from error
+    except ValueError as error:
         raise Unreadable(f"{file}: This is not JSON that can be read: {error}.") from error
     if not isinstance(content, dict):
         place.refuse("The file should be one object with named fields.")
