@@ -7,6 +7,7 @@ Whoever changed something reads it from then on: the command waits until the que
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from muster_cli.failure import Exit, Failure
 from muster_cli.output import Format, print_data, progress, say
 
 Document = dict[str, Any]
@@ -23,7 +24,7 @@ def change(
     from muster_cli.settings import CommandLineSettings
 
     with Client(CommandLineSettings.read()) as client, progress(f"Changing {name} …"):
-        present = client.get(f"/{collection}/{name}") if new is None else _present(client, collection, name) or {**new}
+        present = _existing(client, collection, name) if new is None else _present(client, collection, name) or {**new}
         body = edit(present)
         answer = client.put(f"/{collection}/{name}", body, version=present.get("version"))
         client.settle(f"/{collection}", answer["position"])
@@ -39,6 +40,16 @@ def remove(collection: str, name: str, *, output: Format, consequence: str = "")
         answer = client.delete(f"/{collection}/{name}")
         client.settle(f"/{collection}", answer["position"])
     _tell(f"{_noun(collection)} {name} is removed{consequence}.", answer, output)
+
+
+def _existing(client: Any, collection: str, name: str) -> Document:
+    try:
+        found: Document = client.get(f"/{collection}/{name}")
+    except Failure as failure:
+        if failure.code is Exit.NOT_FOUND:
+            failure.next_step = f"Create it with `muster {collection.removesuffix('s')} create {name}`."
+        raise
+    return found
 
 
 def _present(client: Any, collection: str, name: str) -> Document | None:

@@ -121,6 +121,13 @@ def test_a_refusal_is_shown_as_it_is(answering: Muster, types: Type) -> None:
     assert (typed.code, typed.err) == (4, "It has project 'demo'.\n")
 
 
+def test_who_sets_a_project_that_is_not_there_is_told_how_to_create_it(answering: Muster, types: Type) -> None:
+    answering.answers["GET", "/api/v1/projects/vision"] = Answer(error(404, "There is no project 'vision'."), 404)
+    typed = types("project", "set", "vision", "--gpu", "16")
+    assert typed.code == 3
+    assert typed.err == "There is no project 'vision'.\nCreate it with `muster project create vision`.\n"
+
+
 def test_a_project_is_removed_and_its_namespace_stays(answering: Muster, types: Type) -> None:
     typed = types("project", "remove", "demo")
     assert (typed.code, typed.err) == (0, "Project demo is removed; its namespace stays.\n")
