@@ -384,7 +384,7 @@ def test_tasks_of_one_label_run_on_one_device() -> None:
         ({"nodes": [{"name": "\ud800"}]}, 'nodes[0].name: "\\ud800" has half of a character'),
         ({"nodes": [{"name": "n", "labels": {"\ud800": ""}}]}, "nodes[0].labels: "),
         ({"jobs": [running("job", gpu_groups=["\ud800"])]}, "jobs[0].tasks[0].gpu_groups: "),
-        ({"expect": {"jobs": {"\ud800": {}}}}, "field expect.jobs: "),
+        ({"expect": {"jobs": {"\ud800": {}}}}, 'field expect.jobs: "\\ud800" has half of a character'),
     ],
 )
 def test_what_cannot_be_read_is_told_with_file_case_and_field(case: dict[str, Any], complaint: str) -> None:
