@@ -18,6 +18,7 @@ from muster_contracts.values import (
     Victim,
 )
 from muster_scheduler.core.check import faults
+from muster_scheduler.core.check_facts import Facts
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
@@ -207,3 +208,11 @@ def test_bad_company_is_found(rules: PlacementRules | None, labels: dict[str, st
     snapshot, made = sound(*nodes, *group("old", [old]), *group("db", [store]), *group("new", [new]))
     assert made.placements[0].node == "a"
     assert word in complaint(snapshot, moved(made, 0, node="b"))
+
+
+def test_a_plan_that_decides_nothing_is_judged_without_a_look_at_all_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster of a hundred thousand pods is looked at many times a minute, mostly with nothing to decide."""
+    snapshot = take_snapshot(state_of(node("a"), *group("old", [running("old", "old", "a", "0")])))
+    made = plan(snapshot)
+    monkeypatch.setattr(Facts, "bound", property(lambda _: pytest.fail("the checker looked at all pods")))
+    assert faults(snapshot, made) == []

@@ -14,13 +14,16 @@ Claims = dict[tuple[str, str], ClaimChoice]
 
 def too_few_volumes(facts: Facts) -> Iterator[str]:
     """List the nodes that get a pod with a claim for which no volume is left beside the claims of others."""
-    there = [(bound.facts, bound.node) for _, bound in facts.bound.values()]
     coming = [(facts.waiting[one.pod_id][1], one.node) for one in facts.plan.placements if one.pod_id in facts.waiting]
+    asked = dict.fromkeys(node for pod, node in coming if pod.rules and pod.rules.claims_choosing)
+    if not asked:
+        return  # looking at all pods that are bound takes longer than a plan with nothing to do
+    there = [(bound.facts, bound.node) for _, bound in facts.bound.values()]
     claims: dict[str, Claims] = defaultdict(dict)
     for pod, node in (*there, *coming):
         for choice in pod.rules.claims_choosing if pod.rules else ():
             claims[node][pod.namespace, choice.claim] = choice
-    for name in dict.fromkeys(node for pod, node in coming if pod.rules and pod.rules.claims_choosing):
+    for name in asked:
         if name in facts.rows and _is_short(facts.snapshot.terrain.nodes[facts.rows[name]], claims[name].values()):
             yield f"Node {name} reaches too few volumes for the claims of the pods that are sent there."
 
