@@ -181,6 +181,11 @@ def over_firm_quota(leaf: Account, amounts: Triple) -> Account | None:
     return next((a for a in leaf.chain() if exceeds(added(a.firm, amounts), a.deserved, involved)), None)
 
 
+def is_forbidden(leaf: Account, amounts: Triple, *, firm: bool) -> bool:
+    """Say whether a limit, or the quota of what may not be taken back, is in the way of so much more."""
+    return over_limit(leaf, amounts) is not None or (firm and over_firm_quota(leaf, amounts) is not None)
+
+
 def rank(account: Account, wanted: Triple, allocated: Iterable[int]) -> tuple[int, ...]:
     """Rank a queue among its siblings, the smallest first: who is served next with `wanted` for its next group.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from muster_contracts.values import Placement
 
-from muster_scheduler.core.accounts import over_firm_quota, over_limit
+from muster_scheduler.core.accounts import is_forbidden
 from muster_scheduler.core.amounts import Use
 from muster_scheduler.core.draft import Draft, Item, Seat
 from muster_scheduler.core.groups import GroupView, Waiting
@@ -81,8 +81,9 @@ class _Nominee:
         view, mark = self.view, draft.mark(self.pool)
         item = Item(view, tuple(seat.pod for seat in self.seats), is_core=True)
         amounts, leaf, firm = draft.amounts(item), draft.account(view, self.pool), not view.preemptible
-        forbidden = over_limit(leaf, amounts) or (over_firm_quota(leaf, amounts) if firm else None)
-        if forbidden or not all(_take_exactly(draft, seat, at_once) for seat in self.seats):
+        if is_forbidden(leaf, amounts, firm=firm) or not all(
+            _take_exactly(draft, seat, at_once) for seat in self.seats
+        ):
             draft.restore(self.pool, mark)
             return False
         draft.accounts(self.pool).charge(leaf, amounts, firm=firm)
@@ -262,7 +263,7 @@ def _take_places(
     leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
     firm = not item.view.preemptible
     draft.steps += 1
-    if over_limit(leaf, amounts) or (firm and over_firm_quota(leaf, amounts)):
+    if is_forbidden(leaf, amounts, firm=firm):
         return None
     mark = draft.mark(pool)
     placing = Placing(draft, layer, lambda row, seat: take(row, (seat.pod.need, seat.devices)), pool, item)

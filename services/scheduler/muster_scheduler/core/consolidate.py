@@ -11,7 +11,7 @@ from itertools import groupby
 
 from muster_contracts.values import WHOLE_GPU
 
-from muster_scheduler.core.accounts import over_firm_quota, over_limit
+from muster_scheduler.core.accounts import is_forbidden
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
@@ -23,7 +23,8 @@ NODES_ALONE = 8
 
 def consolidate(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
     """Make room for an item by moving others; say whether it was possible."""
-    if _is_forbidden(draft, item, pool) or not _is_enough_in_all(draft, item, pool):
+    leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
+    if is_forbidden(leaf, amounts, firm=not item.view.preemptible) or not _is_enough_in_all(draft, item, pool):
         return False
     movable = list(_movable(draft, item, victims))[: draft.limits.consolidation_pods]
     disruption = Disruption(draft, item, pool)
@@ -38,11 +39,6 @@ def _single_nodes(movable: list[Unit]) -> list[list[Unit]]:
     """Return the pods of the first nodes, by node; nothing when there is but one node."""
     nodes = [list(units) for _, units in groupby(movable, lambda unit: unit.pods[0].node)]
     return nodes[:NODES_ALONE] if len(nodes) > 1 else []
-
-
-def _is_forbidden(draft: Draft, item: Item, pool: str) -> bool:
-    leaf, amounts = draft.account(item.view, pool), draft.amounts(item)
-    return bool(over_limit(leaf, amounts) or (not item.view.preemptible and over_firm_quota(leaf, amounts)))
 
 
 def _is_enough_in_all(draft: Draft, item: Item, pool: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from uuid import UUID
 
-from muster_scheduler.core.accounts import over_firm_quota, over_limit
+from muster_scheduler.core.accounts import is_forbidden, over_limit
 from muster_scheduler.core.draft import Draft, Item, Seat
 from muster_scheduler.core.forecast import Walk, foretell
 from muster_scheduler.core.groups import Bound, Waiting
@@ -137,7 +137,7 @@ class Disruption:
         draft, accounts = self._draft, self._draft.accounts(self._pool)
         for unit in units:
             self._take_away(unit)
-        if over_limit(self._leaf, self._amounts) or (self._firm and over_firm_quota(self._leaf, self._amounts)):
+        if is_forbidden(self._leaf, self._amounts, firm=self._firm):
             return None
         seats = Placing(draft, draft.room.later, self._take, self._pool, self._item).place()
         if seats is None:
