@@ -34,7 +34,7 @@ lint: $(VENV)/.dev ## check format, style, types and imports
 
 check: lint test ## everything a change must pass
 
-bench: $(VENV)/.dev ## measure every figure the README quotes, beside its ceiling
+bench: $(VENV)/.dev ## measure every figure beside its ceiling, and show the run in docs/performance.md
 	@$(RUN) benchmarks $(ARGS)
 
 sim: $(VENV)/.dev ## replay worlds under faults: make sim SEED=7 (or WORLDS=100)

@@ -396,10 +396,13 @@ async def _whole(scale: float) -> AsyncIterator[Contest]:
         yield Contest(rounds.ours, rounds.bare)
 
 
-def _figures(name: str) -> list[Figure]:
+def _figures(name: str, target_ratio: float) -> list[Figure]:
     ours = [Figure(_figure(name, shape), "pods/s", CLIENT) for shape in SHAPES]
-    return ours + [Figure(_figure(name, shape, OFFICIAL), "pods/s", OFFICIAL_CLIENT) for shape in SHAPES]
+    beside = [
+        Figure(_figure(name, shape, OFFICIAL), "pods/s", OFFICIAL_CLIENT, target_ratio=target_ratio) for shape in SHAPES
+    ]
+    return ours + beside
 
 
-BENCHMARK = Benchmark("binding", _figures("scheduler and journal"), _on_simulated)
-WHOLE = Benchmark("binding-whole-stack", _figures("whole stack"), _whole)
+BENCHMARK = Benchmark("binding", _figures("scheduler and journal", target_ratio=0.7), _on_simulated)
+WHOLE = Benchmark("binding-whole-stack", _figures("whole stack", target_ratio=0.35), _whole)

@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from statistics import median
+from time import perf_counter
+
+from muster_contracts.errors import Unavailable
 
 Sample = Mapping[str, float]
 """What one run found: a value per figure."""
@@ -20,13 +23,18 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. `ceiling` says in words what stands beside it, `published` what others say of theirs."""
+    """One line of the table. `ceiling` says in words what stands beside it, `published` what others say of theirs.
+
+    What Muster wants to reach is a `target` in the figure's unit, or a `target_ratio` to the ceiling.
+    """
 
     name: str
     unit: str
     ceiling: str
     more_is_better: bool = True
     published: str = ""
+    target: float | None = None
+    target_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +47,15 @@ class Contest:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What can be run by name. `open` takes a share of the usual amount of work (1.0), and warms up what it starts."""
+    """What can be run by name. `open` takes a share of the usual amount of work (1.0), and warms up what it starts.
+
+    `runs` is how often both are run: five times, where that is not too long and where chance is in it.
+    """
 
     name: str
     figures: Sequence[Figure]
     open: Callable[[float], AbstractAsyncContextManager[Contest]]
+    runs: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class Measurement:
     """Medians of all runs. `ratio` is the share of the ceiling that was reached; spreads are the least and the most."""
 
     figure: Figure
+    runs: int
     value: float
     ceiling: float
     ratio: float
@@ -62,7 +75,35 @@ class Measurement:
     def of(cls, figure: Figure, ours: Sequence[float], bare: Sequence[float]) -> "Measurement":
         """Return what the runs say of one figure."""
         ratios = [_ratio(figure, mine, theirs) for mine, theirs in zip(ours, bare, strict=True)]
-        return cls(figure, median(ours), median(bare), median(ratios), _spread(ours), _spread(bare), _spread(ratios))
+        return cls(
+            figure,
+            len(ratios),
+            median(ours),
+            median(bare),
+            median(ratios),
+            _spread(ours),
+            _spread(bare),
+            _spread(ratios),
+        )
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is reached; None where there is none."""
+        if self.figure.target_ratio is not None:
+            return self.ratio >= self.figure.target_ratio
+        if self.figure.target is None:
+            return None
+        return self.value >= self.figure.target if self.figure.more_is_better else self.value <= self.figure.target
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a benchmark; `seconds` is how long all of it took. A failure is a sentence, and no measurements."""
+
+    benchmark: str
+    seconds: float
+    measurements: Sequence[Measurement] = ()
+    failure: str = ""
 
 
 def _ratio(figure: Figure, ours: float, bare: float) -> float:
@@ -75,8 +116,17 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
     return min(values), max(values)
 
 
-async def measure(benchmark: Benchmark, runs: int, scale: float, report: Report) -> list[Measurement]:
-    """Run one benchmark and its ceiling in turns."""
+async def measure(benchmark: Benchmark, most_runs: int, scale: float, report: Report) -> Result:
+    """Run one benchmark and its ceiling in turns. One that cannot be run to its end is a result as well."""
+    began = perf_counter()
+    try:
+        measurements = await _measurements(benchmark, min(most_runs, benchmark.runs), scale, report)
+    except (Unavailable, TimeoutError) as error:
+        return Result(benchmark.name, perf_counter() - began, failure=str(error) or "It took too long.")
+    return Result(benchmark.name, perf_counter() - began, measurements)
+
+
+async def _measurements(benchmark: Benchmark, runs: int, scale: float, report: Report) -> list[Measurement]:
     ours: list[Sample] = []
     bare: list[Sample] = []
     async with benchmark.open(scale) as contest:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +23,7 @@ def machine() -> dict[str, str]:
     }
 
 
-def line(known: dict[str, str]) -> str:
+def line(known: Mapping[str, str]) -> str:
     """Return the machine in one line."""
     return (
         f"{known['when']}; {known['cores']} cores of {known['processor']}, load {known['load']} before the start; "

@@ -29,18 +29,18 @@ BEST_FIT = "numpy, best fit, pod by pod"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A scene and what is said of its plan. `amount` turns seconds into the unit; None leaves them."""
+    """A scene, and what is said and wanted of its plan."""
 
     name: str
     scene: Callable[[float], Scene]
     unit: str = "s"
-    amount: int | None = None
     published: str = ""
+    target: float | None = None
 
     @property
     def figure(self) -> Figure:
         """The line of the table."""
-        return Figure(self.name, self.unit, BEST_FIT, self.unit == "pods/s", self.published)
+        return Figure(self.name, self.unit, BEST_FIT, self.unit == "pods/s", self.published, self.target)
 
     def value(self, seconds: float, scene: Scene) -> float:
         """Return seconds in the shape's unit."""
@@ -115,22 +115,23 @@ def _reclaim_one_by_one(scale: float) -> Scene:
 
 
 SHAPES: Sequence[Shape] = (
-    Shape("plan, 10,000 pods on 5,000 nodes", _pods, "pods/s", published="kube-scheduler: at least 680"),
+    Shape("plan, 10,000 pods on 5,000 nodes", _pods, "pods/s", "kube-scheduler: at least 680", target=10_000),
     Shape(
         "plan, the same with an extended resource",
         lambda scale: _pods(scale, "example.com/accelerator"),
         "pods/s",
-        published="kube-scheduler: at least 180",
+        "kube-scheduler: at least 180",
+        target=5000,
     ),
-    Shape("plan, 1,000 gangs of 3 on 5,000 nodes", _small_gangs, "ms/gang", published="kube-scheduler: 3.7"),
-    Shape("plan, 500 gangs of 8×8 GPUs in one rack", _rack_gangs, "ms/gang"),
-    Shape("plan, 4,000 one-GPU jobs on 500 nodes", _fill, published="KAI: 398"),
+    Shape("plan, 1,000 gangs of 3 on 5,000 nodes", _small_gangs, "ms/gang", "kube-scheduler: 3.7", target=1.0),
+    Shape("plan, 500 gangs of 8×8 GPUs in one rack", _rack_gangs, "ms/gang", target=1.0),
+    Shape("plan, 4,000 one-GPU jobs on 500 nodes", _fill, published="KAI: 398", target=0.5),
     Shape("plan, 50 gangs of 10×5 GPUs on 500 nodes", _fill_with_gangs),
     Shape("plan, a gang of 512×2 GPUs, racks preferred", _large_gang, published="KAI: 48.7"),
-    Shape("verdict, a gang of 512 that cannot fit", _impossible_gang, published="KAI, a gang of 10: 250"),
-    Shape("reclaim, a gang of 100×8 GPUs at 1,000 nodes", _reclaim_gang, published="KAI core: 76.3"),
+    Shape("verdict, a gang of 512 that cannot fit", _impossible_gang, published="KAI, a gang of 10: 250", target=0.2),
+    Shape("reclaim, a gang of 100×8 GPUs at 1,000 nodes", _reclaim_gang, published="KAI core: 76.3", target=1.0),
     Shape("reclaim, a gang of 500×8 GPUs at 500 nodes", _reclaim_all_at_once, published="KAI: 85"),
-    Shape("reclaim, 4,000 one-GPU jobs at 500 nodes", _reclaim_one_by_one, published="KAI: 694.5"),
+    Shape("reclaim, 4,000 one-GPU jobs at 500 nodes", _reclaim_one_by_one, published="KAI: 694.5", target=10.0),
 )
 
 

@@ -124,4 +124,5 @@ BENCHMARK = Benchmark(
         for measure in MEASURES
     ],
     _open,
+    runs=1,
 )

@@ -275,7 +275,7 @@ BENCHMARK = Benchmark(
     [
         Figure(RECOGNISED, "pods/s", "msgspec decodes the same pods"),
         Figure(f"{TOLD}, p50", "ms", RAW, more_is_better=False),
-        Figure(f"{TOLD}, p99", "ms", RAW, more_is_better=False),
+        Figure(f"{TOLD}, p99", "ms", RAW, more_is_better=False, target=150.0),
     ],
     _open,
 )

@@ -1,34 +1,66 @@
-"""Shows measurements: as a table for people, as JSON for machines, and in docs/performance.md between two marks."""
+"""Shows results: as tables for people, as JSON for machines, and in docs/performance.md between two marks.
+
+Everything is written again after each benchmark, so that who cuts a run off loses the one under way alone.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.harness import Measurement
+from benchmarks.harness import Measurement, Result
 from benchmarks.machine import line
 
 BEGIN = "<!-- figures: begin -->"
 END = "<!-- figures: end -->"
-HEADINGS = ("figure", "unit", "Muster", "spread", "ceiling", "spread", "ratio", "the ceiling is", "others publish")
+HEADINGS = (
+    "figure",
+    "unit",
+    "Muster",
+    "spread",
+    "target",
+    "ceiling",
+    "spread",
+    "ratio",
+    "runs",
+    "the ceiling is",
+    "others publish",
+)
+EXPLAINED = "Medians of as many runs as each row says; ratio 1 is the bare machine."
+Machine = Mapping[str, str]
+Results = Sequence[Result]
 
 
-def rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
+def rows(results: Results) -> list[tuple[str, ...]]:
     """Return the table's cells, one row per figure."""
-    return [
-        (
-            each.figure.name,
-            each.figure.unit,
-            number(each.value),
-            "–".join(map(number, each.spread)),
-            number(each.ceiling),
-            "–".join(map(number, each.ceiling_spread)),
-            f"{each.ratio:.2f}",
-            each.figure.ceiling,
-            each.figure.published,
-        )
-        for each in measurements
-    ]
+    return [_row(each) for result in results for each in result.measurements]
+
+
+def _row(each: Measurement) -> tuple[str, ...]:
+    return (
+        each.figure.name,
+        each.figure.unit,
+        number(each.value),
+        "–".join(map(number, each.spread)),
+        _target(each),
+        number(each.ceiling),
+        "–".join(map(number, each.ceiling_spread)),
+        f"{each.ratio:.2f}",
+        str(each.runs),
+        each.figure.ceiling,
+        each.figure.published,
+    )
+
+
+def _target(each: Measurement) -> str:
+    if each.met is None:
+        return ""
+    figure = each.figure
+    verdict = "met" if each.met else "NOT met"
+    if figure.target_ratio is not None:
+        return f"ratio ≥ {figure.target_ratio:g}: {verdict}"
+    assert figure.target is not None
+    return f"{'≥' if figure.more_is_better else '≤'} {figure.target:,g}: {verdict}"
 
 
 def number(value: float) -> str:
@@ -40,28 +72,37 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def table(measurements: Sequence[Measurement], machine: Mapping[str, str], runs: int) -> str:
+def table(results: Results, machine: Machine) -> str:
     """Return what is printed in the end."""
-    cells = [HEADINGS, *rows(measurements)]
+    cells = [HEADINGS, *rows(results)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([*lines, "", f"Medians of {runs} runs; ratio 1 is the bare machine. {line(dict(machine))}."])
+    return "\n".join([*lines, "", f"{EXPLAINED} {line(machine)}."])
 
 
-def markdown(measurements: Sequence[Measurement], machine: Mapping[str, str], runs: int) -> str:
-    """Return the table as the docs page has it."""
-    head = f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}"
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows(measurements))
-    return f"Medians of {runs} runs. {line(dict(machine))}.\n\n{head}\n{body}"
+def markdown(results: Results, machine: Machine) -> str:
+    """Return what the docs page has: the figures, and how long each benchmark took."""
+    lasted = [(f"`{each.benchmark}`", number(each.seconds), each.failure) for each in results]
+    total = ("together", number(sum(each.seconds for each in results)), "")
+    return "\n\n".join(
+        [
+            f"{EXPLAINED} {line(machine)}.",
+            _markdown_table(HEADINGS, rows(results)),
+            "How long each took, with the servers that it started and the past that it wrote:",
+            _markdown_table(("`--only`", "seconds", "failed"), [*lasted, total]),
+        ]
+    )
 
 
-def write_json(
-    path: Path, measurements: Sequence[Measurement], machine: Mapping[str, str], failures: Mapping[str, str]
-) -> None:
+def _markdown_table(headings: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *body]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def write_json(path: Path, results: Results, machine: Machine) -> None:
     """Write everything that was found."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = [asdict(each) for each in measurements]
-    content = {"machine": dict(machine), "measurements": found, "failures": dict(failures)}
+    content = {"machine": dict(machine), "results": [asdict(each) for each in results]}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
