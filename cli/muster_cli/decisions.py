@@ -61,7 +61,7 @@ def _before_the_last(client: Client, read: Read, last: int) -> Beginning | None:
     for position in reversed(checkpoints_kept(client)):
         plans += len(headers_of(read(position, end), since=position))
         if plans >= last:
-            return beginning_at(client, position)
+            return beginning_before(client, position)
         end = position
     return None
 

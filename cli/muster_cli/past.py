@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from muster_cli.client import Client
 from muster_cli.failure import Exit, Failure
 from muster_cli.journal import event_at
+from muster_cli.output import say
 
 if TYPE_CHECKING:
     from muster_scheduler.core.state import State
@@ -33,10 +34,28 @@ class Beginning:
         return self.state.position
 
 
+class _NotBelieved(Exception):
+    """A checkpoint cannot be folded on from; the text says why."""
+
+
+class _OtherCode(_NotBelieved):
+    """Other code than this command's folded it; so it did all the others."""
+
+
 def beginning_before(client: Client, until: int | None) -> Beginning | None:
-    """Return the last checkpoint up to a position, None when the journal has to be folded from its beginning."""
-    wanted = [position for position in checkpoints_kept(client) if until is None or position <= until]
-    return beginning_at(client, wanted[-1]) if wanted else None
+    """Return the last checkpoint up to a position, None when the journal has to be folded from its beginning.
+
+    One that is damaged is told of and passed over, for the one before it.
+    """
+    for position in reversed(checkpoints_kept(client)):
+        if until is None or position <= until:
+            try:
+                return _beginning_at(client, position)
+            except _OtherCode:
+                return None
+            except _NotBelieved as error:
+                say(f"The checkpoint at position {position:,} is passed over: {error}.")
+    return None
 
 
 def checkpoints_kept(client: Client) -> Sequence[int]:
@@ -52,23 +71,39 @@ def checkpoints_kept(client: Client) -> Sequence[int]:
 
 def beginning_at(client: Client, position: int) -> Beginning | None:
     """Return the checkpoint at a position, None when it cannot be believed or is not kept any more."""
+    try:
+        return _beginning_at(client, position)
+    except _NotBelieved:
+        return None
+
+
+def _beginning_at(client: Client, position: int) -> Beginning:
     from muster_contracts.written import NotReadable, WrittenFold, unsqueezed
     from muster_scheduler.core.state import State
 
     written = WrittenFold(State)
-    try:
-        found = client.get(f"/scheduling/checkpoints/{position}")
-    except Failure as failure:
-        if failure.code is Exit.NOT_FOUND:
-            return None
-        raise
+    found = _found_at(client, position)
     body = base64.b64decode(found.pop("body"))
+    if found["code"] != written.code:
+        raise _OtherCode
     event = event_at(client, position)
-    if found["code"] != written.code or event is None or event["id"] != found["event_id"]:
-        return None
+    if event is None or event["id"] != found["event_id"]:
+        raise _NotBelieved("it is of another journal")
     try:
         state = written.read(unsqueezed(body))
-    except NotReadable:
-        return None
+    except NotReadable as error:
+        raise _NotBelieved("it cannot be read") from error
+    if state.position != position:
+        raise _NotBelieved(f"it stands at position {state.position:,}")
     found["digest"] = hashlib.sha256(body).hexdigest()  # of what was read, whatever we were told
-    return Beginning(state, found) if state.position == position else None
+    return Beginning(state, found)
+
+
+def _found_at(client: Client, position: int) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = client.get(f"/scheduling/checkpoints/{position}")
+    except Failure as failure:
+        if failure.code is Exit.NOT_FOUND:
+            raise _NotBelieved("it is not kept any more") from failure
+        raise
+    return found

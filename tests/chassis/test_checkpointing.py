@@ -209,6 +209,32 @@ async def test_what_cannot_be_believed_is_passed_over(journal: MemoryJournal, sp
         assert life.fold.read == EVENTS
 
 
+async def test_one_that_is_damaged_is_passed_over_for_the_one_before_it(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    await a_past(journal, checkpoints)
+    saved = await checkpoints.load("stops")
+    assert saved is not None
+    await stop(journal, EVENTS)
+    (event,) = [await event_at(journal, EVENTS + 1)]
+    assert event is not None
+    damaged = replace(saved, position=EVENTS + 1, event_id=event.envelope.id, body=zlib.compress(b'{"position": []}'))
+    await checkpoints.save("stops", damaged, most=2)
+    async with Life(journal, checkpoints).living() as life:
+        assert life.fold.read == EVENTS + 1 - saved.position
+
+
+async def test_the_last_one_up_to_a_position_is_read(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    await a_past(journal, checkpoints)
+    saved = await checkpoints.load("stops")
+    assert saved is not None
+    checkpointing = Life(journal, checkpoints).checkpointing
+    found = await checkpointing.load(journal, saved.position)
+    assert found is not None
+    assert found.position == saved.position
+    assert await checkpointing.load(journal, saved.position - 1) is None
+
+
 async def test_a_service_that_goes_on_reads_a_checkpoint_beside_what_it_does(journal: MemoryJournal) -> None:
     checkpoints = Noticed()
     await a_past(journal, checkpoints)

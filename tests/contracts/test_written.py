@@ -1,7 +1,8 @@
 """Folds that are written down and read back."""
 
 import gc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
 
 import pytest
 from muster_contracts.written import NotReadable, WrittenFold
@@ -25,3 +26,19 @@ def test_reading_leaves_the_garbage_collector_as_it_was(on: bool) -> None:
         assert gc.isenabled() == on
     finally:
         gc.enable()
+
+
+@dataclass
+class Ordered:
+    """A fold that works something out from its fields."""
+
+    order: list[UUID] = field(default_factory=list)
+    names: dict[UUID, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.first = self.names[self.order[0]]
+
+
+def test_fields_that_do_not_go_together_are_no_fold() -> None:
+    with pytest.raises(NotReadable, match="KeyError"):
+        WrittenFold(Ordered).read(f'{{"order": ["{uuid4()}"]}}'.encode())

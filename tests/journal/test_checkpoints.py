@@ -119,11 +119,14 @@ async def test_parts_of_two_who_saved_at_once_are_no_checkpoint(open_on_server: 
     assert await one.load("fold") is None
 
 
-NO_ID = _listed([_Stored(0, 0, _digest(b""), 0, 1, str(EVENT), "code")]).replace(str(EVENT).encode(), b"")
+LISTED = _listed([_Stored(0, 0, _digest(b""), 0, 1, str(EVENT), "code")])
+NO_ID = LISTED.replace(str(EVENT).encode(), b"")
+NO_POSITION = LISTED.replace(b'"position": 1', b'"position": "1"')
+NO_PARTS = LISTED.replace(b'"parts": 0', b'"parts": null')
 OF_ANOTHER_RELEASE = [b'{"kept": [{"place": 0, "later": true}]}', b'{"place": 0, "parts": 1}', b"[]"]
 
 
-@pytest.mark.parametrize("said", [*OF_ANOTHER_RELEASE, b"{", b"\xff", NO_ID])
+@pytest.mark.parametrize("said", [*OF_ANOTHER_RELEASE, b"{", b"\xff", NO_ID, NO_POSITION, NO_PARTS])
 async def test_what_another_release_wrote_or_is_damaged_is_no_checkpoint(
     open_on_server: OpenCheckpoints, said: bytes
 ) -> None:

@@ -1,8 +1,8 @@
 """Starts a fold where its last checkpoint stood, and makes the next one now and then.
 
 `muster_contracts.written` says how a fold is written down. A checkpoint is believed only if the same code made it out
-of this journal (the event at its position is the one that stood there); otherwise, and if it cannot be read, the
-journal is folded from its beginning, which is always right and only slower.
+of this journal (the event at its position is the one that stood there) and can be read; otherwise the one before it is
+tried, and at last the journal is folded from its beginning, which is always right and only slower.
 
 A fold that is asked about the past keeps old checkpoints too (`most`), and makes some on its way when it is folded from
 the beginning, as it is after a release: what other code wrote before can no longer be read.
@@ -52,6 +52,10 @@ Run = Callable[[Callable[[bytes], Any], bytes], Awaitable[Any]]
 
 class _NotBelieved(Exception):
     """A checkpoint is not what the fold of this journal by this code would be; the text says why."""
+
+
+class _OtherCode(_NotBelieved):
+    """Other code made it, so it cannot be read here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +111,41 @@ class Checkpointing(Generic[F]):
         self._saved = self.fold.position
         return self._saved
 
-    async def load(self, journal: Journal) -> F | None:
-        """Return the fold as its last checkpoint has it, None when there is none that can be believed.
+    async def load(self, journal: Journal, until: int | None = None) -> F | None:
+        """Return the fold as its last checkpoint, or the last up to a position, has it; None when none is believed.
 
         It is read in a thread, so that a service goes on answering.
         """
-        return await self._load(journal, asyncio.to_thread)
+        return await self._load(journal, asyncio.to_thread, until)
 
-    async def _load(self, journal: Journal, run: Run) -> F | None:
-        checkpoint = await self._checkpoints.load(self._name)
-        if checkpoint is None:
-            return None
-        try:
-            await self._check(checkpoint, journal)
-            return cast(F, await run(self._read, checkpoint.body))
-        except _NotBelieved as error:
-            log.info("A checkpoint is passed over.", fold=self._name, reason=str(error))
-            return None
+    async def _load(self, journal: Journal, run: Run, until: int | None = None) -> F | None:
+        """Try one after the other, the latest first; what lies before one that is damaged may be whole."""
+        kept = await self._checkpoints.positions(self._name)
+        for position in reversed([one for one in kept if until is None or one <= until]):
+            try:
+                checkpoint = await self._believed(position, journal)
+                return cast(F, await run(self._read, checkpoint.body))
+            except _OtherCode:
+                log.info("Checkpoints of other code are passed over.", fold=self._name)
+                return None  # so are all: whoever saves lets those of other code go
+            except _NotBelieved as error:
+                log.warning("A checkpoint is passed over.", fold=self._name, position=position, reason=str(error))
+        return None
 
     def begin_anew(self, fold: F) -> None:
         """Fold something else, from the beginning."""
         self.fold, self._saved = fold, 0
 
-    async def _check(self, checkpoint: Checkpoint, journal: Journal) -> None:
+    async def _believed(self, position: int, journal: Journal) -> Checkpoint:
+        checkpoint = await self._checkpoints.load(self._name, position)
+        if checkpoint is None or checkpoint.position != position:
+            raise _NotBelieved("It is not whole.")
         if checkpoint.code != self.code:
-            raise _NotBelieved("Other code made it.")
-        event = await event_at(journal, checkpoint.position)
+            raise _OtherCode
+        event = await event_at(journal, position)
         if event is None or event.envelope.id != checkpoint.event_id:
             raise _NotBelieved("It is of another journal.")
+        return checkpoint
 
     def _read(self, body: bytes) -> F:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from muster_contracts.versions import code_version
 
@@ -40,8 +40,8 @@ class WrittenFold(Generic[F]):
         try:
             with _no_collection():
                 return self._adapter.validate_json(json)
-        except ValidationError as error:
-            raise NotReadable(str(error)) from error
+        except (ValueError, TypeError, LookupError) as error:  # of pydantic, or of what works out the rest of a fold
+            raise NotReadable(f"{type(error).__name__}: {error}") from error
 
 
 def unsqueezed(body: bytes) -> bytes:

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import count
 from typing import Self
 from uuid import UUID
@@ -41,7 +41,9 @@ class _Stored:
     code: str
 
     def __post_init__(self) -> None:
-        """Raise ValueError when the id is none, so that whoever loads need not."""
+        """Raise ValueError or TypeError when a field is not of its type, so that whoever loads need not."""
+        if wrong := [each.name for each in fields(self) if type(getattr(self, each.name)) is not each.type]:
+            raise TypeError(f"{', '.join(wrong)} of a checkpoint cannot be read")
         UUID(self.event_id)
 
 
