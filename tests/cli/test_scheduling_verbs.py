@@ -158,11 +158,17 @@ def test_a_node_shows_how_full_its_devices_are_and_who_is_on_them(muster: Muster
     assert lines[2].split()[0] == "aa"
 
 
+def waits(**others: Any) -> dict[str, Any]:
+    """Make what the planner says of one pod that waits."""
+    said = {"pods": 1, "reason": "hello needs 1 GPU.", "remedy": "", "code": "NoFittingNode", "holders": []}
+    return {**said, "queue_position": None, **others}
+
+
 def test_describe_says_why_it_waits_and_who_holds_what_it_needs(muster: Muster, types: Type) -> None:
     reason, remedy = "hello needs 8 GPUs on one node; the best has 5 GPUs free.", "It starts when others end."
     show(muster, workload(phase="Pending", message=f"{reason} {remedy}"))
     holder = {"project": "vision", "allocated": gpus(5), "quota": gpus(4), "fair_share": gpus(4)}
-    group = {"reason": reason, "remedy": remedy, "code": "NoFittingNode", "queue_position": 2, "holders": [holder]}
+    group = waits(reason=reason, remedy=remedy, queue_position=2, holders=[holder])
     muster.answers["GET", f"/api/v1/workloads/{WORKLOAD_ID}/waiting"] = {"position": 9, "groups": [group]}
     out = types("describe", "hello").out
     assert f"{reason} {remedy}" in out
@@ -173,6 +179,21 @@ def test_describe_says_why_it_waits_and_who_holds_what_it_needs(muster: Muster, 
         "Most is held by:    vision 5 GPUs (quota 4, fair share 4)",
     ):
         assert line in out.splitlines()
+
+
+def test_pods_that_wait_for_the_same_are_told_once(muster: Muster, types: Type) -> None:
+    show(muster, workload(phase="Pending"))
+    alike = [waits(queue_position=place) for place in (7, 8, 9)]
+    other = waits(reason="hello needs a volume.", queue_position=10)
+    muster.answers["GET", f"/api/v1/workloads/{WORKLOAD_ID}/waiting"] = {"position": 9, "groups": [*alike, other]}
+    lines = types("why", "hello").out.splitlines()
+    assert [line for line in lines if line.startswith("Reason")] == [
+        "Reason:             hello needs 1 GPU.",
+        "Reason:             hello needs a volume.",
+    ]
+    assert "Pods:               3 wait for this" in lines
+    assert "Place in the queue: 7 to 9" in lines
+    assert "Place in the queue: 10" in lines
 
 
 def test_why_asks_the_scheduler_or_folds_the_past(muster: Muster, types: Type) -> None:

@@ -295,6 +295,22 @@ def test_a_description_says_why_a_workload_waits_and_what_it_went_through(muster
     assert [asked.query["after"] for asked in muster.asked_at("GET", f"{ONE}/history")] == [["0"], ["1"]]
 
 
+def test_what_is_said_of_each_of_many_pods_is_one_line(muster: Muster, types: Type) -> None:
+    blocked = [record(n, "WorkloadBlocked") | {"reason": "It waits."} for n in range(2, 5)]
+    then = record(5, previous="Pending", current="Running")
+    show(muster, workload(phase="Running"))
+    records = [record(1, current="Pending"), *blocked, then, record(6, previous="Running", current="Pending"), *blocked]
+    muster.answers["GET", f"{ONE}/history"] = {"records": records, "next": None}
+    told = [line.split("  ", 1)[1] for line in types("history", "hello").out.splitlines()[1:]]
+    assert [line.split("  ")[0] for line in told] == [
+        "· → Pending",
+        "WorkloadBlocked (3 times)",
+        "Pending → Running",
+        "Running → Pending",
+        "WorkloadBlocked (3 times)",
+    ]
+
+
 @pytest.mark.parametrize("form", ["json", "yaml"])
 @pytest.mark.parametrize(
     "arguments",

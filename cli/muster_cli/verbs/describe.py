@@ -1,5 +1,6 @@
 """`muster describe`: all there is to know of one workload, for a person."""
 
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
@@ -61,26 +62,41 @@ def describe(workload: Workload, project: Project = "", output: Output = Format.
         print_marked("\n[bold]Pods[/bold]")
         _print_pods(pods)
     print_marked("\n[bold]Last changes[/bold]")
-    print_history(history[-LAST_CHANGES:])
+    print_history(history, last=LAST_CHANGES)
 
 
 def print_waiting(groups: list[dict[str, Any]]) -> None:
-    """Print what the planner says of pod groups that wait."""
-    for number, group in enumerate(groups):
+    """Print what the planner says of pod groups that wait, those once that wait for the same."""
+    for number, alike in enumerate(_alike(groups)):
         if number:
             print_marked("")
-        print_pairs(_waiting(group))
+        print_pairs(_waiting(alike))
 
 
-def _waiting(group: dict[str, Any]) -> list[tuple[str, str]]:
-    place = group["queue_position"]
+def _alike(groups: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Bring together the groups of which the same is said: a sweep of a thousand pods waits for one reason."""
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for group in groups:
+        said = repr([group[field] for field in ("reason", "remedy", "code", "holders")])
+        alike.setdefault(said, []).append(group)
+    return list(alike.values())
+
+
+def _waiting(alike: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    group = alike[0]
     return [
+        ("Pods", f"{sum(each['pods'] for each in alike)} wait for this" if len(alike) > 1 else ""),
         ("Reason", plain(group["reason"])),
         ("What would free it", plain(group["remedy"])),
         ("Code", plain(group["code"])),
-        ("Place in the queue", "" if place is None else str(place)),
+        ("Place in the queue", _places([each["queue_position"] for each in alike])),
         ("Most is held by", plain("; ".join(_holder(holder) for holder in group["holders"]))),
     ]
+
+
+def _places(places: list[int | None]) -> str:
+    known = sorted(place for place in places if place is not None)
+    return " to ".join(str(place) for place in dict.fromkeys((known[0], known[-1]))) if known else ""
 
 
 def _holder(holder: dict[str, Any]) -> str:
@@ -146,16 +162,22 @@ def _print_pods(pods: list[dict[str, Any]]) -> None:
     )
 
 
-def print_history(records: list[dict[str, Any]]) -> None:
-    """Print changes of phase and other happenings, oldest first."""
-    print_table(
-        ["TIME", "WHAT", "REASON"],
-        [[moment(r["time"]), _what(r), plain(r["reason"])] for r in records],
-        empty="Nothing is recorded yet.",
-    )
+def print_history(records: list[dict[str, Any]], last: int = 0) -> None:
+    """Print changes of phase and other happenings, oldest first; what is said several times in a row once.
+
+    With `last`, no more lines than that.
+    """
+    rows = [[moment(first["time"]), _what(first, times), plain(first["reason"])] for first, times in _in_a_row(records)]
+    print_table(["TIME", "WHAT", "REASON"], rows[-last:], empty="Nothing is recorded yet.")
 
 
-def _what(record: dict[str, Any]) -> str:
+def _in_a_row(records: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    """Return the first of each row of records that say the same, and how many they are."""
+    rows = [list(alike) for _, alike in groupby(records, key=lambda r: (r["type"], r["reason"], r["current"]))]
+    return [(alike[0], len(alike)) for alike in rows]
+
+
+def _what(record: dict[str, Any], times: int) -> str:
     if record["type"] != "PhaseChanged":
-        return plain(record["type"])
+        return plain(record["type"]) + (f" ({times} times)" if times > 1 else "")
     return f"{record['previous'] or '·'} → {styled_phase(record['current'])}"

@@ -77,7 +77,7 @@ def _print_pool(pool: dict[str, Any], *, first: bool) -> None:
         f"{memory(held['memory_bytes'])} of {memory(has['memory_bytes'])}"
     )
     print_table(
-        ["QUEUE", "QUOTA", "FAIR SHARE", "HELD", "OVER QUOTA", "FIRM", "PENDING", "PODS WAITING", "CPU HELD"],
+        ["QUEUE", "QUOTA", "FAIR SHARE", "HELD", "OVER QUOTA", "NONPREEMPTIBLE", "PENDING", "PODS WAITING", "CPU HELD"],
         [_queue_row(queue, depth) for queue, depth in _with_depth(pool["queues"])],
         empty="No project is known.",
     )
