@@ -71,14 +71,14 @@ async def test_who_read_an_older_version_is_refused(submitter: Submitter) -> Non
 
 
 async def test_names_in_the_organisation_must_exist(submitter: Submitter) -> None:
-    assert "'nowhere' is not a department" in sentence(
+    assert "names 'nowhere', which is not a department; there is default" in sentence(
         await put(submitter, "/projects/demo", {"department": "nowhere"}), 422
     )
     assert "names 'h100', which is not a node pool" in sentence(
         await put(submitter, "/projects/demo", {"quotas": [{"node_pool": "h100"}]}), 422
     )
     assert "There is no project 'other'" in sentence(await put(submitter, "/projects/other", {}), 404)
-    assert "'nowhere' is not a department" in sentence(
+    assert "names 'nowhere', which is not a department; there is default" in sentence(
         await put(submitter, "/departments/d", {"parent": "nowhere"}), 422
     )
 
@@ -139,7 +139,7 @@ async def test_a_node_pool_that_is_not_there_is_no_place_to_submit_to(submitter:
 
 async def test_a_limit_below_the_quota_and_two_quotas_for_one_pool_are_complaints(submitter: Submitter) -> None:
     too_low = {"gpu_millionths": 2_000_000, "gpu_limit_millionths": 1_000_000}
-    assert "the gpu limit (1000000) must not be less" in sentence(
+    assert "must not limit to 1 GPUs below a quota of 2" in sentence(
         await put(submitter, "/projects/demo", {"quotas": [too_low]}), 422
     )
     assert "one entry for each node pool" in sentence(await put(submitter, "/projects/demo", {"quotas": [{}, {}]}), 422)

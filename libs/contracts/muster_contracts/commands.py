@@ -87,13 +87,13 @@ class RequestedQuota(PoolQuota):
 
     @model_validator(mode="after")
     def _limits_suffice(self) -> Self:
-        for resource, quota, limit in (
-            ("gpu", self.gpu_millionths, self.gpu_limit_millionths),
-            ("cpu", self.cpu_milli, self.cpu_limit_milli),
-            ("memory", self.memory_bytes, self.memory_limit_bytes),
+        for noun, unit, quota, limit in (
+            ("GPUs", WHOLE_GPU, self.gpu_millionths, self.gpu_limit_millionths),
+            ("processors", 1000, self.cpu_milli, self.cpu_limit_milli),
+            ("bytes of memory", 1, self.memory_bytes, self.memory_limit_bytes),
         ):
             if quota is not None and limit is not None and limit < quota:
-                raise ValueError(f"the {resource} limit ({limit}) must not be less than the {resource} quota ({quota})")
+                raise ValueError(f"must not limit to {limit / unit:.15g} {noun} below a quota of {quota / unit:.15g}")
         return self
 
 

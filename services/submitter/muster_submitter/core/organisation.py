@@ -159,9 +159,9 @@ def _pools_of(event: ProjectChanged | DepartmentChanged) -> set[str]:
 
 
 def _check_department(state: State, field: str, name: str) -> None:
-    known = state.departments.get(name)
-    if name != DEFAULT and (known is None or known.event.removed):
-        raise invalid(field, f"{name!r} is not a department there is")
+    known = {DEFAULT} | {department.name for department in _departments(state)}
+    if name not in known:
+        raise invalid(field, f"names {name!r}, which is not a department; there is {', '.join(sorted(known)[:5])}")
 
 
 def _quotas(asked: ProjectSettings | DepartmentSettings) -> tuple[PoolQuota, ...]:
