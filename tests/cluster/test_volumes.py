@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from muster_cluster.objects import PersistentVolume, PersistentVolumeClaim
+from muster_cluster.storage import PersistentVolume, PersistentVolumeClaim
 from muster_cluster.volumes import is_ready, is_within_reach, suits
 
 

@@ -4,7 +4,8 @@ import itertools
 from typing import Any
 
 from integrations.kube import NAMESPACE, manifest, read
-from muster_cluster.objects import CLAIMS, PODS, STORAGE_CAPACITIES, STORAGE_CLASSES, STORAGE_DRIVERS, VOLUMES, Pod
+from muster_cluster.objects import PODS, Pod
+from muster_cluster.storage import CLAIMS, STORAGE_CAPACITIES, STORAGE_CLASSES, STORAGE_DRIVERS, VOLUMES
 from muster_contracts.values import ClaimChoice, LabelRule, NodeTerm, ReadyVolumes
 from muster_integrations.recognition.placement import NO_DEMANDS, Demands
 from muster_integrations.recognition.reach import EVERYWHERE, MOST, NOWHERE

@@ -9,7 +9,8 @@ import pytest
 from integrations.kube import project
 from integrations.test_integrations_end_to_end import Reader, training
 from muster_cluster.kubernetes import KubernetesCluster
-from muster_cluster.objects import CLAIMS, JOBS, STORAGE_CAPACITIES, STORAGE_CLASSES, STORAGE_DRIVERS, VOLUMES
+from muster_cluster.objects import JOBS
+from muster_cluster.storage import CLAIMS, STORAGE_CAPACITIES, STORAGE_CLASSES, STORAGE_DRIVERS, VOLUMES
 from muster_contracts import events as e
 from muster_contracts.subjects import Writer
 from muster_journal.jetstream import JetStreamJournal

@@ -44,7 +44,6 @@ class Metadata(Partial, frozen=True, gc=False):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()
-    finalizers: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

@@ -47,9 +47,6 @@ class Container(Partial, frozen=True, gc=False):
     """A container, or an init container: one that restarts always (`Always`) is a sidecar."""
 
     name: str = ""
-    image: str = ""
-    command: tuple[str, ...] = ()
-    args: tuple[str, ...] = ()
     env: tuple[EnvironmentVariable, ...] = ()
     resources: Resources = Resources()
     ports: tuple[ContainerPort, ...] = ()
@@ -68,7 +65,6 @@ class Toleration(Partial, frozen=True, gc=False):
     operator: str = "Equal"
     value: str = ""
     effect: str = ""
-    toleration_seconds: int | None = None
 
 
 class ClaimSource(Partial, frozen=True, gc=False):
@@ -164,7 +160,6 @@ class Terminated(Partial, frozen=True, gc=False):
     """A container that has ended."""
 
     exit_code: int = 0
-    signal: int = 0
     reason: str = ""
     message: str = ""
     started_at: datetime | None = None
@@ -180,17 +175,13 @@ class ContainerState(Partial, frozen=True, gc=False):
 
 
 class ContainerStatus(Partial, frozen=True, gc=False):
-    """How a container fares; `last_state` is how it ended the time before."""
+    """How a container fares."""
 
     name: str = ""
     ready: bool = False
     started: bool | None = None
     restart_count: int = 0
-    image: str = ""
-    image_id: str = msgspec.field(default="", name="imageID")
-    container_id: str = msgspec.field(default="", name="containerID")
     state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
 
 
 class PodStatus(Partial, frozen=True, gc=False):
@@ -202,8 +193,6 @@ class PodStatus(Partial, frozen=True, gc=False):
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
-    nominated_node_name: str = ""
-    start_time: datetime | None = None
 
 
 class Pod(Partial, frozen=True, gc=False):
@@ -219,13 +208,6 @@ class PodTemplate(Partial, frozen=True, gc=False):
 
     metadata: Metadata = Metadata()
     spec: PodSpec = PodSpec()
-
-
-class Selector(Partial, frozen=True, gc=False):
-    """Which objects are meant, by their labels."""
-
-    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
-    match_expressions: tuple[Raw, ...] = ()
 
 
 class Taint(Partial, frozen=True, gc=False):
@@ -264,26 +246,15 @@ class JobSpec(Partial, frozen=True, gc=False):
 
     parallelism: int | None = None
     completions: int | None = None
-    completion_mode: str = "NonIndexed"
     suspend: bool = False
     backoff_limit: int | None = None
-    active_deadline_seconds: int | None = None
-    ttl_seconds_after_finished: int | None = None
-    selector: Selector | None = None
     template: PodTemplate = PodTemplate()
 
 
 class JobStatus(Partial, frozen=True, gc=False):
     """How far a Job has come."""
 
-    active: int = 0
-    ready: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    terminating: int = 0
     conditions: tuple[Condition, ...] = ()
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
 
 
 class Job(Partial, frozen=True, gc=False):
@@ -295,24 +266,10 @@ class Job(Partial, frozen=True, gc=False):
 
 
 class ReplicasSpec(Partial, frozen=True, gc=False):
-    """How a Deployment, ReplicaSet or StatefulSet keeps its pods; `paused` is a Deployment's alone."""
+    """How a Deployment, ReplicaSet or StatefulSet keeps its pods."""
 
     replicas: int = 1
-    paused: bool = False
-    selector: Selector | None = None
     template: PodTemplate = PodTemplate()
-
-
-class ReplicasStatus(Partial, frozen=True, gc=False):
-    """How many of its pods a Deployment, ReplicaSet or StatefulSet has."""
-
-    observed_generation: int = 0
-    replicas: int = 0
-    ready_replicas: int = 0
-    available_replicas: int = 0
-    updated_replicas: int = 0
-    current_replicas: int = 0
-    conditions: tuple[Condition, ...] = ()
 
 
 class Deployment(Partial, frozen=True, gc=False):
@@ -320,7 +277,6 @@ class Deployment(Partial, frozen=True, gc=False):
 
     metadata: Metadata = Metadata()
     spec: ReplicasSpec = ReplicasSpec()
-    status: ReplicasStatus = ReplicasStatus()
 
 
 class ReplicaSet(Partial, frozen=True, gc=False):
@@ -328,7 +284,6 @@ class ReplicaSet(Partial, frozen=True, gc=False):
 
     metadata: Metadata = Metadata()
     spec: ReplicasSpec = ReplicasSpec()
-    status: ReplicasStatus = ReplicasStatus()
 
 
 class StatefulSet(Partial, frozen=True, gc=False):
@@ -336,134 +291,12 @@ class StatefulSet(Partial, frozen=True, gc=False):
 
     metadata: Metadata = Metadata()
     spec: ReplicasSpec = ReplicasSpec()
-    status: ReplicasStatus = ReplicasStatus()
-
-
-class NamespaceStatus(Partial, frozen=True, gc=False):
-    """Whether a namespace is `Active` or `Terminating`."""
-
-    phase: str = ""
 
 
 class Namespace(Partial, frozen=True, gc=False):
     """A part of the cluster."""
 
     metadata: Metadata = Metadata()
-    status: NamespaceStatus = NamespaceStatus()
-
-
-class DisruptionBudgetSpec(Partial, frozen=True, gc=False):
-    """How many of the selected pods must stay, or may go: a count or a percentage."""
-
-    min_available: int | str | None = None
-    max_unavailable: int | str | None = None
-    selector: Selector | None = None
-
-
-class DisruptionBudgetStatus(Partial, frozen=True, gc=False):
-    """How many of the selected pods may go now."""
-
-    observed_generation: int = 0
-    disruptions_allowed: int = 0
-    current_healthy: int = 0
-    desired_healthy: int = 0
-    expected_pods: int = 0
-
-
-class PodDisruptionBudget(Partial, frozen=True, gc=False):
-    """A limit on evictions."""
-
-    metadata: Metadata = Metadata()
-    spec: DisruptionBudgetSpec = DisruptionBudgetSpec()
-    status: DisruptionBudgetStatus = DisruptionBudgetStatus()
-
-
-class ClaimSpec(Partial, frozen=True, gc=False):
-    """What a claim asks for; `volume_name` is what it was given."""
-
-    storage_class_name: str = ""
-    volume_name: str = ""
-    access_modes: tuple[str, ...] = ()
-    volume_mode: str = "Filesystem"
-    resources: Resources = Resources()
-    selector: Raw | None = None
-
-
-class PersistentVolumeClaim(Partial, frozen=True, gc=False):
-    """A pod's claim to a volume."""
-
-    metadata: Metadata = Metadata()
-    spec: ClaimSpec = ClaimSpec()
-
-
-class VolumeReach(Partial, frozen=True, gc=False):
-    """From which nodes a volume can be used, as it is written."""
-
-    required: Raw | None = None
-
-
-class ClaimReference(Partial, frozen=True, gc=False):
-    """Whose a volume is."""
-
-    namespace: str = ""
-    name: str = ""
-
-
-class PersistentVolumeSpec(Partial, frozen=True, gc=False):
-    """Of a volume what it is, where it can be used, and whose it is."""
-
-    storage_class_name: str = ""
-    access_modes: tuple[str, ...] = ()
-    volume_mode: str = "Filesystem"
-    capacity: dict[str, Quantity] = msgspec.field(default_factory=dict)
-    node_affinity: VolumeReach | None = None
-    claim_ref: ClaimReference | None = None
-
-
-class PersistentVolumeStatus(Partial, frozen=True, gc=False):
-    """How a volume stands: Available while it is nobody's."""
-
-    phase: str = ""
-
-
-class PersistentVolume(Partial, frozen=True, gc=False):
-    """A volume."""
-
-    metadata: Metadata = Metadata()
-    spec: PersistentVolumeSpec = PersistentVolumeSpec()
-    status: PersistentVolumeStatus = PersistentVolumeStatus()
-
-
-class StorageClass(Partial, frozen=True, gc=False):
-    """How volumes of a class are made: at once, or for their first consumer; and on which nodes."""
-
-    metadata: Metadata = Metadata()
-    provisioner: str = ""
-    volume_binding_mode: str = "Immediate"
-    allowed_topologies: tuple[Raw, ...] = ()
-
-
-class StorageDriverSpec(Partial, frozen=True, gc=False):
-    """What a driver says of itself; `storage_capacity` when it publishes how much room it has, and where."""
-
-    storage_capacity: bool = False
-
-
-class StorageDriver(Partial, frozen=True, gc=False):
-    """A CSIDriver; its name is what storage classes call their provisioner."""
-
-    metadata: Metadata = Metadata()
-    spec: StorageDriverSpec = StorageDriverSpec()
-
-
-class StorageCapacity(Partial, frozen=True, gc=False):
-    """How much room there is for volumes of a class on the nodes that `node_topology` selects; without one, on none."""
-
-    metadata: Metadata = Metadata()
-    storage_class_name: str = ""
-    node_topology: Raw | None = None
-    capacity: Quantity | None = None
-    maximum_volume_size: Quantity | None = None
 
 
 class Described(Partial, frozen=True, gc=False):
@@ -492,13 +325,3 @@ JOBS: Final = Resource("batch", "v1", "jobs", "Job", Job)
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment", Deployment)
 REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet", ReplicaSet)
 STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet", StatefulSet)
-CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", PersistentVolumeClaim)
-VOLUMES: Final = Resource("", "v1", "persistentvolumes", "PersistentVolume", PersistentVolume, namespaced=False)
-STORAGE_CLASSES: Final = Resource(
-    "storage.k8s.io", "v1", "storageclasses", "StorageClass", StorageClass, namespaced=False
-)
-STORAGE_DRIVERS: Final = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", StorageDriver, namespaced=False)
-STORAGE_CAPACITIES: Final = Resource(
-    "storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity", StorageCapacity
-)
-DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", PodDisruptionBudget)

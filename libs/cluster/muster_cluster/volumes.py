@@ -7,8 +7,8 @@ reach a volume is a question of its own.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from muster_cluster.objects import PersistentVolume, PersistentVolumeClaim
 from muster_cluster.quantities import Quantity, to_units
+from muster_cluster.storage import PersistentVolume, PersistentVolumeClaim
 
 Raw = dict[str, Any]
 _STORAGE: Final = "storage"

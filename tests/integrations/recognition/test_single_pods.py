@@ -116,8 +116,7 @@ def disguised(known: Known) -> Known:
         return known
     shown: Pod = known.item
     statuses = tuple(
-        msgspec.structs.replace(one, ready=not one.ready, restart_count=9, image="other")
-        for one in shown.status.container_statuses
+        msgspec.structs.replace(one, ready=not one.ready, restart_count=9) for one in shown.status.container_statuses
     )
     status = PodStatus(
         phase=shown.status.phase if shown.status.phase in {"Succeeded", "Failed"} else "Unknown",

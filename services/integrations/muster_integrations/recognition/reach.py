@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
-from muster_cluster.objects import PersistentVolume, PersistentVolumeClaim, StorageCapacity
+from muster_cluster.storage import PersistentVolume, PersistentVolumeClaim, StorageCapacity
 from muster_cluster.volumes import asked_bytes, is_ready, size_bytes, suits
 from muster_contracts.values import LabelRule, NodeTerm, ReadyVolumes
 

@@ -15,7 +15,8 @@ from itertools import chain
 from typing import Final, TypeVar
 
 from muster_cluster.metadata import Key
-from muster_cluster.objects import (
+from muster_cluster.objects import Pod
+from muster_cluster.storage import (
     CLAIMS,
     STORAGE_CAPACITIES,
     STORAGE_CLASSES,
@@ -23,7 +24,6 @@ from muster_cluster.objects import (
     VOLUMES,
     PersistentVolume,
     PersistentVolumeClaim,
-    Pod,
     StorageCapacity,
     StorageClass,
     StorageDriver,

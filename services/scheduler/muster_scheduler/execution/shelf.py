@@ -10,8 +10,8 @@ are listed anew. One is taken at a time, so that the pods of a gang do not reach
 import asyncio
 from uuid import UUID
 
-from muster_cluster.objects import VOLUMES, PersistentVolume, PersistentVolumeClaim
 from muster_cluster.port import Cluster, ClusterError
+from muster_cluster.storage import VOLUMES, PersistentVolume, PersistentVolumeClaim
 from muster_cluster.volumes import is_ready, is_within_reach, suits, volume_bytes
 from muster_contracts.events import NodeObserved
 

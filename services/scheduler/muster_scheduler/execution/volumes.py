@@ -19,8 +19,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from muster_cluster.objects import CLAIMS, PersistentVolumeClaim
 from muster_cluster.port import Cluster, ClusterError, NotFound
+from muster_cluster.storage import CLAIMS, PersistentVolumeClaim
 from muster_contracts.errors import Unavailable
 from muster_contracts.values import Placement, PlacementRules, PodFacts
 
