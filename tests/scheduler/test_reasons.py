@@ -518,8 +518,26 @@ def test_who_runs_already_is_told_with_how_much() -> None:
 def test_what_no_node_has_together_is_told_with_the_node_that_comes_closest() -> None:
     nodes = [node("a", gpus=8, cpu=2), node("b", gpus=1, cpu=64)]
     blocked = why("new", *nodes, *group("new", [pod("p", "new", gpus=4, cpu=6)]))
-    assert "no node is large enough for all of it; a comes closest: it has 2 CPUs." in blocked.reason
+    assert (
+        "no node is large enough for all of it; a comes closest: it has 2 CPUs, too little for 6 CPUs."
+        in blocked.reason
+    )
     assert blocked.numbers == {"needed": 6000, "closest": 2000, "queue_position": 1}
+
+
+def test_of_parts_of_several_gpus_it_is_told_what_the_closest_node_has_of_the_last_of_them() -> None:
+    nodes = [node("a", gpus=2, cpu=64), node("b", gpus=2, cpu=2)]
+    half = GpuRequest(devices=2, portion_millionths=500_000)
+    held = running("old", "old", "a", "0:600000", cpu=1, gpu=GpuRequest(devices=1, portion_millionths=600_000))
+    blocked = why("new", *nodes, *group("old", [held], priority="build"), *gang("new", 1, cpu=6, gpu=half))
+    assert "a comes closest: it has 0.4, too little for 0.5 of 2 GPUs of one node." in blocked.reason
+
+
+def test_a_node_that_lacks_only_a_place_for_a_pod_comes_closest() -> None:
+    nodes = [node("a", max_pods=1), node("b", gpus=0, cpu=2)]
+    held = group("old", [running("old", "old", "a", "0")], priority="build")
+    blocked = why("next", *nodes, *held, *gang("next", 1, cpu=6, memory=0))
+    assert "a comes closest: it has 0 places, too little for a place for 1 pod more." in blocked.reason
 
 
 def test_a_limit_that_is_smaller_than_what_is_asked_for_is_not_helped_by_ending_others() -> None:

@@ -22,6 +22,7 @@ WHEN_RELEASED = "It starts when running workloads release capacity, or when a no
 IN_ONE_PIECE = "It starts when enough is free in one piece: when pods in the way have ended, or a node is added."
 NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
 NO_SUCH_DEVICE = "No GPU is that large: ask for less memory, or add a node with larger GPUs."
+ON_ONE_NODE = " on one node"
 NOTHING_TOLD = "no node that would take it tells how much its GPUs have"
 NO_SUCH_RESOURCE = "Check the name of the resource, and that a node offers it: its device plugin may not run."
 
@@ -58,12 +59,12 @@ def measures(inquiry: Inquiry, need: Need, amounts: Amounts) -> list[Measure]:
     rows = inquiry.rows(need)
     found = [_devices(inquiry, need, amounts, rows)] if need.devices else []
     found += [
-        Measure(asked, column[rows], f"{amount_of(r, asked)} on one node", _amount(r), counted=r)
+        Measure(asked, column[rows], f"{amount_of(r, asked)}{ON_ONE_NODE}", _amount(r), counted=r)
         for r, asked, column in ((1, need.cpu_milli, amounts.cpu), (2, need.memory_bytes, amounts.memory))
         if asked
     ]
     found += [_extended(name, count, amounts.column(name)[rows]) for name, count in need.extended]
-    found.append(Measure(1, amounts.pods[rows], "a place for 1 pod more on one node", _places))
+    found.append(Measure(1, amounts.pods[rows], f"a place for 1 pod more{ON_ONE_NODE}", _places))
     return found
 
 
@@ -71,10 +72,10 @@ def _devices(inquiry: Inquiry, need: Need, amounts: Amounts, rows: Integers) -> 
     free = amounts.devices[rows]
     if need.whole:
         has = (free == WHOLE_GPU).sum(axis=1)
-        return Measure(need.devices, has, f"{gpus(need.devices * WHOLE_GPU)} on one node", _whole_gpus, counted=0)
+        return Measure(need.devices, has, f"{gpus(need.devices * WHOLE_GPU)}{ON_ONE_NODE}", _whole_gpus, counted=0)
     owned = inquiry.terrain.devices[rows]
     if int(owned.max(initial=0)) < need.devices:
-        told = f"a part of each of {gpus(need.devices * WHOLE_GPU)} on one node"
+        told = f"a part of each of {gpus(need.devices * WHOLE_GPU)}{ON_ONE_NODE}"
         return Measure(need.devices, owned, told, _whole_gpus, counted=0)
     last = np.sort(free, axis=1)[:, -need.devices]
     if not need.device_bytes:
@@ -85,7 +86,7 @@ def _devices(inquiry: Inquiry, need: Need, amounts: Amounts, rows: Integers) -> 
 
 
 def _extended(name: str, count: int, has: Integers) -> Measure:
-    return Measure(count, has, f"{count} {name} on one node", lambda value: f"{value} {name}", NO_SUCH_RESOURCE)
+    return Measure(count, has, f"{count} {name}{ON_ONE_NODE}", lambda value: f"{value} {name}", NO_SUCH_RESOURCE)
 
 
 def _amount(resource: int) -> Callable[[int], str]:
@@ -140,9 +141,10 @@ def _all_held(inquiry: Inquiry, need: Need) -> int:
 
 def _not_together(inquiry: Inquiry, need: Need, asked: list[Measure], what: str, remedy: str) -> Cause:
     node, short, has = _closest(inquiry, need, asked)
+    lacking = f"it has {short.told(has)}, too little for {short.needs.removesuffix(ON_ONE_NODE)}"
     return Cause(
         CODE,
-        f"needs {whole_of(need)} on one node, and no node {what}; {node} comes closest: it has {short.told(has)}.",
+        f"needs {whole_of(need)}{ON_ONE_NODE}, and no node {what}; {node} comes closest: {lacking}.",
         remedy,
         {"needed": short.wanted, "closest": has},
     )
