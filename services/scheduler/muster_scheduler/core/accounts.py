@@ -7,7 +7,7 @@ A project or department without any quota is not limited. One that has quotas, b
 here, as much of the rest as it likes, and an equal part in what is left over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from muster_contracts.values import WHOLE_GPU, PoolQuota
@@ -91,13 +91,12 @@ class Account:
             account = account.parent
 
 
-def exceeds(amounts: Iterable[int], bounds: Iterable[int | None], involved: Iterable[int]) -> bool:
+def exceeds(amounts: Sequence[int], bounds: Sequence[int | None], involved: Iterable[int]) -> bool:
     """Say whether any of the involved resources is above its bound; None bounds nothing."""
-    held, most = tuple(amounts), tuple(bounds)
-    return any(bound is not None and held[r] > bound for r in involved for bound in (most[r],))
+    return any((bound := bounds[r]) is not None and amounts[r] > bound for r in involved)
 
 
-def would_exceed(account: Account, wanted: Triple, bounds: Iterable[int | None], resources: Iterable[int]) -> bool:
+def would_exceed(account: Account, wanted: Triple, bounds: Sequence[int | None], resources: Iterable[int]) -> bool:
     """Say whether a queue would be above a bound with `wanted` on top of what it holds."""
     return exceeds(added(account.allocated, wanted), bounds, resources)
 

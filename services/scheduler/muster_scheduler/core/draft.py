@@ -57,7 +57,7 @@ class Item:
         return view.queue, view.priority, view.preemptible, view.tree, needs, bool(view.staying)
 
     @property
-    def rank(self) -> tuple[int, bool, bool, datetime, UUID, int]:
+    def rank(self) -> tuple[int, bool, bool, datetime, int, int]:
         """Order inside a queue: priority, what makes a group whole, its first pod beyond, all others; age, id."""
         is_more = not self.is_core and (self.number > 1 or self.view.has_surplus)
         return -self.view.priority, not self.is_core, is_more, *self.view.order, self.number
@@ -139,7 +139,7 @@ class Draft:
 
     def place_of(self, view: GroupView, facts: PodFacts, row: int, devices: tuple[DeviceShare, ...]) -> Placement:
         """Write down a place for a pod."""
-        return Placement.model_construct(
+        return Placement(
             workload_id=view.workload_id,
             pod_group_id=view.id,
             pod_id=facts.pod_id,

@@ -7,7 +7,7 @@ goes whole may leave a queue with less than its share, but nothing goes beside i
 piece by itself would lift the queue above the bound again, so it cannot come back by these rules.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from muster_scheduler.core.accounts import (
     NOTHING,
@@ -126,7 +126,7 @@ class _Losses:
                 more[r] += sign * unit.amounts[r]
 
 
-def _lifts(account: Account, piece: Triple, bounds: Iterable[int | None], resources: Iterable[int]) -> bool:
+def _lifts(account: Account, piece: Triple, bounds: Sequence[int | None], resources: Iterable[int]) -> bool:
     """Say whether a queue would hold more than a bound if it kept this piece of what goes."""
     return exceeds(added(account.settled, piece), bounds, resources)
 

@@ -53,7 +53,7 @@ class Layer:
         if known is None:
             known = self._scores[need, pool] = self._first_scores(need, pool)
         elif known.seen < len(self._changed):
-            rows = np.unique(self._changed[known.seen :])
+            rows = np.array(list(dict.fromkeys(self._changed[known.seen :])))
             known.values[rows] = self._score(need, known, rows)
             known.seen = len(self._changed)
         return known.values
