@@ -95,28 +95,17 @@ async def follow_into(
     try:
         if checkpointing is not None and not progress.position:
             progress.advance(await checkpointing.restore(journal), caught_up=False)
-        await _follow_into(journal, apply, progress, health, loop, checkpointing)
+        health.reached(loop, progress.position, progress.position)
+        async for batch in journal.follow(progress.position):
+            await apply(batch)
+            position = batch.events[-1].position if batch.events else progress.position
+            progress.advance(position, caught_up=batch.caught_up)
+            if checkpointing is not None:
+                checkpointing.note(batch, behind=not progress.caught_up)
+            health.reached(loop, position, batch.end)
+            health.runs(loop)
     except Unavailable:
         raise
     except Exception as error:
         progress.stop(str(error) or type(error).__name__)
         raise
-
-
-async def _follow_into(
-    journal: Journal,
-    apply: Apply,
-    progress: Progress,
-    health: Health,
-    loop: str,
-    checkpointing: Checkpointing[Any] | None,
-) -> None:
-    health.reached(loop, progress.position, progress.position)
-    async for batch in journal.follow(progress.position):
-        await apply(batch)
-        position = batch.events[-1].position if batch.events else progress.position
-        progress.advance(position, caught_up=batch.caught_up)
-        if checkpointing is not None:
-            checkpointing.note(batch, behind=not progress.caught_up)
-        health.reached(loop, position, batch.end)
-        health.runs(loop)
