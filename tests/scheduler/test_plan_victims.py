@@ -507,3 +507,14 @@ def test_nobody_is_moved_about_for_who_is_held_back_by_a_limit() -> None:
     assert set(victims(free).values()) == {"consolidate"}
     assert not limited.victims
     assert limited.steps <= 2  # one to place the gang, one to see that nobody gives way
+
+
+def test_what_a_gang_has_beyond_its_core_gets_no_place_when_the_core_has_to_go() -> None:
+    core = [running(f"g-{index}", "g", "a", devices) for index, devices in enumerate(["0", "1"])]
+    events = [node("a", gpus=2), project("p", 2), belongs("g", "p"), belongs("new", "p")]
+    state = state_of(*events, *group("g", [*core, pod("g-2", "g")], min_members=2), *gang("new", 1, priority="build"))
+    made = next_plan(state)
+    assert victims(made) == {"g-0": "preempt", "g-1": "preempt"}
+    assert nominated(made) == ["new-0"]
+    (told,) = (each for each in made.blocked if each.pod_group_id == id_of("group/g"))
+    assert "meanwhile" not in told.reason

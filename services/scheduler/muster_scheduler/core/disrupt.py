@@ -124,6 +124,8 @@ class Disruption:
         for unit in outcome.lost:
             for pod in unit.pods:
                 draft.name_victim(unit.view, pod, rule, beneficiary)
+            if unit.is_core:
+                draft.broken.add(unit.view.id)
         return True
 
     def _nominate(self, outcome: Outcome) -> None:

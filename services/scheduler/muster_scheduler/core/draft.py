@@ -88,6 +88,7 @@ class Draft:
         self.blocked: dict[UUID, Blocked] = {}
         self.evicted: set[UUID] = set()
         self.settled: set[UUID] = set()
+        self.broken: set[UUID] = set()  # groups whose core is told to go: what is beyond it is good for nothing alone
         self.done: set[tuple[UUID, int]] = set()
         self.untried: set[UUID] = set()
         self.seated: dict[UUID, Counter[str]] = {}

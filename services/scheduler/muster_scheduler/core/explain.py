@@ -118,7 +118,8 @@ class _Causes:
         for pool, other in answers.items():
             if pool != main:
                 cause = cause.adding(f"That is node pool {main}; in node pool {pool} it {other.cause.sentence}")
-        running = len(left.view.staying) + self._draft.placed.get(left.view.id, Counter()).total()
+        staying = sum(pod.facts.pod_id not in self._draft.evicted for pod in left.view.staying)
+        running = staying + self._draft.placed.get(left.view.id, Counter()).total()
         if running:
             cause = cause.adding(f"It runs with {counted(running, 'pod', 'pods')} meanwhile.")
         return cause.of(left.view, left.pools[main][1])

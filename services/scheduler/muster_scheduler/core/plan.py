@@ -125,7 +125,7 @@ class _Attempt:
     def make_room(self, item: Item) -> bool:
         """Try everything for an item, the gentlest first."""
         draft, view = self._draft, item.view
-        if draft.exhausted or view.id in draft.settled or item.likeness in self._hopeless:
+        if draft.exhausted or view.id in draft.settled or view.id in draft.broken or item.likeness in self._hopeless:
             return False
         if not self.makes_room(item):
             self._hopeless.add(item.likeness)
