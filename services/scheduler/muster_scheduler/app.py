@@ -37,8 +37,12 @@ from muster_scheduler.settings import SchedulerSettings
 NAME = "scheduler"
 CHECKPOINTS_KEPT = 64
 """For questions about the past: up to a million and a half events all there are, later those missed least."""
-WORKLOADS_AT_ONCE = 256
-"""Many more than requests to Kubernetes: while it is written down what became of some, others are bound."""
+WORKLOADS_AT_ONCE = 1024
+"""Many more than requests to Kubernetes: while it is written down what became of some, others are bound.
+
+Also more than appends under way (512): while the journal syncs these, it gives out little of what it has already, so
+fewer workloads would all come to wait for it, then all for Kubernetes, and so on in waves.
+"""
 
 
 @dataclass(frozen=True, slots=True)
