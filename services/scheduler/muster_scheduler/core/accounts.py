@@ -96,11 +96,6 @@ def exceeds(amounts: Sequence[int], bounds: Sequence[int | None], involved: Iter
     return any((bound := bounds[r]) is not None and amounts[r] > bound for r in involved)
 
 
-def would_exceed(account: Account, wanted: Triple, bounds: Sequence[int | None], resources: Iterable[int]) -> bool:
-    """Say whether a queue would be above a bound with `wanted` on top of what it holds."""
-    return exceeds(added(account.allocated, wanted), bounds, resources)
-
-
 def involved_in(amounts: Triple) -> tuple[int, ...]:
     """Return which resources are asked for at all."""
     return tuple(r for r in range(3) if amounts[r] > 0)
@@ -171,7 +166,7 @@ class Accounts:
 def over_limit(leaf: Account, amounts: Triple) -> Account | None:
     """Return the first queue that would pass its hard limit, from the project upwards."""
     involved = involved_in(amounts)
-    return next((a for a in leaf.chain() if would_exceed(a, amounts, a.limit, involved)), None)
+    return next((a for a in leaf.chain() if exceeds(added(a.allocated, amounts), a.limit, involved)), None)
 
 
 def over_firm_quota(leaf: Account, amounts: Triple) -> Account | None:
@@ -188,15 +183,22 @@ def is_forbidden(leaf: Account, amounts: Triple, *, firm: bool) -> bool:
 def rank(account: Account, wanted: Triple, allocated: Iterable[int]) -> tuple[int, ...]:
     """Rank a queue among its siblings, the smallest first: who is served next with `wanted` for its next group.
 
-    First those not above their fair share, then those that stay within their quota of everything, then by priority;
-    then those that get nothing of what is not theirs to hold, then the smallest dominant share (the largest part of
-    what is allocatable to it that it would hold of any resource, then that it holds), then the smaller, then the older.
+    First those not above their fair share, then as `standing` says.
     """
     held = tuple(allocated)
+    return exceeds(held, account.fair, range(3)), *standing(account, wanted, held)
+
+
+def standing(account: Account, wanted: Triple, held: Sequence[int]) -> tuple[int, ...]:
+    """Rank a queue among its siblings, whoever of them is above its fair share.
+
+    First those that stay within their quota of everything, then by priority; then those that get nothing of what is not
+    theirs to hold, then the smallest dominant share (the largest part of what is allocatable to it that it would hold
+    of any resource, then that it holds), then the smaller, then the older.
+    """
     after = added(held, wanted)
     share = account.allocatable
     return (
-        exceeds(held, account.fair, range(3)),
         exceeds(after, account.deserved, range(3)),
         -account.priority,
         any(share[r] == 0 < after[r] for r in range(3)),

@@ -4,7 +4,8 @@ The shares are worked out from the words of `docs/scheduling.md` with fractions,
 everybody wants of its quota, then by priority and weight what is left, then whole units of what does not divide.
 
 Victims are judged one after the other, as they were named: what their queue held just before must be above its fair
-share, or above its quota if who asks stays within its own. Pods of a gang that cannot go one by one are judged at once.
+share of something, and its priority no higher than that of who asks; or above its quota, if who asks stays within its
+own. Pods of a gang that cannot go one by one are judged at once.
 A group that may use several node pools wants something of each until it has a place in one, now or from an earlier
 promise; when the planner divided a pool it may have had one. Then a share lies between two bounds, and only what is
 wrong with both is a fault.
@@ -257,7 +258,7 @@ class _Reclaims:
         for key in self._facts.above(friend.queue):
             after = _plus(_plus(self._held[key], self._placed[key]), asked)
             _, most = self._shares.bounds(self._pool, key)
-            if any(asked[r] and after[r] > most[r] for r in range(3)):
+            if any(held > due for held, due in zip(after, most, strict=True)):
                 yield f"Group {friend.id} has room made by reclaim, with which {key} holds more than its fair share."
 
     @cached_property
@@ -282,29 +283,26 @@ class _Reclaims:
             return
         view, _ = facts.bound[victim.pod_id]
         ours, theirs = _parting(facts, friend.queue, view.queue)
-        useful = self._useful(friend, unit)
-        share, _ = self._shares.bounds(self._pool, theirs)
-        if not self._may_take(share, friend, ours, theirs, useful):
-            told = [f"{self._held[theirs][r]} of {share[r]} {KINDS[r]}" for r in useful]
+        if not self._may_take(friend, ours, theirs):
+            share, _ = self._shares.bounds(self._pool, theirs)
+            told = [f"{self._held[theirs][r]} of {share[r]} {KINDS[r]}" for r in range(3)]
             yield f"Pod {victim.pod_id} is reclaimed from {theirs}, which holds {', '.join(told)} due to it."
         for key in facts.above(view.queue):
             if key == theirs:
                 break
-            if self._is_spared(key, useful):
+            if self._is_spared(key):
                 yield f"Pod {victim.pod_id} is reclaimed from {key}, which is within its quota beside one that is not."
 
-    def _useful(self, friend: GroupView, unit: Sequence[Victim]) -> list[int]:
-        """Return what who asks needs and these pods hold."""
-        asked = self._asked_by(friend)
-        given = self._facts.total(self._facts.bound[victim.pod_id][1].facts for victim in unit)
-        return [r for r in range(3) if asked[r] and given[r]]
-
-    def _may_take(self, share: Amount, friend: GroupView, ours: str, theirs: str, useful: Sequence[int]) -> bool:
-        held, deserved = self._held[theirs], self._facts.deserved(theirs, self._pool)
-        if any(held[r] > share[r] for r in useful):
+    def _may_take(self, friend: GroupView, ours: str, theirs: str) -> bool:
+        if self._is_above_quota(theirs) and self._stays_within_quota(friend, ours):
             return True
-        above_quota = any(bound is not None and r in useful and held[r] > bound for r, bound in enumerate(deserved))
-        return above_quota and self._stays_within_quota(friend, ours)
+        share, _ = self._shares.bounds(self._pool, theirs)
+        is_above_share = any(held > due for held, due in zip(self._held[theirs], share, strict=True))
+        return is_above_share and self._priority(ours) >= self._priority(theirs)
+
+    def _priority(self, key: str) -> int:
+        quota = self._facts.quota(key, self._pool)
+        return quota.priority if quota else 0
 
     def _stays_within_quota(self, friend: GroupView, key: str) -> bool:
         """Say whether a queue stays within its quota of everything with the group for which room is made."""
@@ -312,13 +310,13 @@ class _Reclaims:
         bounds = self._facts.deserved(key, self._pool)
         return all(bound is None or held <= bound for held, bound in zip(after, bounds, strict=True))
 
-    def _is_spared(self, key: str, useful: Sequence[int]) -> bool:
+    def _is_spared(self, key: str) -> bool:
         siblings = self._facts.children[self._facts.parents.get(key, "")]
-        return not self._is_above_quota(key, useful) and any(self._is_above_quota(one, useful) for one in siblings)
+        return not self._is_above_quota(key) and any(self._is_above_quota(one) for one in siblings)
 
-    def _is_above_quota(self, key: str, useful: Sequence[int]) -> bool:
+    def _is_above_quota(self, key: str) -> bool:
         bounds = self._facts.deserved(key, self._pool)
-        return any(bounds[r] is not None and self._held[key][r] > (bounds[r] or 0) for r in useful)
+        return any(most is not None and held > most for held, most in zip(self._held[key], bounds, strict=True))
 
 
 def _parting(facts: Facts, ours: str, theirs: str) -> tuple[str, str]:

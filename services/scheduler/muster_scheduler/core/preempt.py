@@ -8,12 +8,12 @@ that both would go on for ever. Who cannot be preempted is not held up by this, 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
-from muster_scheduler.core.accounts import Account, Triple, involved_in, would_exceed
+from muster_scheduler.core.accounts import Account, Triple, added, exceeds
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.forecast import Walk
 from muster_scheduler.core.need import Need
-from muster_scheduler.core.reclaim import parting
+from muster_scheduler.core.reclaim import enforceable, parting
 from muster_scheduler.core.victims import Unit, Victims
 
 Held = Mapping[Account, Triple]
@@ -31,7 +31,7 @@ class Rivals:
         It is not asked whether there would be room for its pods.
         """
         if not any(
-            _risen(account, bounds, before) for account in before for bounds in (account.fair, account.deserved)
+            _has_risen(account, bounds, before) for account in before for bounds in (account.fair, account.deserved)
         ):
             return False
         return any(_gains(asking, wanted, leaf, before) for asking, wanted in self._wanted if asking is not leaf)
@@ -68,21 +68,17 @@ def preempt(draft: Draft, item: Item, pool: str, victims: Victims, rivals: Rival
 
 
 def _gains(asking: Account, wanted: Triple, leaf: Account, before: Held) -> bool:
-    """Judge by the rules of `reclaim`: who stays within a bound may take from who is above the same of his own."""
+    """Judge by the rules of `reclaim`, as if what is wanted would fit."""
     ours, theirs = parting(asking, leaf)
-    involved = involved_in(wanted)
-    if _risen(theirs, theirs.fair, before).intersection(involved) and not would_exceed(
-        ours, wanted, ours.fair, involved
-    ):
-        return True
-    above_quota = _risen(theirs, theirs.deserved, before).intersection(involved)
-    return bool(above_quota) and not would_exceed(ours, wanted, ours.deserved, range(3))
+    with_it = added(ours.allocated, wanted)
+    if exceeds(with_it, ours.fair, range(3)):
+        return False
+    return any(_has_risen(theirs, bounds, before) for bounds in enforceable(ours, with_it, theirs))
 
 
-def _risen(account: Account, bounds: Iterable[int | None], before: Held) -> set[int]:
-    """Return the resources of which a queue is above a bound and holds more than before."""
-    return {
-        r
-        for r, bound in enumerate(bounds)
-        if bound is not None and account.allocated[r] > max(bound, before[account][r])
-    }
+def _has_risen(account: Account, bounds: Iterable[int | None], before: Held) -> bool:
+    """Say whether a queue is above a bound with more than it held before."""
+    return any(
+        bound is not None and held > max(bound, earlier)
+        for held, bound, earlier in zip(account.allocated, bounds, before[account], strict=True)
+    )

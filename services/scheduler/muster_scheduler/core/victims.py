@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from muster_scheduler.core.accounts import Account, Triple, rank
+from muster_scheduler.core.accounts import Account, Triple, standing
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.draft import Draft
 from muster_scheduler.core.gang import split_surplus
@@ -86,13 +86,13 @@ class Victims:
         granted = next((seconds for seconds in times if seconds), 0)
         return started + timedelta(seconds=granted) if granted else None
 
-    def most_over_share(self, accounts: Iterable[Account]) -> Iterator[Unit]:
-        """Hand out units of these projects, always from the queue that then holds the most above its share."""
+    def last_in_line(self, accounts: Iterable[Account]) -> Iterator[Unit]:
+        """Hand out units of these projects, always from the queue that then stands last."""
         left = {account: self.of(account) for account in accounts}
         heads = {account: unit for account, units in left.items() if (unit := next(units, None)) is not None}
         taken: dict[Account, Triple] = {}
         while heads:
-            account = _most_over(heads, taken)
+            account = _last_of(heads, taken)
             unit = heads[account]
             yield unit
             for above in account.chain():
@@ -142,18 +142,18 @@ class Victims:
         return Unit(view, pods, total_of((pod.need for pod in pods), self._draft.device_bytes), is_core)
 
 
-def _most_over(heads: dict[Account, Unit], taken: dict[Account, Triple]) -> Account:
-    """Walk down from the top, at every level to the child that holds the most above its share."""
+def _last_of(heads: dict[Account, Unit], taken: dict[Account, Triple]) -> Account:
+    """Walk down from the top, at every level to the child that stands last."""
     level = sorted({list(account.chain())[-1] for account in heads}, key=lambda one: one.queue.age)
     alive = {above for account in heads for above in account.chain()}
     while True:
-        chosen = max(level, key=lambda account: (_over(account, taken), account.queue.age, account.queue.key))
+        chosen = max(level, key=lambda account: (_standing(account, taken), account.queue.age, account.queue.key))
         if chosen in heads:
             return chosen
         level = [child for child in chosen.children if child in alive]
 
 
-def _over(account: Account, taken: dict[Account, Triple]) -> tuple[int, ...]:
+def _standing(account: Account, taken: dict[Account, Triple]) -> tuple[int, ...]:
     gone = taken.get(account, (0, 0, 0))
     held = (account.allocated[0] - gone[0], account.allocated[1] - gone[1], account.allocated[2] - gone[2])
-    return rank(account, (0, 0, 0), held)
+    return standing(account, (0, 0, 0), held)
