@@ -149,7 +149,13 @@ class Disruption:
         for unit in self._homeless(units):
             self._put_elsewhere(unit, outcome)
         outcome.lost.reverse()
-        return outcome if admits(outcome.lost) else None
+        return outcome if admits(outcome.lost) and self._keeps_its_company(outcome) else None
+
+    def _keeps_its_company(self, outcome: Outcome) -> bool:
+        """Say whether rules about other pods will still allow the seats of the item when those are gone who have to."""
+        going = [pod for unit in outcome.lost for pod in unit.pods] + [pod for _, pod, _ in outcome.moved]
+        seats = [(seat.pod, seat.row) for seat in outcome.seats]
+        return self._draft.neighbours.will_permit(seats, {*self._draft.evicted, *(pod.facts.pod_id for pod in going)})
 
     def _take(self, row: int, seat: Seat) -> None:
         self._draft.room.later.take(row, (seat.pod.need, seat.devices))

@@ -3,13 +3,16 @@
 Only pods with labels, rules or ports matter here, and only for needs that ask; everybody else costs nothing, unless
 some rule speaks of pods without a label: a selector may select everybody, or all but some. Anti-
 affinity binds both sides: a pod that wants to be apart keeps others away too. Pods that leave during a plan still count
-until the next one, which errs on the safe side; for spreading, those that have begun to end do not, as in Kubernetes.
+until the next one; for spreading, those that have begun to end do not, as in Kubernetes. Who has others told to go must
+be permitted without them as well (`will_permit`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
+from uuid import UUID
 
 import numpy as np
 from muster_contracts.values import LabelRule, PlacementRules, PodFacts, PodTerm, SpreadRule
@@ -57,6 +60,7 @@ class Neighbours:
     def __init__(self, snapshot: Snapshot) -> None:
         self._terrain = snapshot.terrain
         self._pods: list[tuple[int, PodFacts]] = []
+        self._leaving: set[UUID] = set()
         self._keepers: dict[tuple[str, PodTerm], _Matches] = {}  # who keeps whom away, by namespace and term
         self._matches: dict[tuple[tuple[str, ...], tuple[LabelRule, ...], bool], _Matches] = {}
         waiting = [pod.need for view in snapshot.groups for pod in view.waiting]
@@ -65,6 +69,7 @@ class Neighbours:
         self.matter = self._means_anybody or any(need.touchy or need.labels for need in waiting)
         if self.matter:
             for view in snapshot.views.values():
+                self._leaving |= {pod.facts.pod_id for pod in view.bound if pod.releasing}
                 for pod in view.bound:
                     if (row := self._terrain.rows.get(pod.node)) is not None:
                         self.arrive(row, pod.facts)
@@ -120,6 +125,28 @@ class Neighbours:
         """Say whether the rules allow one node."""
         allowed = self.allows(pod)
         return allowed is None or bool(allowed[row])
+
+    def will_permit(self, pods: Sequence[tuple[Waiting, int]], going: Iterable[UUID]) -> bool:
+        """Say whether pods will be permitted on their rows, one after the other, when others have gone.
+
+        Those whom a pod has to be near may be among them, and those who keep domains even.
+        """
+        if not any(pod.need.rules and (pod.need.rules.near or pod.need.rules.spread) for pod, _ in pods):
+            return True
+        then = self._without({*going, *self._leaving, *(pod.facts.pod_id for pod, _ in pods)})
+        for pod, row in pods:
+            if not then.permits(pod, row):
+                return False
+            then.arrive(row, pod.facts)
+        return True
+
+    def _without(self, gone: set[UUID]) -> "Neighbours":
+        then = copy(self)
+        then._pods, then._keepers, then._matches = [], {}, {}
+        for row, facts in self._pods:
+            if facts.pod_id not in gone:
+                then.arrive(row, facts)
+        return then
 
     def dislikes(self, need: Need) -> Integers | None:
         """Return by how much a pod on each node would pass what spreading merely prefers; None if it prefers nothing.
