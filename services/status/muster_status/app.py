@@ -25,6 +25,7 @@ from muster_status.core.projection import Projection
 from muster_status.entrypoints.api import query_routes
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.deriver import Deriver
+from muster_status.handlers.earlier import Earlier
 from muster_status.handlers.live import Live
 from muster_status.handlers.past import Past
 from muster_status.handlers.ports import Neighbours, ReadModels, Scheduler
@@ -33,6 +34,9 @@ from muster_status.handlers.questions import Questions
 from muster_status.settings import StatusSettings
 
 NAME = "status"
+
+CHECKPOINTS_KEPT = 64
+"""Of the projector's: as many as the scheduler's, so that both halves of an answer begin as near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,13 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
     """Build the service on given ports."""
     health = Health(NAME)
     derivation = Checkpointing(ports.checkpoints, "deriver", Derivation(), events_between=settings.checkpoint_events)
-    projection = Checkpointing(ports.checkpoints, "projector", Projection(), events_between=settings.checkpoint_events)
+    projection = Checkpointing(
+        ports.checkpoints,
+        "projector",
+        Projection(),
+        events_between=settings.checkpoint_events,
+        most=CHECKPOINTS_KEPT,  # lists of the past begin at them
+    )
     deriver = Deriver(
         ports.journal,
         health,
@@ -81,7 +91,7 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
         derivation,
         publish_concurrency=settings.publish_concurrency,
     )
-    live = Live(ports.tables)
+    live, past = Live(ports.tables), Past(ports.journal, ports.scheduler_checkpoints)
     projector = Projector(ports.journal, ports.tables, health, live.tell, projection)
     questions = Questions(
         ports.tables,
@@ -90,11 +100,12 @@ def build(settings: StatusSettings, ports: Ports) -> Service:
         ports.neighbours,
         health,
         ports.scheduler,
+        Earlier(ports.journal, ports.tables, past, projection),
         patience_seconds=settings.patience_seconds,
     )
     auditor = Auditor(ports.journal, ports.tables, ports.cluster_id, derivation, projection)
     api = make_api("Muster status", health)
-    api.include_router(query_routes(questions, live, auditor, Past(ports.journal, ports.scheduler_checkpoints)))
+    api.include_router(query_routes(questions, live, auditor, past))
     return Service(
         health=health,
         loops={

@@ -10,7 +10,7 @@ cannot take is ours and stops the projector.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import datetime
@@ -23,8 +23,8 @@ from muster_contracts.errors import Unavailable
 from muster_status.adapters.schema import SCHEMA, prepare, statements
 from muster_status.adapters.workload_sql import select_workloads
 from muster_status.core.query import WorkloadQuery
-from muster_status.core.rows import Changes, Tables, values
-from muster_status.handlers.ports import Record, Snapshot, Standing
+from muster_status.core.rows import Changes, Tables, Then, values
+from muster_status.handlers.ports import Listed, Record, Snapshot, Standing
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -117,22 +117,31 @@ class PostgresReadModels:
                 tables[table.name] = {row[0]: dict(row) for row in rows}
         return Snapshot(position, tables)
 
-    async def workloads(self, query: WorkloadQuery) -> Sequence[Record]:
-        """Return a page, and one row more if there is one."""
+    async def workloads(self, query: WorkloadQuery, then: Then | None = None) -> Listed:
+        """Return a page, and one row more if there is one, with the position of the same moment."""
         statement, arguments = select_workloads("*", query)
         arguments += [query.limit + 1, query.offset]
         paged = f"{statement} LIMIT ${len(arguments) - 1} OFFSET ${len(arguments)}"
-        return await self._fetch(paged, *arguments)
+        if then is not None:
+            return Listed(await self._fetch(paged, *arguments, then=then), then.position)
+        async with self._connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            position = await connection.fetchval("SELECT position FROM position")
+            return Listed([dict(row) for row in await connection.fetch(paged, *arguments)], position)
 
-    async def count(self, query: WorkloadQuery) -> int:
+    async def count(self, query: WorkloadQuery, then: Then | None = None) -> int:
         """Count them."""
         statement, arguments = select_workloads("count(*) AS count", query)
-        (row,) = await self._fetch(statement, *arguments)
+        (row,) = await self._fetch(statement, *arguments, then=then)
         return int(row["count"])
 
-    async def workload(self, workload_id: UUID) -> Record | None:
+    async def changed(self, workload_ids: Sequence[UUID], after: int) -> Sequence[UUID]:
+        """Return those of some workloads whose rows changed."""
+        statement = "SELECT id FROM workload WHERE version > $1 AND id = ANY ($2::uuid[])"
+        return [row["id"] for row in await self._fetch(statement, after, workload_ids)]
+
+    async def workload(self, workload_id: UUID, then: Then | None = None) -> Record | None:
         """Return one workload."""
-        rows = await self._fetch("SELECT * FROM workload WHERE id = $1", workload_id)
+        rows = await self._fetch("SELECT * FROM workload WHERE id = $1", workload_id, then=then)
         return rows[0] if rows else None
 
     async def changed_since(self, version: int, limit: int) -> Sequence[Record]:
@@ -140,15 +149,15 @@ class PostgresReadModels:
         statement = "SELECT * FROM workload WHERE version > $1 ORDER BY version LIMIT $2"
         return await self._fetch(statement, version, limit)
 
-    async def history(self, workload_id: UUID, *, after: int, limit: int) -> Sequence[Record]:
+    async def history(self, workload_id: UUID, *, after: int, limit: int, then: Then | None = None) -> Sequence[Record]:
         """Return what happened to a workload."""
         statement = "SELECT * FROM history WHERE workload_id = $1 AND position > $2 ORDER BY position LIMIT $3"
-        return await self._fetch(statement, workload_id, after, limit)
+        return await self._fetch(statement, workload_id, after, limit, then=then)
 
-    async def pods(self, workload_id: UUID, *, gone: bool) -> Sequence[Record]:
+    async def pods(self, workload_id: UUID, *, gone: bool, then: Then | None = None) -> Sequence[Record]:
         """Return the pods of a workload."""
         statement = "SELECT * FROM pod WHERE workload_id = $1 AND ($2 OR gone_at IS NULL) ORDER BY name, pod_id"
-        return await self._fetch(statement, workload_id, gone)
+        return await self._fetch(statement, workload_id, gone, then=then)
 
     async def projects(self, name: str | None = None) -> Sequence[Record]:
         """Return projects."""
@@ -166,7 +175,9 @@ class PostgresReadModels:
         """Return nodes."""
         return await self._fetch(statements("read")["nodes.sql"])
 
-    async def _fetch(self, statement: str, *arguments: Any) -> list[Record]:
+    async def _fetch(self, statement: str, *arguments: Any, then: Then | None = None) -> list[Record]:
+        if then is not None:
+            statement, arguments = _as_it_was(statement, arguments, then)
         async with self._connection() as connection:
             return [dict(row) for row in await connection.fetch(statement, *arguments)]
 
@@ -189,6 +200,22 @@ class _worldly:  # noqa: N801  # used as a function in a with statement
         """Turn the error, if it is the world's."""
         if isinstance(error, _THE_WORLDS):
             raise Unavailable(f"The database of the read models does not answer: {error or kind}.") from error
+
+
+def _as_it_was(statement: str, arguments: Sequence[Any], then: Then) -> tuple[str, tuple[Any, ...]]:
+    """Return the same statement, for which the tables it names have the rows of then.
+
+    A name in WITH goes before that of a table, so what is asked, filtered and sorted is the very statement that is put
+    to the tables of now.
+    """
+    first, tables = len(arguments) + 1, then.tables
+    rows = [json.dumps([values(row) for row in table.values()], default=_to_json) for table in _past_tables(tables)]
+    numbers = {"workload": first, "pod": first + 1, "history": first + 2, "position": first + 3}
+    return f"{statements('read')['then.sql'].format(**numbers)} {statement}", (*arguments, *rows, then.position)
+
+
+def _past_tables(tables: Tables) -> Iterable[Mapping[Any, Any]]:
+    return tables.workload, tables.pod, tables.history
 
 
 def _write(name: str) -> str:

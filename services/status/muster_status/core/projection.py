@@ -68,7 +68,7 @@ from muster_status.core.rendering import (
     project_row,
     workload_row,
 )
-from muster_status.core.rows import Changes, PodEnd, PodHome
+from muster_status.core.rows import Changes, PodEnd, PodHome, WorkloadRow
 from muster_status.core.workload import Workload
 
 
@@ -163,6 +163,24 @@ class Projection:
 
     # ------------------------------------------------------------ workloads
 
+    def present(self) -> dict[UUID, WorkloadRow]:
+        """Return the rows of all workloads that are not gone, as they stand."""
+        known = ((workload_id, entry, entry.workload) for workload_id, entry in self.projected.items())
+        return {key: workload_row(entry, workload) for key, entry, workload in known if workload and workload.known}
+
+    def gone(self) -> list[UUID]:
+        """Return the workloads whose last whole row was made."""
+        return [workload_id for workload_id, entry in self.projected.items() if entry.workload is None]
+
+    def homes_of(self, workload_id: UUID) -> set[UUID]:
+        """Return a workload and all those of which it has, or may have, pods."""
+        found, new = set[UUID](), [workload_id]
+        while new:
+            found.add(one := new.pop())
+            entry = self.projected.get(one)
+            new += [home for home in (entry.earlier_homes if entry else ()) if home not in found]
+        return found
+
     def _of(self, workload_id: UUID) -> Projected:
         entry = self.projected.get(workload_id)
         if entry is None:
@@ -223,6 +241,8 @@ class Projection:
                         self._changes.end_pod(PodEnd(mark.pod_id, time, position))
             case PodMoved():
                 self._changes.move_pod(PodHome(event.pod_id, event.new_workload_id, position))
+                home = self._of(event.new_workload_id)
+                home.earlier_homes = tuple(dict.fromkeys((*home.earlier_homes, workload.id)))
             case WorkloadGone():
                 for pod_id in workload.pods:
                     self._changes.end_pod(PodEnd(pod_id, time, position))

@@ -30,7 +30,10 @@ from muster_status.core.workload import Workload
 
 @dataclass(slots=True)
 class Projected:
-    """What a workload's row is made of; the facts are let go when it is gone and its last whole row was made."""
+    """What a workload's row is made of; the facts are let go when it is gone and its last whole row was made.
+
+    `earlier_homes` are workloads of which pods turned out to be this one's: what is told of them there is theirs here.
+    """
 
     workload: Workload | None
     project: str = ""
@@ -39,6 +42,7 @@ class Projected:
     phase_since: datetime | None = None
     completed_at: datetime | None = None
     version: int = 0
+    earlier_homes: tuple[UUID, ...] = ()
 
 
 def workload_row(entry: Projected, workload: Workload) -> WorkloadRow:

@@ -4,7 +4,7 @@ A row is a value; `Changes` is what a stretch of the journal does to the tables,
 is the twin of the database: the auditor folds the journal into it and compares, and simulated worlds can live on it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
@@ -265,6 +265,18 @@ class Tables:
     def by_name(self) -> Iterator[tuple[str, Mapping[Any, Any]]]:
         """Yield every table with its name."""
         return ((each.name, getattr(self, each.name)) for each in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What rows were at a position of the past: `tables` has those that may have changed since; the others still stand.
+
+    `gone` are the workloads that were gone by then. Of one whose row changed all the same, `tables` has to have it.
+    """
+
+    position: int
+    tables: Tables
+    gone: Sequence[UUID] = ()
 
 
 def values(row: Any) -> dict[str, Any]:

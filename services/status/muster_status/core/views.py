@@ -148,6 +148,11 @@ def _envelope_view(recorded: Recorded) -> dict[str, Any]:
     }
 
 
+def moment_view(position: int, time: datetime | None) -> dict[str, Any]:
+    """Return a moment: a position, and the time of the event there."""
+    return {"position": position, "time": _moment(time)}
+
+
 def checkpoint_view(position: int, event_id: UUID, code: str, body: bytes) -> dict[str, Any]:
     """Return a checkpoint: what is known of it, and its squeezed body in base 64."""
     digest = hashlib.sha256(body).hexdigest()

@@ -85,11 +85,24 @@ class Workload(BaseModel):
     version: int
 
 
+class Found(BaseModel):
+    """A moment: a position of the journal, and the time of the event there, null at 0."""
+
+    position: int
+    time: datetime | None
+
+
 class WorkloadList(BaseModel):
-    """A page; `next` is the offset of the following one, null at the end."""
+    """A page; `next` is the offset of the following one, null at the end.
+
+    It was like that at `position`: asked for again with `at`, it is the same. `time` is of the event there, where `at`
+    was given.
+    """
 
     workloads: list[Workload]
     next: int | None
+    position: int
+    time: datetime | None
 
 
 class Counted(BaseModel):

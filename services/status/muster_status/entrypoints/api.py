@@ -1,8 +1,9 @@
 """The queries over HTTP: decode, ask a handler, answer in snake case.
 
-Every query takes `at_least`, a position of the journal, and then answers from tables that have come that far. Errors
-have the chassis' one shape. A filter that makes no sense is 422 with a sentence, and so is a parameter we do not know:
-whoever mistypes `phase` must not take everything for what runs.
+Every query takes `at_least`, a position of the journal, and then answers from tables that have come that far. What is
+asked of workloads takes `at`, a position or a time, and is then answered as it would have been there. Errors have the
+chassis' one shape. A filter that makes no sense is 422 with a sentence, and so is a parameter we do not know: whoever
+mistypes `phase` must not take everything for what runs.
 """
 
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from muster_status.core.query import WorkloadQuery, equal_to, read_filters, read
 from muster_status.core.views import (
     department_view,
     history_view,
+    moment_view,
     node_pool_view,
     node_view,
     pod_view,
@@ -41,12 +43,12 @@ from muster_status.entrypoints.answers import (
     WorkloadList,
 )
 from muster_status.entrypoints.json_answer import JsonAnswer
-from muster_status.entrypoints.parameters import LARGEST, MOST_ROWS, Limit, Position, Text
+from muster_status.entrypoints.parameters import LARGEST, MOST_ROWS, At, Limit, Position, Text, read_at
 from muster_status.entrypoints.past import past_routes
 from muster_status.entrypoints.scheduling import scheduling_routes
 from muster_status.handlers.auditor import Auditor
 from muster_status.handlers.live import Live
-from muster_status.handlers.past import Past
+from muster_status.handlers.past import Moment, Past
 from muster_status.handlers.questions import LogWish, Questions, after_the_first
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -111,10 +113,18 @@ def query_routes(questions: Questions, live: Live, auditor: Auditor, past: Past)
     async def own_writes(at_least: Position = 0) -> None:
         await questions.reach(at_least)
 
+    async def asked_moment(at: At = None) -> Moment | None:
+        if at is None:
+            return None
+        found = await past.moment(read_at(at))
+        await questions.reach(found.position)
+        return found
+
+    then = Depends(asked_moment)
     first = [Depends(known_parameters), Depends(own_writes)]
     routes = APIRouter(prefix=API, dependencies=first, responses=PROBLEMS)
-    _workload_routes(routes, questions)
-    _workload_detail_routes(routes, questions)
+    _workload_routes(routes, questions, then)
+    _workload_detail_routes(routes, questions, then)
     _cluster_routes(routes, questions)
     scheduling_routes(routes, questions)
     _system_routes(routes, questions, auditor)
@@ -123,35 +133,47 @@ def query_routes(questions: Questions, live: Live, auditor: Auditor, past: Past)
     return routes
 
 
-def _workload_routes(routes: APIRouter, questions: Questions) -> None:
+def _workload_routes(routes: APIRouter, questions: Questions, then: Any) -> None:
     @routes.get("/workloads", response_model=WorkloadList, tags=["workloads"])
-    async def list_workloads(query: Annotated[WorkloadQuery, Depends(asked_workloads)]) -> Response:
+    async def list_workloads(
+        query: Annotated[WorkloadQuery, Depends(asked_workloads)], at: Annotated[Moment | None, then]
+    ) -> Response:
         """List workloads, newest first unless asked otherwise."""
-        page = await questions.workloads(query)
-        return JsonAnswer({"workloads": [workload_view(row) for row in page.rows], "next": page.next})
+        page = await questions.workloads(query, _position(at))
+        shown = {"workloads": [workload_view(row) for row in page.rows], "next": page.next}
+        return JsonAnswer(shown | moment_view(page.position, at.time if at else None))
 
     @routes.get("/workloads/count", response_model=Counted, tags=["workloads"])
-    async def count_workloads(query: Annotated[WorkloadQuery, Depends(asked_workloads)]) -> Response:
+    async def count_workloads(
+        query: Annotated[WorkloadQuery, Depends(asked_workloads)], at: Annotated[Moment | None, then]
+    ) -> Response:
         """Count workloads."""
-        return JsonAnswer({"count": await questions.count(query)})
+        return JsonAnswer({"count": await questions.count(query, _position(at))})
 
     @routes.get("/workloads/{workload_id}", response_model=Workload, tags=["workloads"])
-    async def get_workload(workload_id: UUID) -> Response:
+    async def get_workload(workload_id: UUID, at: Annotated[Moment | None, then]) -> Response:
         """Return one workload, also one that is gone."""
-        return JsonAnswer(workload_view(await questions.workload(workload_id)))
+        return JsonAnswer(workload_view(await questions.workload(workload_id, _position(at))))
 
 
-def _workload_detail_routes(routes: APIRouter, questions: Questions) -> None:
+def _position(at: Moment | None) -> int | None:
+    return None if at is None else at.position
+
+
+def _workload_detail_routes(routes: APIRouter, questions: Questions, then: Any) -> None:
     @routes.get("/workloads/{workload_id}/history", response_model=HistoryList, tags=["workloads"])
-    async def get_history(workload_id: UUID, after: Position = 0, limit: Limit = MOST_ROWS) -> Response:
+    async def get_history(
+        workload_id: UUID, at: Annotated[Moment | None, then], after: Position = 0, limit: Limit = MOST_ROWS
+    ) -> Response:
         """Return every change of phase and what else happened, oldest first; `next` is the `after` to go on with."""
-        page = await questions.history(workload_id, after=after, limit=limit)
+        page = await questions.history(workload_id, after=after, limit=limit, at=_position(at))
         return JsonAnswer({"records": [history_view(row) for row in page.rows], "next": page.next})
 
     @routes.get("/workloads/{workload_id}/pods", response_model=PodList, tags=["workloads"])
-    async def get_pods(workload_id: UUID, gone: bool = False) -> Response:
+    async def get_pods(workload_id: UUID, at: Annotated[Moment | None, then], gone: bool = False) -> Response:
         """Return its pods; with `gone`, also those that are not there any more."""
-        return JsonAnswer({"pods": [pod_view(row) for row in await questions.pods(workload_id, gone=gone)]})
+        rows = await questions.pods(workload_id, gone=gone, at=_position(at))
+        return JsonAnswer({"pods": [pod_view(row) for row in rows]})
 
     @routes.get("/workloads/{workload_id}/logs", response_class=StreamingResponse, tags=["workloads"])
     async def get_logs(

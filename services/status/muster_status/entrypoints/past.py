@@ -3,17 +3,17 @@
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from muster_status.core.views import checkpoint_view, event_line, event_view
-from muster_status.entrypoints.answers import CheckpointList, EventList, WrittenDown
+from muster_status.core.views import checkpoint_view, event_line, event_view, moment_view
+from muster_status.entrypoints.answers import CheckpointList, EventList, Found, WrittenDown
 from muster_status.entrypoints.json_answer import JsonAnswer
-from muster_status.entrypoints.parameters import LARGEST, Limit, Position
+from muster_status.entrypoints.parameters import LARGEST, Limit, Position, read_at
 from muster_status.handlers.past import Past
 from muster_status.handlers.questions import after_the_first
 
-At = Annotated[int, Path(ge=1, le=LARGEST)]
+Kept = Annotated[int, Path(ge=1, le=LARGEST)]
 
 
 def past_routes(routes: APIRouter, past: Past) -> None:
@@ -32,13 +32,19 @@ def past_routes(routes: APIRouter, past: Past) -> None:
         lines = after_the_first(await anext(lines, b""), lines)
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
+    @routes.get("/journal/moment", response_model=Found, tags=["system"])
+    async def find_moment(at: Annotated[str, Query(max_length=40)]) -> Response:
+        """Return the position meant by a time, that of the last event up to it, or by a position, and its time."""
+        found = await past.moment(read_at(at))
+        return JsonAnswer(moment_view(found.position, found.time))
+
     @routes.get("/scheduling/checkpoints", response_model=CheckpointList, tags=["system"])
     async def list_checkpoints() -> Response:
         """List at which positions of the journal the scheduler's fold was written down and is kept."""
         return JsonAnswer({"positions": list(await past.checkpoints())})
 
     @routes.get("/scheduling/checkpoints/{position}", response_model=WrittenDown, tags=["system"])
-    async def read_checkpoint(position: At) -> Response:
+    async def read_checkpoint(position: Kept) -> Response:
         """Return the scheduler's fold as it was written down: squeezed JSON that the code it names can read."""
         found = await past.checkpoint(position)
         return JsonAnswer(checkpoint_view(found.position, found.event_id, found.code, found.body))

@@ -7,14 +7,25 @@ believe us: a checkpoint names the event it stands at, and the code that folded 
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
+from muster_chassis.checkpointing import event_at
 from muster_contracts.errors import RefusalCode, Refused
 from muster_contracts.wire import Recorded
 from muster_journal.checkpoints import Checkpoint, Checkpoints
 from muster_journal.port import Journal
 
 FOLD = "scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A position of the journal, and the time of the event there; None at 0, before there was any."""
+
+    position: int
+    time: datetime | None = None
 
 
 class Past:
@@ -45,6 +56,33 @@ class Past:
                 yield wanted
                 if wanted[-1].position == end:
                     return
+
+    async def moment(self, wanted: int | datetime) -> Moment:
+        """Return the moment that is meant by a position, or by a time: the last event up to it.
+
+        Raises Refused when the journal does not go so far.
+        """
+        position = wanted if isinstance(wanted, int) else await self._position_at(wanted)
+        if not position:
+            return Moment(0)
+        event = await event_at(self._journal, position)
+        if event is None:
+            end = await self._journal.end()
+            raise Refused(RefusalCode.INVALID, f"There is no position {position} yet: the event log ends at {end}.")
+        return Moment(position, event.envelope.time)
+
+    async def _position_at(self, time: datetime) -> int:
+        """Find the last event up to a time by halving; 0 when there is none.
+
+        The writers stamp by their own clocks, so a time is a position to within what these differ.
+        """
+        before, after = 0, await self._journal.end() + 1
+        while after - before > 1:
+            middle = (before + after) // 2
+            event = await event_at(self._journal, middle)
+            assert event is not None, "it stands before the end"
+            before, after = (middle, after) if event.envelope.time <= time else (before, middle)
+        return before
 
     async def checkpoints(self) -> Sequence[int]:
         """Return at which positions the scheduler's fold was written down."""

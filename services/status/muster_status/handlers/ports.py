@@ -8,7 +8,7 @@ from uuid import UUID
 from muster_contracts.questions import Answer, Question
 
 from muster_status.core.query import WorkloadQuery
-from muster_status.core.rows import Changes
+from muster_status.core.rows import Changes, Then
 
 Record = Mapping[str, Any]
 """A row by its columns; moments are datetimes, ids are UUIDs."""
@@ -30,8 +30,19 @@ class Snapshot:
     tables: Mapping[str, Mapping[Any, Record]]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Rows, and the position at which the tables had them."""
+
+    rows: Sequence[Record]
+    position: int
+
+
 class ReadModels(Protocol):
-    """The tables. Every method raises Unavailable when the database does not answer."""
+    """The tables. Every method raises Unavailable when the database does not answer.
+
+    What takes `then` answers from the past instead: the same question, put to the rows as they were.
+    """
 
     async def open(self) -> Standing:
         """Make the tables ready, anew if they are of another version, and say how far they have come."""
@@ -56,15 +67,19 @@ class ReadModels(Protocol):
         """Return all rows and the position they belong to, of one moment."""
         ...
 
-    async def workloads(self, query: WorkloadQuery) -> Sequence[Record]:
-        """Return one page of workloads, and one more if there is one."""
+    async def workloads(self, query: WorkloadQuery, then: Then | None = None) -> Listed:
+        """Return one page of workloads, and one more if there is one; now, or as they were."""
         ...
 
-    async def count(self, query: WorkloadQuery) -> int:
-        """Return how many workloads there are."""
+    async def count(self, query: WorkloadQuery, then: Then | None = None) -> int:
+        """Return how many workloads there are, or were."""
         ...
 
-    async def workload(self, workload_id: UUID) -> Record | None:
+    async def changed(self, workload_ids: Sequence[UUID], after: int) -> Sequence[UUID]:
+        """Return those of some workloads whose rows changed after a position."""
+        ...
+
+    async def workload(self, workload_id: UUID, then: Then | None = None) -> Record | None:
         """Return one workload."""
         ...
 
@@ -72,11 +87,11 @@ class ReadModels(Protocol):
         """Return the workloads that changed after a position, in the order of their last change."""
         ...
 
-    async def history(self, workload_id: UUID, *, after: int, limit: int) -> Sequence[Record]:
+    async def history(self, workload_id: UUID, *, after: int, limit: int, then: Then | None = None) -> Sequence[Record]:
         """Return what happened to a workload after a position, oldest first."""
         ...
 
-    async def pods(self, workload_id: UUID, *, gone: bool) -> Sequence[Record]:
+    async def pods(self, workload_id: UUID, *, gone: bool, then: Then | None = None) -> Sequence[Record]:
         """Return the pods of a workload, by name; with those that are gone if asked."""
         ...
 

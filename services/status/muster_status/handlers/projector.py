@@ -92,8 +92,7 @@ class Projector:
             await self._project(batch)
             position = self._projection.position
             self.progress.advance(position, caught_up=batch.caught_up)
-            if self.progress.caught_up:
-                self._checkpointing.note(batch)
+            self._checkpointing.note(batch, behind=not self.progress.caught_up)
             self._health.reached(LOOP, position, batch.end)
             self._health.runs(LOOP)
 

@@ -1,6 +1,7 @@
-"""Answers questions about workloads, projects, and nodes, from the tables as they stand.
+"""Answers questions about workloads, projects, and nodes, from the tables as they stand, or as they stood.
 
-Who passes `at_least` waits until the tables have come that far, and so reads what he just wrote. Logs are not in the
+Who passes `at_least` waits until the tables have come that far, and so reads what he just wrote. Whoever passes `at` is
+answered from the rows of then (`earlier`). Logs are not in the
 journal: they are read from the cluster, of pods that belong to the workload and of no others.
 """
 
@@ -17,15 +18,18 @@ from muster_contracts.errors import RefusalCode, Refused, Unavailable
 from muster_contracts.questions import Answer, NotAnswered, Question, WhyDoesItWait
 
 from muster_status.core.query import WorkloadQuery
+from muster_status.core.rows import Then
+from muster_status.handlers.earlier import Earlier
 from muster_status.handlers.ports import Neighbours, ReadModels, Record, Scheduler
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list, and the offset or position where it goes on."""
+    """A part of a list, the offset or position where it goes on, and the position at which it was like that."""
 
     rows: Sequence[Record]
     next: int | None = None
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Questions:
         neighbours: Neighbours,
         health: Health,
         scheduler: Scheduler | None,
+        earlier: Earlier,
         *,
         patience_seconds: float,
     ) -> None:
@@ -59,39 +64,47 @@ class Questions:
         self._neighbours = neighbours
         self._health = health
         self._scheduler = scheduler
+        self._earlier = earlier
         self._patience_seconds = patience_seconds
 
     async def reach(self, position: int) -> None:
         """Wait until the tables have come to a position. Raises Unavailable when that takes too long."""
         await self._progress.reach(position, timeout_seconds=self._patience_seconds)
 
-    async def workloads(self, query: WorkloadQuery) -> Page:
+    async def workloads(self, query: WorkloadQuery, at: int | None = None) -> Page:
         """Return a page of workloads."""
-        rows = await self._tables.workloads(query)
-        more = len(rows) > query.limit
-        return Page(rows[: query.limit], query.offset + query.limit if more else None)
+        listed = await (self._tables.workloads(query) if at is None else self._earlier.workloads(query, at))
+        more = len(listed.rows) > query.limit
+        return Page(listed.rows[: query.limit], query.offset + query.limit if more else None, listed.position)
 
-    async def count(self, query: WorkloadQuery) -> int:
+    async def count(self, query: WorkloadQuery, at: int | None = None) -> int:
         """Return how many there are."""
-        return await self._tables.count(replace(query, limit=1, offset=0))
+        whole = replace(query, limit=1, offset=0)
+        return await (self._tables.count(whole) if at is None else self._earlier.count(whole, at))
 
-    async def workload(self, workload_id: UUID) -> Record:
+    async def workload(self, workload_id: UUID, at: int | None = None) -> Record:
         """Return one workload. Raises Refused when there is none."""
-        row = await self._tables.workload(workload_id)
-        if row is None:
-            raise Refused(RefusalCode.NOT_FOUND, f"There is no workload {workload_id}.")
+        row, _ = await self._workload(workload_id, at)
         return row
 
-    async def history(self, workload_id: UUID, *, after: int, limit: int) -> Page:
+    async def _workload(self, workload_id: UUID, at: int | None) -> tuple[Record, Then | None]:
+        then = None if at is None else await self._earlier.one(workload_id, at)
+        row = await self._tables.workload(workload_id, then)
+        if row is None:
+            there = f"There is no workload {workload_id}." if at is None else f"There was no workload {workload_id}."
+            raise Refused(RefusalCode.NOT_FOUND, there)
+        return row, then
+
+    async def history(self, workload_id: UUID, *, after: int, limit: int, at: int | None = None) -> Page:
         """Return what happened to a workload, oldest first."""
-        await self.workload(workload_id)
-        rows = await self._tables.history(workload_id, after=after, limit=limit + 1)
+        _, then = await self._workload(workload_id, at)
+        rows = await self._tables.history(workload_id, after=after, limit=limit + 1, then=then)
         return Page(rows[:limit], rows[limit - 1]["position"] if len(rows) > limit else None)
 
-    async def pods(self, workload_id: UUID, *, gone: bool) -> Sequence[Record]:
+    async def pods(self, workload_id: UUID, *, gone: bool, at: int | None = None) -> Sequence[Record]:
         """Return the pods of a workload."""
-        await self.workload(workload_id)
-        return await self._tables.pods(workload_id, gone=gone)
+        _, then = await self._workload(workload_id, at)
+        return await self._tables.pods(workload_id, gone=gone, then=then)
 
     async def projects(self) -> Sequence[Record]:
         """Return the projects."""
