@@ -8,6 +8,7 @@ from muster_contracts.values import (
     NodePreference,
     NodeTerm,
     PlacementRules,
+    PodPhase,
     PodTerm,
     Resources,
     SpreadRule,
@@ -298,3 +299,11 @@ def test_memory_of_a_device_that_no_integer_can_hold_in_millionths_fits_nowhere(
     made = plan(snapshot)
     assert [placement.name for placement in made.placements] == ["p"]
     assert faults(snapshot, made) == []
+
+
+def test_of_pods_that_may_start_alone_the_second_waits_in_the_pool_where_the_first_found_room() -> None:
+    done = pod("done", "g", node="a", phase=PodPhase.SUCCEEDED)
+    nodes = [pool("x"), node("a", gpus=0, labels={"pool": "x"}), node("b", gpus=1)]
+    made = planned(*nodes, *group("g", [done, pod("one", "g"), pod("two", "g")], node_pools=("x", "default")))
+    assert where(made) == {"one": "b"}
+    assert [told.code for told in made.blocked] == ["NoFittingNode"]

@@ -146,7 +146,10 @@ def _occupy(draft: Draft, seat: Seat) -> bool:
 
 
 def allocate(draft: Draft) -> Failed:
-    """Place everybody who fits; return the rest, each with the pools it may still try."""
+    """Place everybody who fits; return the rest, each with the pools it may still try.
+
+    Where one pod of a group found a place the others may only follow: elsewhere there is nothing to try for them.
+    """
     failed: Failed = []
     items = list(_first_items(draft))
     turn = 0
@@ -159,7 +162,7 @@ def allocate(draft: Draft) -> Failed:
         failed += left
         turn += 1
         items = [item for item, _ in left if turn < len(draft.pools_of(item.view))]
-    return [(item, pool) for item, pool in failed if item.key not in draft.done]
+    return [one for one in failed if one[0].key not in draft.done and one[1] in draft.pools_of(one[0].view)]
 
 
 def everybody(draft: Draft) -> Failed:
