@@ -554,3 +554,11 @@ def test_a_department_may_have_its_share() -> None:
     groups = [event for one in held for event in group(one.name, [one], priority="build")]
     blocked = why("new", node("a"), *departments, *projects, *owned, *groups, *gang("new", 1))
     assert blocked.reason == "new needs 1 GPU; d holds 4 GPUs of its fair share of 4 GPUs, and nothing is free."
+
+
+def test_parts_of_several_gpus_are_counted_on_different_ones() -> None:
+    quarters = GpuRequest(devices=2, portion_millionths=250_000)
+    held = running("old", "old", "a", "1:750000", gpu=GpuRequest(devices=1, portion_millionths=750_000))
+    waiting = gang("new", 2, gpu=quarters)
+    blocked = why("new", node("a", gpus=2), *group("old", [held], priority="build"), *waiting)
+    assert (blocked.code, blocked.numbers["fitting"]) == ("GangDoesNotFit", 1)

@@ -51,8 +51,7 @@ class Lot:
         names = [name for name in asked if name not in {"devices", "part"} and asked[name]]
         counts = [has[name] // asked[name] for name in names]
         if pod.gpu.devices:
-            counts.append(sum(self._parts_in(portion, pod) for portion in self.devices) // pod.gpu.devices)
-            counts.append(counts[-1] if len(self.devices) >= pod.gpu.devices else 0)
+            counts.append(_pods_on([self._parts_in(portion, pod) for portion in self.devices], pod.gpu.devices))
         return max(0, min(counts))
 
     def _parts_in(self, portion: int, pod: PodFacts) -> int:
@@ -82,6 +81,17 @@ class Lot:
         best, needed = max((lot.whole for lot in lots), default=0), pod.gpu.devices
         in_parts = (needed * WHOLE_GPU, free, best * WHOLE_GPU)
         return [(needed, sum(lot.whole for lot in lots), best), in_parts]
+
+
+def _pods_on(parts: list[int], devices: int) -> int:
+    """Count how many pods get a part of so many devices each: one after the other takes those with the most left."""
+    if devices == 1:
+        return sum(parts)
+    count, left = 0, sorted(parts, reverse=True)
+    while len(left) >= devices and left[devices - 1] > 0:
+        left = sorted([*(part - 1 for part in left[:devices]), *left[devices:]], reverse=True)
+        count += 1
+    return count
 
 
 def _is_whole(pod: PodFacts) -> bool:

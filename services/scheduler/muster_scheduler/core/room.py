@@ -71,7 +71,7 @@ class Layer:
             room.append(self.free.column(name)[fits] // max(1, amount))
         if need.devices:
             shares = self.free.devices[fits] // np.maximum(1, known.portions[fits])[:, None]
-            room.append(np.minimum(shares, MOST_GPU).sum(axis=1) // need.devices)
+            room.append(_count_on_distinct(np.minimum(shares, MOST_GPU), need.devices))
         counts[fits] = np.minimum.reduce(room)
         return counts
 
@@ -240,3 +240,17 @@ class Room:
         self.later.restore(later)
         if self._first is not self.later:
             self._first.restore(now)
+
+
+def _count_on_distinct(shares: Integers, devices: int) -> Integers:
+    """Return how many pods get a share of so many different devices, where each device has some shares: row by row.
+
+    So many pods use no device more often than there are pods; that is asked again until it cuts off nothing more.
+    """
+    counts: Integers = shares.sum(axis=1) // devices
+    while devices > 1:
+        fewer = np.minimum(shares, counts[:, None]).sum(axis=1) // devices
+        if (fewer == counts).all():
+            break
+        counts = fewer
+    return counts
