@@ -41,15 +41,31 @@ def gpu_millionths(text: str) -> int:
 
 
 def asked_gpus(text: str, memory: str | None) -> dict[str, int]:
-    """Return devices and what is asked of each: the whole, a part of one, or memory of each. Raises Failure."""
-    amount = gpu_millionths(text)
+    """Return devices and what is asked of each: the whole, a part (`0.5`, of several `2x0.5`), or memory of each.
+
+    Raises Failure.
+    """
+    several, _, each = text.rpartition("x")
+    amount = gpu_millionths(each)
+    whole = not several and amount % WHOLE_GPU == 0
+    if memory is not None and not whole:
+        message = f"{text} GPUs and {memory} of each are two ways to ask for a part of one."
+        raise Failure(Exit.INVALID, message, "Write --gpu-memory alone, or beside a whole number of GPUs.")
     if memory is not None:
-        if amount % WHOLE_GPU:
-            message = f"{text} GPUs and {memory} of each are two ways to ask for a part of one."
-            raise Failure(Exit.INVALID, message, "Write --gpu-memory alone, or beside a whole number of GPUs.")
         return {"gpu_devices": max(1, amount // WHOLE_GPU), "gpu_memory_bytes": memory_bytes(memory)}
-    if amount % WHOLE_GPU == 0:
+    if whole:
         return {"gpu_devices": amount // WHOLE_GPU}
-    if amount > WHOLE_GPU:
-        raise Failure(Exit.INVALID, f"{text} GPUs are neither whole ones nor a part of one.", "Write 2, or 0.5.")
-    return {"gpu_devices": 1, "gpu_portion_millionths": amount}
+    return {"gpu_devices": _devices(several, text) if several else 1, "gpu_portion_millionths": _part(amount, text)}
+
+
+def _devices(several: str, text: str) -> int:
+    if not several.isascii() or not several.isdigit() or several == "0":
+        raise Failure(Exit.INVALID, f"{text!r} is not a number of GPUs.", "Write half of each of two like 2x0.5.")
+    return int(several)
+
+
+def _part(amount: int, text: str) -> int:
+    if not 0 < amount < WHOLE_GPU:
+        message = f"{text} GPUs are neither whole ones nor a part of one."
+        raise Failure(Exit.INVALID, message, "Write 2, or 0.5, or 2x0.5 for half of each of two.")
+    return amount

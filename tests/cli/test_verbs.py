@@ -33,6 +33,7 @@ def accepting(muster: Muster) -> Muster:
     ("typed", "compute"),
     [
         (["--gpu", "0.5"], {"gpu_devices": 1, "gpu_portion_millionths": 500_000}),
+        (["--gpu", "2x0.25"], {"gpu_devices": 2, "gpu_portion_millionths": 250_000}),
         (["--gpu-memory", "20Gi"], {"gpu_devices": 1, "gpu_memory_bytes": 20 * 2**30}),
         (["--gpu", "2", "--gpu-memory", "20Gi"], {"gpu_devices": 2, "gpu_memory_bytes": 20 * 2**30}),
         ([], {"gpu_devices": 0}),
@@ -125,6 +126,17 @@ def test_a_file_without_a_project_goes_to_the_project_of_the_environment(
             ["submit", "training", "x", "-p", "demo", "--gpu=1.5"],
             2,
             "1.5 GPUs are neither whole ones nor a part of one.",
+        ),
+        (
+            ["submit", "training", "x", "-p", "demo", "--gpu=2x1"],
+            2,
+            "2x1 GPUs are neither whole ones nor a part of one.",
+        ),
+        (["submit", "training", "x", "-p", "demo", "--gpu=0x0.5"], 2, "'0x0.5' is not a number of GPUs."),
+        (
+            ["submit", "training", "x", "-p", "demo", "--gpu=2x0.5", "--gpu-memory=20Gi"],
+            2,
+            "2x0.5 GPUs and 20Gi of each are two ways to ask for a part of one.",
         ),
         (["submit", "training", "x", "-p", "demo", "--gpu", "0.0000001"], 2, "'0.0000001' is not a number of GPUs."),
         (["submit", "training", "x", "-p", "demo", "--gpu", "1e99"], 2, "'1e99' is not a number of GPUs."),
@@ -293,6 +305,24 @@ def test_a_description_says_why_a_workload_waits_and_what_it_went_through(muster
     assert "It cannot be: activated" in lines
     assert any(line.endswith("Creating → Pending  Reason 2.") for line in lines)
     assert [asked.query["after"] for asked in muster.asked_at("GET", f"{ONE}/history")] == [["0"], ["1"]]
+
+
+def test_parts_of_devices_are_shown_as_they_are_asked_for(muster: Muster, types: Type) -> None:
+    said = {
+        "role": "worker",
+        "reason": "",
+        "phase": "Running",
+        "ready": True,
+        "node": "a",
+        "restarts": 0,
+        "message": "",
+    }
+    held = ["0:500000,1:250000", "0,1", "0:somebody else"]
+    pods = [{**said, "name": f"pod-{index}", "gpus": gpus} for index, gpus in enumerate(held)]
+    show(muster, workload())
+    muster.answers["GET", f"{ONE}/pods"] = {"pods": pods}
+    rows = [line for line in types("describe", "hello").out.splitlines() if line.startswith("pod-")]
+    assert [" ".join(row.split()[5:-1]) for row in rows] == ["0:0.5,1:0.25", "0,1", "0:somebody else"]
 
 
 def test_what_is_said_of_each_of_many_pods_is_one_line(muster: Muster, types: Type) -> None:

@@ -1,11 +1,14 @@
 """`muster describe`: all there is to know of one workload, for a person."""
 
+import re
+from datetime import datetime
 from itertools import groupby
 from typing import Annotated, Any
 
 import typer
 
 from muster_cli.completing import project_names, workload_names
+from muster_cli.moments import At, moment_of
 from muster_cli.output import (
     Format,
     Output,
@@ -17,11 +20,13 @@ from muster_cli.output import (
     plain,
     print_data,
     print_marked,
+    print_moment,
     print_pairs,
     print_table,
     progress,
     styled_phase,
 )
+from muster_cli.quantities import WHOLE_GPU
 
 Workload = Annotated[
     str, typer.Argument(help="Its name, project/name, or id.", metavar="WORKLOAD", autocompletion=workload_names)
@@ -37,24 +42,27 @@ WAITING = frozenset({"Creating", "Pending", "Degraded"})
 DONE = {"stop": "stopped", "activate": "activated", "delete": "deleted"}
 
 
-def describe(workload: Workload, project: Project = "", output: Output = Format.TABLE) -> None:
-    """Show one workload.
+def describe(workload: Workload, project: Project = "", at: At = None, output: Output = Format.TABLE) -> None:
+    """Show one workload, now or as it was then.
 
     What it asks for, where it runs, why it waits, what it went through.
     """
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
+    from muster_cli.client import client_for
     from muster_cli.workloads import find_workload, read_history, read_waiting
 
-    with Client(CommandLineSettings.read()) as client, progress("Asking …"):
-        found = find_workload(client, workload, project)
-        pods = client.get(f"/workloads/{found['id']}/pods")["pods"]
-        history = read_history(client, found["id"])
-        waiting = read_waiting(client, found) if found["phase"] in WAITING else None
+    with client_for(at) as client, progress("Asking …"):
+        then = None if at is None else moment_of(client, at)
+        position = then.position if then else None
+        found = find_workload(client, workload, project, position)
+        pods = client.get(f"/workloads/{found['id']}/pods", at=position)["pods"]
+        history = read_history(client, found["id"], at=position)
+        waiting = read_waiting(client, found, position) if found["phase"] in WAITING else None
     if output is not Format.TABLE:
-        print_data({**found, "pods": pods, "waiting": waiting, "history": history}, output)
+        whole = {**found, "pods": pods, "waiting": waiting, "history": history}
+        print_data(whole | (then.shown if then else {}), output)
         return
-    print_pairs(_pairs(found))
+    print_moment(then)
+    print_pairs(_pairs(found, then.instant if then else None))
     if waiting:
         print_marked("\n[bold]Why it waits[/bold]")
         print_waiting(waiting)
@@ -102,17 +110,18 @@ def _places(places: list[int | None]) -> str:
 def _holder(holder: dict[str, Any]) -> str:
     held, quota = holder["allocated"]["gpu_millionths"], holder["quota"]["gpu_millionths"]
     due = "no quota set" if quota is None else f"quota {gpus(quota)}"
-    return f"{holder['project']} {gpus(held)} GPUs ({due}, fair share {gpus(holder['fair_share']['gpu_millionths'])})"
+    noun = "GPU" if held == WHOLE_GPU else "GPUs"
+    return f"{holder['project']} {gpus(held)} {noun} ({due}, fair share {gpus(holder['fair_share']['gpu_millionths'])})"
 
 
-def _pairs(w: dict[str, Any]) -> list[tuple[str, str]]:
+def _pairs(w: dict[str, Any], now: datetime | None) -> list[tuple[str, str]]:
     parent, gone = w["parent"], w["deleted_at"]
     return [
         ("Name", plain(w["name"])),
         ("Project", plain(w["project"])),
         ("Kind", plain(f"{w['workload_kind'] or w['kind']} ({w['class']}, {w['kind']})")),
         ("Id", w["id"]),
-        ("Phase", "gone" if gone else f"{styled_phase(w['phase'])} for {age(w['phase_since'])}"),
+        ("Phase", "gone" if gone else f"{styled_phase(w['phase'])} for {age(w['phase_since'], now=now)}"),
         ("Reason", plain(w["phase_reason"])),
         ("Message", plain(w["message"])),
         ("Pods", "" if gone else f"{w['running_pods']} of {w['desired_pods']} running"),
@@ -121,9 +130,9 @@ def _pairs(w: dict[str, Any]) -> list[tuple[str, str]]:
         ("Nodes", plain(", ".join(w["nodes"]))),
         ("Parent", plain(f"{parent['kind']} {parent['name']}") if parent else ""),
         ("Submitted by", plain(f"{w['submitted_by']} ({w['source']})") if w["submitted_by"] else ""),
-        ("Created", _ago(w["created_at"])),
-        ("Completed", _ago(w["completed_at"])),
-        ("Gone", _ago(gone)),
+        ("Created", _ago(w["created_at"], now)),
+        ("Completed", _ago(w["completed_at"], now)),
+        ("Gone", _ago(gone, now)),
         (
             "It cannot be",
             ", ".join(DONE[action] for action, possible in w["actions_supported"].items() if not possible),
@@ -131,8 +140,8 @@ def _pairs(w: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _ago(text: str | None) -> str:
-    return f"{moment(text)} ({age(text)} ago)" if text else ""
+def _ago(text: str | None, now: datetime | None) -> str:
+    return f"{moment(text)} ({age(text, now=now)} ago)" if text else ""
 
 
 def _amounts(requests: dict[str, Any]) -> str:
@@ -152,7 +161,7 @@ def _print_pods(pods: list[dict[str, Any]]) -> None:
                 plain(pod["reason"] or pod["phase"]),
                 "yes" if pod["ready"] else "no",
                 plain(pod["node"]),
-                plain(pod["gpus"]),
+                plain(_devices(pod["gpus"])),
                 str(pod["restarts"]),
                 plain(pod["message"]),
             ]
@@ -160,6 +169,11 @@ def _print_pods(pods: list[dict[str, Any]]) -> None:
         ],
         empty="It has no pods now.",
     )
+
+
+def _devices(written: str) -> str:
+    """Return devices with parts as `0.5`; they are written on the pod in millionths, or by somebody else's hand."""
+    return re.sub(r":(\d{1,7})\b", lambda part: f":{gpus(int(part[1]))}", written)
 
 
 def print_history(records: list[dict[str, Any]], last: int = 0) -> None:

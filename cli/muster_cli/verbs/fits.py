@@ -14,7 +14,7 @@ def fits(
     project: Annotated[
         str, typer.Option("--project", "-p", help="For whom.", envvar="MUSTER_PROJECT", autocompletion=project_names)
     ],
-    gpu: Annotated[str, typer.Option("--gpu", help="GPUs of each pod: 1, 8, 0.5.")] = "0",
+    gpu: Annotated[str, typer.Option("--gpu", help="GPUs of each pod: 8, 0.5, 2x0.5.")] = "0",
     gpu_memory: Annotated[
         str | None, typer.Option("--gpu-memory", help="Instead of a part of a GPU: memory of it, 20Gi.")
     ] = None,

@@ -23,7 +23,9 @@ Project = Annotated[
     typer.Option("--project", "-p", help="Its project.", envvar="MUSTER_PROJECT", autocompletion=project_names),
 ]
 Image = Annotated[str, typer.Option("--image", "-i", help="The container image.")]
-Gpu = Annotated[str, typer.Option("--gpu", "-g", help="GPUs for each pod: 1, 8, or a part of one, 0.5.")]
+Gpu = Annotated[
+    str, typer.Option("--gpu", "-g", help="GPUs for each pod: 8, a part of one, 0.5, or of several, 2x0.5.")
+]
 GpuMemory = Annotated[str | None, typer.Option("--gpu-memory", help="Instead of a part of a GPU: memory of it, 20Gi.")]
 Cpu = Annotated[str, typer.Option("--cpu", help="Processors for each pod: 2, 0.5 or 500m.")]
 Memory = Annotated[str, typer.Option("--memory", help="Memory for each pod: 512Mi, 4Gi.")]
