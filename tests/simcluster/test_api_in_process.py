@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from simcluster.apply import from_fields, to_fields
 from simcluster.clock import ManualClock
 from simcluster.cluster import Cluster
+from simcluster.durations import human_duration
 from simcluster.patches import json_patch, merge_patch
 from simcluster.settings import Settings
-from simcluster.tables import human_duration
 from simcluster.wire import Request
 
 POD = {

@@ -14,10 +14,10 @@ import uvloop
 import yaml
 
 from simcluster.cluster import Cluster
+from simcluster.disk import DataFileError
 from simcluster.http import HttpServer
 from simcluster.nodes import NodesFileError
 from simcluster.settings import Settings, read_settings
-from simcluster.store import DataFileError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

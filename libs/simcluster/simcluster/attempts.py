@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from simcluster.admission import Attempt, Caller
 from simcluster.deletion import DeleteOptions
 from simcluster.resources import Object, Resource
-from simcluster.store import Stored
+from simcluster.revisions import Stored
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from simcluster.attempts import Write
 from simcluster.deletion import DeleteOptions
 from simcluster.registry import Registry
 from simcluster.resources import Object
-from simcluster.store import Subscription
+from simcluster.subscription import Subscription
 
 _UNREVIEWED = Write()
 

@@ -11,7 +11,7 @@ from simcluster.admission import Caller
 from simcluster.clock import to_timestamp
 from simcluster.errors import bad_option
 from simcluster.resources import Object, Resource
-from simcluster.store import Stored
+from simcluster.revisions import Stored
 
 _FINISHED = ("Succeeded", "Failed")
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")

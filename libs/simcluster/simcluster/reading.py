@@ -17,7 +17,9 @@ from simcluster import selectors, tables
 from simcluster.errors import ApiError, bad_option, bad_request, expired
 from simcluster.registry import Registry
 from simcluster.resources import Object, Resource
-from simcluster.store import ADDED, DELETED, MODIFIED, Change, Store, Stored, Subscription, watch_frame
+from simcluster.revisions import ADDED, DELETED, MODIFIED, Change, Stored, watch_frame
+from simcluster.store import Store
+from simcluster.subscription import Subscription
 from simcluster.wire import Request, Response, to_response
 
 _WATCH_SECONDS = 1800

@@ -33,7 +33,8 @@ from simcluster.errors import (
     not_found,
 )
 from simcluster.resources import Object, Resource, ResourceTable
-from simcluster.store import Store, Stored
+from simcluster.revisions import Stored
+from simcluster.store import Store
 
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_LENGTH = 5

@@ -25,6 +25,27 @@ class Settings:
 
 def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     """Read the command line; exits with a usage message when it cannot be read."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    host, separator, port = given.listen.rpartition(":")
+    if not separator or not port.isdigit():
+        parser.error(f"--listen takes HOST:PORT, not {given.listen!r}")
+    if given.history < 1:
+        parser.error("--history takes at least 1")
+    return Settings(
+        host=host or "127.0.0.1",
+        port=int(port),
+        data=given.data,
+        nodes=given.nodes,
+        kubeconfig=given.kubeconfig,
+        seed=given.seed,
+        history_changes=given.history,
+        operators=_systems(given.operators, parser),
+        rbac=given.authorization_mode == "RBAC",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simcluster", description="A small Kubernetes for one machine.")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="port 0 takes a free one")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep state here across restarts")
@@ -41,31 +62,15 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         choices=("AlwaysAllow", "RBAC"),
         help="whether Roles and their bindings say who may do what",
     )
-    given = parser.parse_args(arguments)
-    host, separator, port = given.listen.rpartition(":")
-    if not separator or not port.isdigit():
-        parser.error(f"--listen takes HOST:PORT, not {given.listen!r}")
-    operators = _systems(given.operators)
-    if unknown := [name for name in operators if name not in SYSTEMS]:
-        parser.error(f"--operators takes some of {','.join(SYSTEMS)}, not {','.join(unknown)}")
-    if kind := conflict_among(operators):
-        parser.error(f"--operators takes one system only that serves {kind}")
-    if given.history < 1:
-        parser.error("--history takes at least 1")
-    return Settings(
-        host=host or "127.0.0.1",
-        port=int(port),
-        data=given.data,
-        nodes=given.nodes,
-        kubeconfig=given.kubeconfig,
-        seed=given.seed,
-        history_changes=given.history,
-        operators=operators,
-        rbac=given.authorization_mode == "RBAC",
-    )
+    return parser
 
 
-def _systems(text: str) -> tuple[str, ...]:
+def _systems(text: str, parser: argparse.ArgumentParser) -> tuple[str, ...]:
     if text in ("all", "none"):
         return USUAL if text == "all" else ()
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    systems = tuple(name.strip() for name in text.split(",") if name.strip())
+    if unknown := [name for name in systems if name not in SYSTEMS]:
+        parser.error(f"--operators takes some of {','.join(SYSTEMS)}, not {','.join(unknown)}")
+    if kind := conflict_among(systems):
+        parser.error(f"--operators takes one system only that serves {kind}")
+    return systems

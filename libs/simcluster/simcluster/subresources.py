@@ -7,7 +7,8 @@ from simcluster import selectors
 from simcluster.clock import to_timestamp
 from simcluster.errors import ApiError, bad_request, conflict, invalid, too_many_requests
 from simcluster.resources import Object, Resource
-from simcluster.store import Store, Stored
+from simcluster.revisions import Stored
+from simcluster.store import Store
 
 _BUDGETS = "poddisruptionbudgets.policy"
 _RETRY_SECONDS = 10

@@ -9,6 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from simcluster.clock import from_timestamp
+from simcluster.durations import human_duration, since
+from simcluster.json_path import at
+from simcluster.pod_columns import pod_readiness_gates, pod_ready, pod_reason, pod_restarts
 from simcluster.resources import Column, Object, Resource
 from simcluster.selectors import to_text
 from simcluster.wire import Request
@@ -60,69 +63,6 @@ def _row(columns: list[_ColumnRow], body: Object, include: str, now: datetime) -
     return row
 
 
-def human_duration(seconds: float) -> str:
-    """Write a span of time as kubectl does: two units at most (`5m30s`, `3h`, `12d`)."""
-    whole = max(0, int(seconds))
-    limit, great, great_unit, small, small_unit = next(row for row in _DURATIONS if whole < row[0])
-    text, rest = f"{whole // great}{great_unit}", whole % great // small
-    return f"{text}{rest}{small_unit}" if rest and limit in _WITH_TWO_UNITS else text
-
-
-_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
-
-# Below so many seconds: the great unit and the small one.
-_DURATIONS = (
-    (2 * _MINUTE, 1, "s", 1, ""),
-    (10 * _MINUTE, _MINUTE, "m", 1, "s"),
-    (3 * _HOUR, _MINUTE, "m", 1, "s"),
-    (8 * _HOUR, _HOUR, "h", _MINUTE, "m"),
-    (2 * _DAY, _HOUR, "h", _MINUTE, "m"),
-    (8 * _DAY, _DAY, "d", _HOUR, "h"),
-    (2 * _YEAR, _DAY, "d", _HOUR, "h"),
-    (float("inf"), _YEAR, "y", _DAY, "d"),
-)
-_WITH_TWO_UNITS = (10 * _MINUTE, 8 * _HOUR, 8 * _DAY, float("inf"))
-
-
-def at(body: Any, path: str) -> Any:
-    """Return the value at a JSON path of printer columns (`.status.conditions[?(@.type=="Ready")].status`)."""
-    for part in _path_parts(path):
-        body = _at_part(body, part)
-    return body
-
-
-def _path_parts(path: str) -> list[str]:
-    parts, part, depth = [], "", 0
-    for sign in path.strip().strip("{}").lstrip("."):
-        depth += {"[": 1, "]": -1}.get(sign, 0)
-        if sign == "." and depth == 0:
-            parts.append(part)
-            part = ""
-        elif sign == "[" and depth == 1:
-            parts.append(part)
-            part = "["
-        else:
-            part += sign
-    return [each for each in [*parts, part] if each]
-
-
-def _at_part(value: Any, part: str) -> Any:
-    if not part.startswith("["):
-        return value.get(part.replace("\\", "")) if isinstance(value, dict) else None
-    inner = part[1:].rstrip("]")
-    if inner.startswith("?("):
-        field, _, wanted_value = inner[2:].rstrip(")").partition("==")
-        name, text = field.strip().removeprefix("@."), wanted_value.strip().strip("'\"")
-        items = value if isinstance(value, list) else ()
-        return next((each for each in items if isinstance(each, dict) and str(each.get(name)) == text), None)
-    if inner.strip("'\"") != inner:
-        return value.get(inner.strip("'\"")) if isinstance(value, dict) else None
-    if isinstance(value, list) and inner.lstrip("-").isdigit():
-        index = int(inner)
-        return value[index] if -len(value) <= index < len(value) else None
-    return None
-
-
 def _field(path: str, missing: Any = _NONE) -> Cell:
     def cell(body: Object, _now: datetime) -> Any:
         value = at(body, path)
@@ -138,7 +78,7 @@ def _name(body: Object, _now: datetime) -> Any:
 def _since(path: str, missing: str = _UNKNOWN) -> Cell:
     def cell(body: Object, now: datetime) -> str:
         text = at(body, path)
-        return human_duration((now - from_timestamp(text)).total_seconds()) if text else missing
+        return since(text, now) if text else missing
 
     return cell
 
@@ -160,84 +100,6 @@ def _selector(path: str = "spec.selector") -> Cell:
         return to_text({"matchLabels": selector} if plain else selector) or _NONE
 
     return cell
-
-
-def _pod_ready(body: Object, _now: datetime) -> str:
-    statuses = at(body, "status.containerStatuses") or ()
-    ready = sum(bool(each.get("ready")) for each in statuses)
-    return f"{ready}/{len(at(body, 'spec.containers') or ())}"
-
-
-def _pod_restarts(body: Object, now: datetime) -> str:
-    statuses = [*(at(body, "status.initContainerStatuses") or ()), *(at(body, "status.containerStatuses") or ())]
-    count = sum(each.get("restartCount", 0) for each in statuses)
-    ends = [at(each, "lastState.terminated.finishedAt") for each in statuses]
-    ended = max((end for end in ends if end), default=None)
-    if not count or ended is None:
-        return str(count)
-    return f"{count} ({human_duration((now - from_timestamp(ended)).total_seconds())} ago)"
-
-
-def pod_reason(body: Object, _now: datetime) -> str:
-    """Return the word kubectl shows as a pod's status."""
-    status = body.get("status") or {}
-    reason = status.get("reason") or status.get("phase") or ""
-    if any(each.get("reason") == "SchedulingGated" for each in status.get("conditions") or ()):
-        reason = "SchedulingGated"
-    reason = _init_reason(body) or _containers_reason(status, reason)
-    if "deletionTimestamp" in body["metadata"]:
-        return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"
-    return str(reason)
-
-
-def _init_reason(body: Object) -> str:
-    containers = at(body, "spec.initContainers") or []
-    sidecars = {each["name"] for each in containers if each.get("restartPolicy") == "Always"}
-    for index, each in enumerate(at(body, "status.initContainerStatuses") or ()):
-        state = each.get("state") or {}
-        terminated, waiting = state.get("terminated"), state.get("waiting") or {}
-        if (terminated and terminated.get("exitCode") == 0) or (each["name"] in sidecars and each.get("started")):
-            continue
-        if terminated:
-            return f"Init:{_ended(terminated)}"
-        if waiting.get("reason") and waiting["reason"] != "PodInitializing":
-            return f"Init:{waiting['reason']}"
-        return f"Init:{index}/{len(containers)}"
-    return ""
-
-
-def _containers_reason(status: Object, reason: str) -> str:
-    running_ready = False
-    for each in reversed(status.get("containerStatuses") or ()):
-        state = each.get("state") or {}
-        waiting, terminated = state.get("waiting") or {}, state.get("terminated")
-        if waiting.get("reason"):
-            reason = waiting["reason"]
-        elif terminated:
-            reason = _ended(terminated)
-        elif each.get("ready") and state.get("running"):
-            running_ready = True
-    if reason == "Completed" and running_ready:
-        ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ())
-        return "Running" if ready else "NotReady"
-    return reason
-
-
-def _ended(terminated: Object) -> str:
-    if terminated.get("reason"):
-        return str(terminated["reason"])
-    if terminated.get("signal"):
-        return f"Signal:{terminated['signal']}"
-    return f"ExitCode:{terminated.get('exitCode', 0)}"
-
-
-def _readiness_gates(body: Object, _now: datetime) -> str:
-    gates = at(body, "spec.readinessGates") or ()
-    if not gates:
-        return _NONE
-    conditions = {each.get("type"): each.get("status") for each in at(body, "status.conditions") or ()}
-    passed = sum(conditions.get(gate.get("conditionType")) == "True" for gate in gates)
-    return f"{passed}/{len(gates)}"
 
 
 def _node_status(body: Object, _now: datetime) -> str:
@@ -318,7 +180,7 @@ def _event_object(body: Object, _now: datetime) -> str:
 
 def _event_age(body: Object, now: datetime) -> str:
     text = body.get("lastTimestamp") or body.get("eventTime") or body["metadata"].get("creationTimestamp")
-    return human_duration((now - from_timestamp(text)).total_seconds()) if text else _UNKNOWN
+    return since(text, now) if text else _UNKNOWN
 
 
 def _text(name: str, cell: Cell, priority: int = 0) -> _ColumnRow:
@@ -352,14 +214,14 @@ _TABLES: dict[str, tuple[_ColumnRow, ...]] = {
         _text("Container-Runtime", _field("status.nodeInfo.containerRuntimeVersion", _UNKNOWN), 1),
     ),
     "pods": (
-        _text("Ready", _pod_ready),
+        _text("Ready", pod_ready),
         _text("Status", pod_reason),
-        _text("Restarts", _pod_restarts),
+        _text("Restarts", pod_restarts),
         _AGE,
         _text("IP", _field("status.podIP"), 1),
         _text("Node", _field("spec.nodeName"), 1),
         _text("Nominated Node", _field("status.nominatedNodeName"), 1),
-        _text("Readiness Gates", _readiness_gates, 1),
+        _text("Readiness Gates", pod_readiness_gates, 1),
     ),
     "services": (
         _text("Type", _field("spec.type")),
@@ -447,7 +309,7 @@ def _custom_date(column: Column) -> Cell:
     def cell(body: Object, now: datetime) -> Any:
         value = at(body, column.path)
         try:
-            return human_duration((now - from_timestamp(value)).total_seconds()) if value else ""
+            return since(value, now) if value else ""
         except (TypeError, ValueError):  # nothing checks what a custom object says of itself
             return "<invalid>"
 

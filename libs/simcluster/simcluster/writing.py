@@ -11,8 +11,8 @@ from simcluster.errors import bad_option, bad_request, conflict, unsupported_med
 from simcluster.reading import Reader
 from simcluster.registry import Registry, object_name
 from simcluster.resources import Object, Resource
+from simcluster.revisions import Stored
 from simcluster.shapes import Shapes
-from simcluster.store import Stored
 from simcluster.wire import Request, Response, to_response
 
 _APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
