@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 from muster_chassis.checkpointing import Checkpointing
@@ -57,7 +58,24 @@ def build(settings: IntegrationsSettings, ports: Ports) -> Service:
         owner_wait_seconds=settings.owner_wait_seconds,
         append_concurrency=settings.append_concurrency,
     )
+    watches = Watches(ports.cluster, recorder, health, ports.random, settings.page_size)
+    loops: dict[str, Loop] = {
+        **_folding(settings, ports, recorder, health),
+        "watches": watches.run,
+        "write": partial(_write, recorder, health),
+        **_admission(settings, ports, recorder, health),
+    }
+    return Service(
+        health=health,
+        loops=loops,
+        api=make_api("Muster integrations", health),
+        closers=(ports.checkpoints.close, ports.journal.close, ports.cluster.close),
+        random=ports.random,
+    )
 
+
+def _folding(settings: IntegrationsSettings, ports: Ports, recorder: Recorder, health: Health) -> dict[str, Loop]:
+    """Return the loops that follow the journal and write the fold down."""
     checkpointing = Checkpointing(
         ports.checkpoints,
         NAME,
@@ -69,22 +87,14 @@ def build(settings: IntegrationsSettings, ports: Ports) -> Service:
     async def fold() -> None:
         await follow_into(ports.journal, recorder.follow, recorder.progress, health, "fold", checkpointing)
 
-    watches = Watches(ports.cluster, recorder, health, ports.random, settings.page_size)
+    return {"fold": fold, "checkpoints": checkpointing.run}
 
-    async def write() -> None:
-        health.waits("write", "The journal is not read, or the cluster is not listed, to the end yet.")
-        await recorder.know_the_ground()
-        health.runs("write")
-        await recorder.write()
 
-    loops: dict[str, Loop] = {"fold": fold, "checkpoints": checkpointing.run, "watches": watches.run, "write": write}
-    return Service(
-        health=health,
-        loops={**loops, **_admission(settings, ports, recorder, health)},
-        api=make_api("Muster integrations", health),
-        closers=(ports.checkpoints.close, ports.journal.close, ports.cluster.close),
-        random=ports.random,
-    )
+async def _write(recorder: Recorder, health: Health) -> None:
+    health.waits("write", "The journal is not read, or the cluster is not listed, to the end yet.")
+    await recorder.know_the_ground()
+    health.runs("write")
+    await recorder.write()
 
 
 def _admission(settings: IntegrationsSettings, ports: Ports, recorder: Recorder, health: Health) -> dict[str, Loop]:
