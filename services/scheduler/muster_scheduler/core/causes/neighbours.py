@@ -27,7 +27,7 @@ def others_forbid_it(inquiry: Inquiry, need: Need) -> Cause | None:
     return Cause(
         "OtherPodsForbid",
         f"has room on {counted(nodes, 'node', 'nodes')}, and other pods forbid it there: "
-        f"{'; '.join(_objections(inquiry, pod))}.",
+        f"{'; '.join(sorted(_objections(inquiry, pod)))}.",
         "It starts when these pods have gone, or suitable ones have come; or change its rules, or add a node.",
         {"nodes": nodes},
     )

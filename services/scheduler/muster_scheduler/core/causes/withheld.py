@@ -65,6 +65,8 @@ class Withheld:
             return None
         until, going = found
         last = [pod for pod in going if until in self._as_it_is.ends.get(pod, ())]
+        if not last:
+            return None  # who would go need not be waited for: the plan itself has changed who may be told to
         seconds = self._seconds_to(until)
         return Cause(
             "MinimumRunTime",
