@@ -123,6 +123,14 @@ class Client:
         return Failure(Exit.UNAVAILABLE, f"The connection to {self.settings.url} broke: {said}.", next_step)
 
 
+def client_for(at: str | None) -> Client:
+    """Return a client with the patience that a question takes: about the past it may be folded for a while."""
+    from muster_cli.moments import PAST_SECONDS
+
+    settings = CommandLineSettings.read()
+    return Client(settings) if at is None else Client(settings, timeout_seconds=PAST_SECONDS)
+
+
 def _read(answer: "httpx.Response") -> Any:
     if answer.is_error:
         raise _failure(answer)

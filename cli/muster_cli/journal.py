@@ -5,7 +5,6 @@ A line of a copy is an event as the API gives it. Nothing is held: whoever needs
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,29 +48,10 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise Failure(Exit.UNAVAILABLE, "The event log broke off in the middle of an event.")
 
 
-def position_at(client: Client, moment: datetime) -> int:
-    """Return the position of the last event up to a moment, found by halving; 0 when there is none.
-
-    The writers stamp by their own clocks, so a moment is a position to within what these differ.
-    """
-    first, end = 0, 1
-    while (event := event_at(client, end)) is not None and _time_of(event) <= moment:
-        first, end = end, end * 2
-    while end - first > 1:
-        middle = (first + end) // 2
-        event = event_at(client, middle)
-        first, end = (middle, end) if event is not None and _time_of(event) <= moment else (first, middle)
-    return first
-
-
 def event_at(client: Client, position: int) -> dict[str, Any] | None:
     """Return the event at a position as the API gives it; None when the journal ends before it."""
     events: list[dict[str, Any]] = client.get("/journal", after=position - 1, limit=1)["events"]
     return events[0] if events else None
-
-
-def _time_of(event: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(event["time"])
 
 
 def journal_in(file: Path) -> "Iterator[Recorded]":

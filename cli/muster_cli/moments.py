@@ -5,8 +5,9 @@ to come. A time without a fraction means its whole second, since that is how his
 other way, from a moment to what is printed, is `output.moment`.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,9 +27,26 @@ At = Annotated[
 ]
 
 REST_OF_SECOND = timedelta(microseconds=999_999)
-LARGEST_POSITION = 2**63 - 1
-"""The API is asked for no larger one."""
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+PAST_SECONDS = 3600.0
+"""How long an answer about the past may take: where no checkpoint can be read, the whole event log is folded for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A position of the event log, and the time of the event there as the API gives it; None at 0."""
+
+    position: int
+    time: str | None
+
+    @property
+    def instant(self) -> datetime | None:
+        """The time, for ages to be counted to."""
+        return None if self.time is None else datetime.fromisoformat(self.time)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What an answer for programs says of it."""
+        return {"position": self.position, "time": self.time}
 
 
 def read_moment(text: str, *, now: datetime | None = None) -> int | datetime:
@@ -42,16 +60,11 @@ def read_moment(text: str, *, now: datetime | None = None) -> int | datetime:
     return begins if begins.microsecond else begins + REST_OF_SECOND
 
 
-def position_of(client: "Client", moment: int | datetime) -> int:
-    """Return the position meant. Raises Failure when the event log does not go that far."""
-    from muster_cli.journal import event_at, position_at
-
-    if isinstance(moment, datetime):
-        return position_at(client, moment)
-    if not moment or event_at(client, min(moment, LARGEST_POSITION)) is not None:
-        return moment
-    end = position_at(client, END_OF_TIME)
-    raise Failure(Exit.INVALID, f"There is no position {moment} yet: the event log ends at {end}.")
+def moment_of(client: "Client", text: str) -> Moment:
+    """Return the moment meant. Raises Failure for what is none, and when the event log does not go that far."""
+    meant = read_moment(text)
+    found = client.get("/journal/moment", at=meant if isinstance(meant, int) else meant.astimezone(UTC).isoformat())
+    return Moment(**found)
 
 
 def _time_of_day(text: str, now: datetime) -> datetime | None:

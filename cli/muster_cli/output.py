@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
+    from muster_cli.moments import Moment
+
 
 class Format(StrEnum):
     """How to print."""
@@ -132,6 +134,12 @@ def _above_each_other(cells: Sequence["Text"], widths: Sequence[int]) -> Iterato
     yield _beside_each_other(cells[:-1], widths)
     if cells[-1].plain:
         yield Padding(cells[-1], (0, 0, 0, 4))
+
+
+def print_moment(then: "Moment | None") -> None:
+    """Say of which moment of the past the rest of the answer is; nothing of now."""
+    if then is not None:
+        print_marked(f"[bold]At position {then.position:,}[/bold]" + (f", {moment(then.time)}" if then.time else ""))
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:

@@ -11,10 +11,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from muster_cli.client import Client
 from muster_cli.failure import Exit, Failure
-from muster_cli.journal import event_at
+from muster_cli.journal import event_at, journal_of
 from muster_cli.output import say
 
 if TYPE_CHECKING:
@@ -32,6 +33,21 @@ class Beginning:
     def position(self) -> int:
         """Where it stands."""
         return self.state.position
+
+
+def waiting_then(client: Client, workload_id: str, until: int) -> dict[str, Any]:
+    """Return why a workload waited at a position, as the scheduler would have answered then."""
+    from muster_contracts.questions import WhyDoesItWait
+    from muster_scheduler.core.fitting import why_did_it_wait
+
+    asked = WhyDoesItWait(workload_id=UUID(workload_id))
+    begun, answer = beginning_before(client, until), None
+    if begun is not None:
+        answer = why_did_it_wait(journal_of(client, after=begun.position, until=until), asked, begun.state)
+    if answer is None:  # no plan lies between, whose settings would bound the answer
+        answer = why_did_it_wait(journal_of(client, until=until), asked)
+    assert answer is not None
+    return answer.model_dump(mode="json")
 
 
 class _NotBelieved(Exception):

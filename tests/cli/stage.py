@@ -58,9 +58,20 @@ class Log:
         wanted = [one for one in self.events if after < one["position"] <= int(until or one["position"])]
         return Answer("".join(json.dumps(one) + "\n" for one in wanted))
 
+    def moment(self, asked: Asked) -> Any:
+        """Return a position and its time, or the last up to a time, as the service does."""
+        (at,) = asked.query["at"]
+        upto = [one for one in self.events if not at.isdecimal() and one["time"] <= at.replace("+00:00", "Z")]
+        position = int(at) if at.isdecimal() else len(upto)
+        if position > len(self.events):
+            message = f"There is no position {position} yet: the event log ends at {len(self.events)}."
+            return Answer(error(422, message), 422)
+        return {"position": position, "time": self.events[position - 1]["time"] if position else None}
+
     def serve(self, muster: "Muster") -> None:
         muster.answers["GET", "/api/v1/journal"] = self.page
         muster.answers["GET", "/api/v1/journal/lines"] = self.lines
+        muster.answers["GET", "/api/v1/journal/moment"] = self.moment
         muster.answers["GET", "/api/v1/scheduling/checkpoints"] = {"positions": sorted(self.checkpoints)}
         for position, checkpoint in self.checkpoints.items():
             muster.answers["GET", f"/api/v1/scheduling/checkpoints/{position}"] = checkpoint
@@ -207,6 +218,11 @@ def record(position: int, kind: str = "PhaseChanged", previous: str | None = Non
     }
 
 
+def _standing(asked: Asked) -> dict[str, Any]:
+    (position,) = asked.query.get("at", ["17"])
+    return {"position": int(position), "time": None if "at" not in asked.query else "2026-03-01T10:00:17Z"}
+
+
 def show(muster: Muster, *workloads: dict[str, Any], deleted: tuple[dict[str, Any], ...] = ()) -> None:
     """Let the server know these workloads, by name and by id."""
 
@@ -215,7 +231,7 @@ def show(muster: Muster, *workloads: dict[str, Any], deleted: tuple[dict[str, An
         name = asked.query.get("filter_by", [""])[0].removeprefix("name==")
         project = asked.query.get("project", [""])[0]
         found = [w for w in chosen if name in {"", w["name"]} and project in {"", w["project"]}]
-        return {"workloads": found, "next": None}
+        return {"workloads": found, "next": None, **_standing(asked)}
 
     muster.answers["GET", "/api/v1/workloads"] = listed
     for each in (*workloads, *deleted):

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -198,3 +199,36 @@ def test_a_stream_that_never_goes_on_is_given_up(served: Muster, types: Type) ->
     typed = types("audit", "export")
     assert (typed.code, typed.out) == (5, "")
     assert typed.err.startswith("The event log broke off in the middle of an event.")
+
+
+def test_everything_shown_of_a_workload_is_asked_for_at_one_moment_which_is_named(
+    served: Muster, past: Past, types: Type
+) -> None:
+    time, position = past.log.events[past.end - 1]["time"], str(past.end)
+    for command in (("list",), ("describe", NAME), ("history", NAME)):
+        served.asked.clear()
+        found = types(*command, "--at", time, "-o", "json").data
+        assert (found["position"], bool(found["time"])) == (past.end, True), command
+        asked = [one for one in served.asked if one.path.startswith("/api/v1/workloads")]
+        assert asked
+        assert all(one.query["at"] == [position] for one in asked), command
+        assert types(*command, "--at", position).out.startswith(f"At position {position}, "), command
+
+
+def test_why_it_waited_is_a_part_of_the_description_of_then(served: Muster, past: Past, types: Type) -> None:
+    waiting = types("describe", NAME, "--at", str(past.end), "-o", "json").data["waiting"]
+    assert waiting == why(types, past.end)["groups"]
+    assert not served.asked_at("GET", f"/api/v1/workloads/{id_of(f'workload/{NAME}')}/waiting")
+
+
+def test_ages_are_those_of_then(served: Muster, past: Past, types: Type) -> None:
+    then = datetime.fromisoformat(past.log.events[-1]["time"])
+    show(served, workload(NAME, created_at=(then - timedelta(hours=3)).isoformat()))
+    assert " 3h" in types("list", "--at", str(past.end)).out
+    assert "(3h ago)" in types("describe", NAME, "--at", str(past.end)).out
+
+
+def test_who_was_not_there_then_is_not_found(served: Muster, types: Type) -> None:
+    typed = types("history", "nobody", "--at", "2")
+    assert (typed.code, typed.err) == (3, "There was no workload nobody at position 2.\n")
+    assert types("list", "--at", "-1").code == 2

@@ -1,10 +1,12 @@
 """`muster list`: the workloads, newest first."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from muster_cli.completing import project_names
+from muster_cli.moments import At, moment_of
 from muster_cli.output import (
     Format,
     Output,
@@ -12,6 +14,7 @@ from muster_cli.output import (
     asked_gpus,
     plain,
     print_data,
+    print_moment,
     print_table,
     progress,
     say,
@@ -36,11 +39,11 @@ def list_workloads(
     deleted: Annotated[bool, typer.Option("--deleted", help="Those that are gone, instead.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
     offset: Annotated[int, typer.Option("--offset", min=0, help="Pass over so many first.")] = 0,
+    at: At = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """List workloads, newest first."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
+    """List workloads, newest first; with --at, as they were then."""
+    from muster_cli.client import client_for
 
     chosen = None if all_projects else project or None
     wanted = {
@@ -49,9 +52,11 @@ def list_workloads(
         "search": search,
         "deleted": str(deleted).lower(),
     }
-    with Client(CommandLineSettings.read()) as client, progress("Asking …"):
+    with client_for(at) as client, progress("Asking …"):
+        then = None if at is None else moment_of(client, at)
+        wanted["at"] = None if then is None else str(then.position)
         answer = client.get("/workloads", **wanted, limit=limit, offset=offset)
-        if chosen and not answer["workloads"]:
+        if chosen and then is None and not answer["workloads"]:
             client.get(f"/projects/{chosen}")  # none of a project that is, or no such project?
         more = client.get("/workloads/count", **wanted)["count"] if answer["next"] else 0
     if output is not Format.TABLE:
@@ -59,22 +64,23 @@ def list_workloads(
         return
     like_that = " like that" if phase or search else ""
     where = f"{like_that} in project {chosen}" if chosen else like_that or " yet"
-    _print(answer["workloads"], deleted=deleted, where=where)
+    print_moment(then)
+    _print(answer["workloads"], deleted=deleted, where=where, now=then.instant if then else None)
     if more:
         say(f"These are {len(answer['workloads'])} of {more:,}; --offset {offset + limit} shows the next.")
 
 
-def _print(workloads: list[dict[str, Any]], *, deleted: bool, where: str) -> None:
+def _print(workloads: list[dict[str, Any]], *, deleted: bool, where: str, now: datetime | None) -> None:
     state = ["GONE", "REASON"] if deleted else ["NODES", "AGE", "MESSAGE"]
     print_table(
         ["NAME", "PROJECT", "KIND", "PHASE", "PODS", "GPUS", *state],
-        [_row(w, deleted=deleted) for w in workloads],
+        [_row(w, deleted=deleted, now=now) for w in workloads],
         empty=f"There are no {'deleted ' if deleted else ''}workloads{where}.",
     )
 
 
-def _row(w: dict[str, Any], *, deleted: bool) -> list[str]:
-    present = [plain(",".join(w["nodes"])), age(w["created_at"]), plain(w["message"])]
+def _row(w: dict[str, Any], *, deleted: bool, now: datetime | None) -> list[str]:
+    present = [plain(",".join(w["nodes"])), age(w["created_at"], now=now), plain(w["message"])]
     return [
         plain(w["name"]),
         plain(w["project"]),
@@ -82,5 +88,5 @@ def _row(w: dict[str, Any], *, deleted: bool) -> list[str]:
         styled_phase(w["phase"]),
         f"{w['running_pods']}/{w['desired_pods']}",
         asked_gpus(w["requests"]),
-        *([f"{age(w['deleted_at'])} ago", plain(w["phase_reason"])] if deleted else present),
+        *([f"{age(w['deleted_at'], now=now)} ago", plain(w["phase_reason"])] if deleted else present),
     ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from muster_cli.failure import Exit, Failure, too_deep
-from muster_cli.moments import At, position_of, read_moment
+from muster_cli.moments import At, moment_of
 from muster_cli.output import Format, Output, moment, plain, print_data, print_marked, print_table, progress, say
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ def _replay(at: str | None, changed: Path | None, output: Format) -> None:
     from muster_cli.journal import journal_of
     from muster_cli.settings import CommandLineSettings
 
-    changes, wanted = _changes_in(changed), None if at is None else read_moment(at)
+    changes = _changes_in(changed)
     with Client(CommandLineSettings.read()) as client, progress("Reading the event log …"):
-        until = None if wanted is None else position_of(client, wanted)
+        until = None if at is None else moment_of(client, at).position
         history = list(journal_of(client, until=until))
     for field, name in changes.unknown(history):
         raise Failure(Exit.INVALID, f"{changed}, field {field}: The history knows no {name}.")
