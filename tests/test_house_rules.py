@@ -60,6 +60,12 @@ def parsed(text: str) -> ast.Module:
 
 
 @cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Return all nodes of a tree: nearly every rule looks at each, and to walk takes longer than to look."""
+    return tuple(ast.walk(tree))
+
+
+@cache
 def files() -> tuple[Path, ...]:
     """Return every text file of the project, without what tools put beside it."""
     return tuple(sorted(path for path in walk(ROOT) if path.suffix in TEXT))
@@ -84,7 +90,7 @@ def sources() -> tuple[Source, ...]:
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (node for node in nodes(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def dotted(node: ast.expr | None) -> str:
@@ -101,7 +107,7 @@ def dotted(node: ast.expr | None) -> str:
 
 
 def called(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    return ((node.lineno, dotted(node.func)) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return ((node.lineno, dotted(node.func)) for node in nodes(tree) if isinstance(node, ast.Call))
 
 
 # ---------------------------------------------------------------- rules: from a file to the lines that break them
@@ -117,13 +123,13 @@ def vague_name(source: Source) -> Iterable[int]:
     if any(VAGUE.search(part) for part in source.path.with_suffix("").parts):
         yield 1
     yield from (
-        node.lineno for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef) and VAGUE.search(node.name)
+        node.lineno for node in nodes(source.tree) if isinstance(node, ast.ClassDef) and VAGUE.search(node.name)
     )
 
 
 def catches_everything(source: Source) -> Iterable[int]:
     """Catch the errors you can name; a defect of ours must stop the process or consumer that met it."""
-    for node in ast.walk(source.tree):
+    for node in nodes(source.tree):
         if isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise):
             kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             if any(dotted(kind) in {"", "Exception", "BaseException"} for kind in kinds):
@@ -134,7 +140,7 @@ def reads_the_environment(source: Source) -> Iterable[int]:
     """Read the environment once, in settings.py or __main__.py, and pass on what was read."""
     if source.is_test or source.path.name in {"settings.py", "__main__.py"}:
         return
-    for node in ast.walk(source.tree):
+    for node in nodes(source.tree):
         if isinstance(node, ast.Attribute) and dotted(node) in {"os.environ", "os.getenv", "os.environb"}:
             yield node.lineno
         if isinstance(node, ast.ImportFrom) and node.module == "os":
@@ -146,7 +152,7 @@ def sleeps(source: Source) -> Iterable[int]:
     if source.is_for_a_person:
         return
     yield from (line for line, name in called(source.tree) if name == "time.sleep")
-    for node in ast.walk(source.tree):
+    for node in nodes(source.tree):
         if isinstance(node, ast.ImportFrom) and node.module == "time":
             yield from (node.lineno for name in node.names if name.name == "sleep")
 
@@ -162,6 +168,8 @@ def reads_a_clock(source: Source) -> Iterable[int]:
 def excuse_without_code(source: Source) -> Iterable[int]:
     """Say which rule is broken: `# type: ignore[code]`, `# noqa: CODE`."""
     excuse = re.compile(r"#\s*type:\s*ignore(?!\[)|#\s*noqa(?!:\s*[A-Z]+\d)", re.IGNORECASE)
+    if not excuse.search(source.text):
+        return []  # only then is it worth finding out what is a comment
     tokens = tokenize.generate_tokens(io.StringIO(source.text).readline)
     return [token.start[0] for token in tokens if token.type == tokenize.COMMENT and excuse.search(token.string)]
 
@@ -179,16 +187,22 @@ def unasserted_test(source: Source) -> Iterable[int]:
 
 def can_fail(test: ast.AST, tree: ast.Module) -> bool:
     """Whether it asserts (itself, or through a function that does or says so) or waits with a deadline."""
-    asserting = {each.name for each in functions(tree) if any(isinstance(node, ast.Assert) for node in ast.walk(each))}
-    if any(isinstance(node, ast.Assert) for node in ast.walk(test)):
-        return True
     names = [name.rsplit(".", 1)[-1] for _, name in called(test)]
-    return any(name in FAILING or CHECKS.match(name) or name in asserting for name in names)
+    return asserts(test) or any(name in FAILING or CHECKS.match(name) or name in asserting(tree) for name in names)
+
+
+@cache
+def asserting(tree: ast.Module) -> frozenset[str]:
+    return frozenset(function.name for function in functions(tree) if asserts(function))
+
+
+def asserts(function: ast.AST) -> bool:
+    return any(isinstance(node, ast.Assert) for node in nodes(function))
 
 
 def skipped_without_reason(source: Source) -> Iterable[int]:
     """Say in one sentence what is missing when a test is skipped, or let it run."""
-    for node in ast.walk(source.tree):
+    for node in nodes(source.tree):
         if isinstance(node, ast.Attribute) and dotted(node) == "pytest.mark.skip":
             yield node.lineno
         if isinstance(node, ast.Call) and dotted(node.func) == "pytest.mark.skipif":
