@@ -16,7 +16,7 @@ from muster_contracts.events import (
     WorkloadBlocked,
 )
 from muster_contracts.phases import Phase
-from muster_contracts.values import ContainerFacts, ContainerState, Outcome, OwnerFacts
+from muster_contracts.values import ContainerFacts, ContainerState, Outcome, OwnerFacts, PodPhase
 from muster_status.core.deriver import Derivation, transition_id
 from muster_status.core.sentences import message_of
 from status.stories import CLUSTER, Story, derive, phases, record, transitions
@@ -229,6 +229,26 @@ def test_a_preempted_workload_waits_with_its_reason() -> None:
     assert (found[-1].previous, found[-1].current) == (R, P)
     assert found[-1].reason == "Preempted for urgent of project vision."
     assert phases([*events, story.pods_gone(0), story.waiting(1), story.ready(1)], story)[4:] == [P, S, R]
+
+
+def test_a_preempted_pod_that_exits_with_0_completes_its_workload_and_that_is_said() -> None:
+    story = Story()
+    events = [*running(story), story.preempted(0), story.ended(0), story.pods_gone(0, last_phase=PodPhase.SUCCEEDED)]
+    last = transitions([*events, story.succeeded()], story)[-1]
+    assert last.current is Phase.COMPLETED
+    assert last.reason == (
+        "1 pod succeeded, after it was preempted, so the work may not be done: Preempted for urgent of project vision."
+    )
+
+
+def test_a_preemption_that_took_what_could_be_spared_explains_nothing_later() -> None:
+    story = Story()
+    elastic = OwnerFacts(desired_pods=3, min_pods=2)
+    events = [story.discovered(owner=elastic, native=True), story.grouped(minimum=2), story.waiting(0, 1, 2)]
+    events += [story.scheduled(0, 1, 2), story.ready(0, 1, 2), story.preempted(2), story.pods_gone(2)]
+    last = transitions([*events, story.pods_gone(1)], story)[-1]
+    assert last.current is Phase.DEGRADED
+    assert last.reason == "1 of 3 pods scheduled; 2 are enough."
 
 
 def test_a_workload_that_asked_to_end_when_preempted_is_failed() -> None:

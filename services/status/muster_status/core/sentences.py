@@ -133,7 +133,17 @@ def _completed(workload: Workload) -> str:
     if not succeeded:
         return f"{workload.kind} {workload.name} succeeded."
     failed = workload.counts.failed
-    return f"{pods(succeeded)} succeeded{f', {failed} failed and were replaced' if failed else ''}."
+    replaced = f", {failed} failed and were replaced" if failed else ""
+    return f"{pods(succeeded)} succeeded{replaced}{_after_preemption(workload)}"
+
+
+def _after_preemption(workload: Workload) -> str:
+    """Tell of pods that were told to go and exited with 0: Kubernetes counts them as done, whatever they did."""
+    yielded = workload.yielded
+    if not yielded:
+        return "."
+    which = "after it was preempted" if workload.counts.succeeded == 1 else f"{len(yielded)} of them after preemption"
+    return f", {which}, so the work may not be done: {min(yielded.values())}"
 
 
 def _on_the_way_to_rest(workload: Workload, phase: Phase | None) -> str:

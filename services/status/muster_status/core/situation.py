@@ -94,7 +94,7 @@ def _by_pods(workload: Workload) -> Situation:  # noqa: PLR0911  # one way out p
         return Situation.SHORT if workload.serving else Situation.IDLE  # a service without pods serves nobody
     if not counts.scheduled:
         return Situation.QUEUED
-    if counts.scheduled + succeeded < required:
+    if not workload.has_enough_scheduled:
         return Situation.SHORT
     if workload.says_ready is False and counts.started:
         return Situation.UNHEALTHY

@@ -108,6 +108,8 @@ class Workload:
     seen_pods: bool = False
     blocked: dict[UUID, str] = field(default_factory=dict)
     preemption: str = ""
+    preempted: dict[UUID, str] = field(default_factory=dict)
+    yielded: dict[UUID, str] = field(default_factory=dict)
     last_failure: str = ""
 
     @property
@@ -300,6 +302,8 @@ class Workload:
         self.seen_pods = True
         if pod.node and (before is None or not before.node):
             self.preemption = ""
+        if pod.succeeded:
+            self._succeeded(pod_id)
         if pod.finished and not pod.succeeded and not pod.terminating:
             self.last_failure = pod.trouble
 
@@ -313,6 +317,15 @@ class Workload:
             if before is not None:
                 self.counts.add(before, -1)
             self.counts.succeeded += mark.last_phase is PodPhase.SUCCEEDED
+        if mark.last_phase is PodPhase.SUCCEEDED:
+            self._succeeded(mark.pod_id)
+        if self.preempted.pop(mark.pod_id, "") and not self.preempted and self.has_enough_scheduled:
+            self.preemption = ""  # it lost only what it can do without, and nothing that follows comes of it
+
+    def _succeeded(self, pod_id: UUID) -> None:
+        """Remember of a pod that ended well whether it had been told to go: it may not have done all its work."""
+        if pod_id in self.preempted:
+            self.yielded[pod_id] = self.preempted[pod_id]
 
     def _decided(self, event: PodScheduled | WorkloadBlocked | PodPreempted) -> None:
         match event:
@@ -324,6 +337,12 @@ class Workload:
                 self.failure = self.failure or f"It was preempted for good: {event.reason}"
             case PodPreempted():
                 self.preemption = event.reason
+                self.preempted |= {pod_id: event.reason for pod_id in event.pod_ids if pod_id not in self.departed}
+
+    @property
+    def has_enough_scheduled(self) -> bool:
+        """Whether no fewer of its pods are scheduled than it needs, those counted that have done their work."""
+        return self.counts.scheduled + self.succeeded >= self.required
 
     def allocated(self) -> Resources:
         """Sum up what its pods hold on nodes."""
