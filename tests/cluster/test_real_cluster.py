@@ -1,7 +1,8 @@
 """A real Kubernetes does all that our adapter asks, when `MUSTER_TEST_KUBECONFIG` names one.
 
-It should have been running for ten minutes (so that it has forgotten its first versions) and have a node that takes
-pods. Everything happens in namespaces of the tests' own, which are deleted.
+It should have been running for ten minutes, its API server a shorter time than its store (so that the first versions
+are forgotten by both), and have a node that takes pods. Everything happens in namespaces of the tests' own, which are
+deleted.
 """
 
 import os
