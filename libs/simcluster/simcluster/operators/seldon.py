@@ -188,19 +188,9 @@ def _deployment(
     """Return a Deployment; the user's labels overwrite any of its own, as they do in Seldon."""
     own = {"seldon-deployment-id": _shortened(name_of(owner)), "app": name, "fluentd": "true"}
     metadata = written.get("metadata") or {}
-    pod_labels = {
-        **own,
-        **labels,
-        "app.kubernetes.io/managed-by": "seldon-core",
-        **(predictor.get("labels") or {}),
-        **(metadata.get("labels") or {}),
-    }
-    annotations = {
-        **(owner["spec"].get("annotations") or {}),
-        **(predictor.get("annotations") or {}),
-        **(metadata.get("annotations") or {}),
-        "prometheus.io/scrape": "true",
-    }
+    marks = {**own, **labels, "app.kubernetes.io/managed-by": "seldon-core"}
+    pod_labels = marks | _merged("labels", predictor, metadata)
+    annotations = _merged("annotations", owner["spec"], predictor, metadata) | {"prometheus.io/scrape": "true"}
     mark = {"seldon-deployment-contains-svcorch": "true"} if with_engine else {}
     return {
         "apiVersion": "apps/v1",
@@ -212,6 +202,11 @@ def _deployment(
             "template": {"metadata": {"labels": pod_labels, "annotations": annotations}, "spec": dict(spec)},
         },
     }
+
+
+def _merged(field: str, *levels: Mapping[str, Any]) -> dict[str, str]:
+    """Return labels or annotations of several levels, the more specific ones last."""
+    return {name: value for level in levels for name, value in (level.get(field) or {}).items()}
 
 
 def _replicas(*levels: Mapping[str, Any]) -> int:
