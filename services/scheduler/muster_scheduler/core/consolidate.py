@@ -15,7 +15,8 @@ from muster_scheduler.core.accounts import is_forbidden
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
-from muster_scheduler.core.victims import Unit, Victims
+from muster_scheduler.core.units import Unit
+from muster_scheduler.core.victims import Victims
 
 NODES_ALONE = 8
 """How many nodes are tried each by itself; every one of them costs as much as a small search."""

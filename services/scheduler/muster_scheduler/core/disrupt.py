@@ -18,7 +18,7 @@ from muster_scheduler.core.groups import Bound, Waiting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.placing import Placing
 from muster_scheduler.core.room import UNFIT
-from muster_scheduler.core.victims import Unit
+from muster_scheduler.core.units import Unit
 
 PRECISION = 16
 """How finely the shortest beginning is searched for, as a part of its length."""

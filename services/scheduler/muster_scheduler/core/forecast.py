@@ -6,7 +6,7 @@ instead of thousands. If all of them together would not make room, there is noth
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from muster_contracts.values import DeviceShare
 
 from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.need import Need
-from muster_scheduler.core.victims import Unit, Victims
+from muster_scheduler.core.units import Unit
 
 WALKED_PER_STEP = 16
 """Adding up is so much cheaper than trying."""
@@ -69,13 +69,18 @@ def foretell(draft: Draft, item: Item, walk_for: Callable[[Need], "Walk"]) -> li
 class Walk:
     """One addition. It may be asked again by those who want the same of the same candidates, and goes on from there.
 
-    Who has gone meanwhile is left out, and nodes that changed are added up anew.
+    Who has gone meanwhile (`gone` tells, who went first first) is left out, and nodes that changed are added up anew.
     """
 
     def __init__(
-        self, draft: Draft, need: Need, pool: str, victims: Victims, candidates: Callable[[], Iterable[Unit]]
+        self,
+        draft: Draft,
+        need: Need,
+        pool: str,
+        gone: Callable[[], Sequence[Unit]],
+        candidates: Callable[[], Iterable[Unit]],
     ) -> None:
-        self._draft, self._need, self._pool, self._victims = draft, need, pool, victims
+        self._draft, self._need, self._pool, self._all_gone = draft, need, pool, gone
         self._layer, self._candidates = draft.room.later, candidates
         self._allowed = draft.terrain.admits(need) & draft.terrain.in_pool(pool)
         self._portions = draft.terrain.portions(need)
@@ -84,7 +89,7 @@ class Walk:
 
     def _begin(self) -> None:
         self._ahead = iter(self._candidates())
-        self._changes, self._departures = self._layer.changes, len(self._victims.gone)
+        self._changes, self._departures = self._layer.changes, len(self._all_gone())
         self._places = itertools.count()
         self._seen: dict[Unit, int] = {}  # with the place of each in the order
         self._gone: set[Unit] = set()
@@ -150,7 +155,7 @@ class Walk:
 
     def _catch_up(self) -> None:
         """Leave out who has gone, and look again at the rows that changed."""
-        gone = self._victims.gone[self._departures :]
+        gone = self._all_gone()[self._departures :]
         changed = {*self._layer.changed_since(self._changes), *(row for unit in gone for row in self._rows_of(unit))}
         self._changes, self._departures = self._layer.changes, self._departures + len(gone)
         self._gone.update(gone)

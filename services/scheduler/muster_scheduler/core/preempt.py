@@ -14,7 +14,8 @@ from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.forecast import Walk
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reclaim import enforceable, parting
-from muster_scheduler.core.victims import Unit, Victims
+from muster_scheduler.core.units import Unit
+from muster_scheduler.core.victims import Victims
 
 Held = Mapping[Account, Triple]
 
@@ -59,10 +60,7 @@ def preempt(draft: Draft, item: Item, pool: str, victims: Victims, rivals: Rival
         return not (item.view.preemptible and rivals.gain_a_claim(leaf, before))
 
     def walk_for(need: Need) -> Walk:
-        key = leaf, item.view.priority, need, draft.snapshot.now
-        if key not in victims.walks:
-            victims.walks[key] = Walk(draft, need, pool, victims, candidates)
-        return victims.walks[key]
+        return victims.walk_again(need, candidates, (leaf, item.view.priority, draft.snapshot.now))
 
     return Disruption(draft, item, pool).make_room_of(candidates, admits, "preempt", walk_for)
 

@@ -15,7 +15,8 @@ from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.forecast import Walk
 from muster_scheduler.core.need import Need
-from muster_scheduler.core.victims import Unit, Victims
+from muster_scheduler.core.units import Unit
+from muster_scheduler.core.victims import Victims
 
 
 def reclaim(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
@@ -31,7 +32,7 @@ def reclaim(draft: Draft, item: Item, pool: str, victims: Victims) -> bool:
         return _candidates(leaf, amounts, victims)
 
     def walk_for(need: Need) -> Walk:
-        return Walk(draft, need, pool, victims, candidates)  # who goes first changes with what is held
+        return victims.walk(need, candidates)  # who goes first changes with what is held
 
     return Disruption(draft, item, pool).make_room_of(candidates, admits, "reclaim", walk_for)
 

@@ -6,31 +6,19 @@ minimum run time are left alone.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from muster_scheduler.core.accounts import Account, Triple, standing
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.draft import Draft
+from muster_scheduler.core.forecast import Walk
 from muster_scheduler.core.gang import split_surplus
 from muster_scheduler.core.groups import Bound, GroupView
-
-if TYPE_CHECKING:
-    from muster_scheduler.core.forecast import Walk
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Unit:
-    """Pods of one group that go together. Without its core the rest of a gang is good for nothing."""
-
-    view: GroupView
-    pods: tuple[Bound, ...]
-    amounts: Triple
-    is_core: bool = False
+from muster_scheduler.core.need import Need
+from muster_scheduler.core.units import Unit
 
 
 class Victims:
@@ -41,7 +29,7 @@ class Victims:
         self._by_account: dict[Account, dict[int, Unit]] = {}
         self._places: dict[UUID, tuple[dict[int, Unit], int]] = {}  # of the unit of a pod, or of the core of a group
         self._gone: list[Unit] = []
-        self.walks: dict[tuple[object, ...], Walk] = {}  # additions that may be gone on with, by who asks for what
+        self._walks: dict[tuple[object, ...], Walk] = {}  # by who asks for what
         self._seen_victims = self._seen_groups = 0
         queues = draft.snapshot.queues
         self._protects = any(queue.preempt_minimum_seconds or queue.reclaim_minimum_seconds for queue in queues)
@@ -67,6 +55,17 @@ class Victims:
         """The units that are there no more, who went first first."""
         self._drop_the_gone()
         return self._gone
+
+    def walk(self, need: Need, candidates: Callable[[], Iterable[Unit]]) -> Walk:
+        """Return an addition of what candidates hold, for pods of one need."""
+        return Walk(self._draft, need, self._pool, lambda: self.gone, candidates)
+
+    def walk_again(self, need: Need, candidates: Callable[[], Iterable[Unit]], asking: tuple[object, ...]) -> Walk:
+        """Return the addition that was begun for others who ask the same, to be gone on with."""
+        key = (*asking, need)
+        if key not in self._walks:
+            self._walks[key] = self.walk(need, candidates)
+        return self._walks[key]
 
     def is_protected(self, unit: Unit, *, reclaim: bool) -> bool:
         """Say whether a unit is still inside the minimum run time that its project, or a department, grants."""
