@@ -3,10 +3,12 @@
 import pytest
 from muster_contracts import events as e
 from muster_contracts.values import (
+    DeviceShare,
     GpuRequest,
     LabelRule,
     NodePreference,
     NodeTerm,
+    Placement,
     PlacementRules,
     PodPhase,
     PodTerm,
@@ -16,10 +18,25 @@ from muster_contracts.values import (
     Taint,
     TopologyConstraint,
 )
+from muster_scheduler.core.allocate import honour_nominations
 from muster_scheduler.core.check import faults
+from muster_scheduler.core.draft import Draft, Limits
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
-from scheduler.worlds import GIBIBYTE, gang, group, id_of, node, pod, pool, running, state_of
+from scheduler.worlds import (
+    GIBIBYTE,
+    belongs,
+    gang,
+    group,
+    id_of,
+    node,
+    plan_made,
+    pod,
+    pool,
+    project,
+    running,
+    state_of,
+)
 
 HALF = GpuRequest(devices=1, portion_millionths=500_000)
 RACKS = TopologyConstraint(levels=("zone", "rack"), required="rack")
@@ -307,3 +324,21 @@ def test_of_pods_that_may_start_alone_the_second_waits_in_the_pool_where_the_fir
     made = planned(*nodes, *group("g", [done, pod("one", "g"), pod("two", "g")], node_pools=("x", "default")))
     assert where(made) == {"one": "b"}
     assert [told.code for told in made.blocked] == ["NoFittingNode"]
+
+
+def promised(name: str, node: str) -> Placement:
+    about = {"workload_id": id_of(f"workload/{name}"), "pod_group_id": id_of(f"group/{name}")}
+    ids = {"pod_id": id_of(f"pod/{name}-0"), "namespace": "muster-demo", "name": f"{name}-0", "resource_version": "7"}
+    return Placement.model_validate({**about, **ids, "node": node, "devices": [DeviceShare(index=0)]})
+
+
+def test_who_keeps_a_promise_in_one_pool_has_no_share_of_another_that_was_looked_at_before() -> None:
+    nodes = [pool("x"), node("a", gpus=2), node("b", gpus=1, labels={"pool": "x"})]
+    old = gang("old", 1, age=9)
+    new = gang("new", 1, node_pools=("default", "x"))
+    made = Plan(based_on=1, nominations=(promised("old", "a"), promised("new", "b")))
+    snapshot = take_snapshot(state_of(*nodes, project("p", 1), belongs("new", "p"), *old, *new, plan_made(made)))
+    draft = Draft(snapshot, Limits())
+    honour_nominations(draft)
+    assert [place.node for place in draft.placements] == ["a", "b"]
+    assert draft.accounts("default").by_key["project/p"].fair[0] == 0

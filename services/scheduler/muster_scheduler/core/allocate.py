@@ -37,6 +37,7 @@ def honour_nominations(draft: Draft) -> None:
     left = [one for one in nominees if not one.bind(draft)]
     for one in left:
         one.keep(draft)
+    draft.divide()
 
 
 @dataclass(frozen=True, slots=True)

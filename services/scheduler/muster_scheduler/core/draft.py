@@ -12,7 +12,7 @@ from uuid import UUID
 
 from muster_contracts.values import DeviceShare, Placement, PodFacts, Victim
 
-from muster_scheduler.core.accounts import Account, Accounts, Triple
+from muster_scheduler.core.accounts import NOTHING, Account, Accounts, Triple, added
 from muster_scheduler.core.amounts import total_of
 from muster_scheduler.core.groups import Bound, GroupView, Waiting
 from muster_scheduler.core.neighbours import Neighbours
@@ -175,22 +175,29 @@ class Draft:
                 return (self.terrain.pool_names[row],)
         return view.node_pools
 
+    def divide(self) -> None:
+        """Work out anew what is due in the pools looked at so far: who has a place in one wants nothing of others."""
+        for pool, accounts in self._accounts.items():
+            accounts.divide(self._requests(pool))
+
     def _open_accounts(self, pool: str) -> Accounts:
-        snapshot = self.snapshot
-        accounts = Accounts(pool, snapshot.queues, self.terrain.capacity(pool))
-        requests: dict[str, Triple] = {}
-        for (where, queue), (held, firm) in snapshot.holding.items():
+        accounts = Accounts(pool, self.snapshot.queues, self.terrain.capacity(pool))
+        for (where, queue), (held, firm) in self.snapshot.holding.items():
             if where == pool:
                 accounts.fill(accounts.leaf(queue), held, firm)
-                requests[queue] = held
-        for view in snapshot.groups:
+        for view in self.snapshot.groups:
             accounts.leaf(view.queue)
+        accounts.divide(self._requests(pool))
+        return accounts
+
+    def _requests(self, pool: str) -> dict[str, Triple]:
+        """Return what queues held before the plan, and what those want who may use the pool."""
+        requests = {queue: held for (where, queue), (held, _) in self.snapshot.holding.items() if where == pool}
+        for view in self.snapshot.groups:
             if pool in self.pools_of(view):
                 wanted = total_of((pod.need for pod in view.waiting), self.device_bytes)
-                before = requests.get(view.queue, (0, 0, 0))
-                requests[view.queue] = (before[0] + wanted[0], before[1] + wanted[1], before[2] + wanted[2])
-        accounts.divide(requests)
-        return accounts
+                requests[view.queue] = added(requests.get(view.queue, NOTHING), wanted)
+        return requests
 
 
 class Rehearsal(Draft):
