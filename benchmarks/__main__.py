@@ -21,6 +21,7 @@ from benchmarks import (
     cold_start,
     journal_append,
     journal_follow,
+    million,
     new_leader,
     planning,
     pod_creates,
@@ -62,11 +63,15 @@ BENCHMARKS: dict[str, Benchmark] = {
         switched_on.BENCHMARK,
         new_leader.BENCHMARK,
         time_travel.BENCHMARK,
+        million.BENCHMARK,
         quality.BENCHMARK,
         arrivals.BENCHMARK,
         *arrivals.OTHERS,
     )
 }
+
+BY_NAME_ALONE = frozenset({million.BENCHMARK.name})
+"""Too long for everybody's every run."""
 
 
 def main() -> int:
@@ -88,7 +93,7 @@ def main() -> int:
 def _results(asked: argparse.Namespace) -> Iterator[Result]:
     if asked.kubeconfig is not None:
         BENCHMARKS[binding.BENCHMARK.name] = binding.on(asked.kubeconfig)
-    for name in asked.only or BENCHMARKS:
+    for name in asked.only or [name for name in BENCHMARKS if name not in BY_NAME_ALONE]:
         result = uvloop.run(measure(BENCHMARKS[name], asked.runs, asked.scale, _say))
         _say(f"{name}: {result.seconds:.0f} s. {result.failure}")
         yield result

@@ -7,9 +7,10 @@ kept its checkpoints on its way, when it folded the past; the status service has
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any, cast
 from uuid import UUID
 
 from muster_cli.client import Client
@@ -17,11 +18,13 @@ from muster_cli.journal import journal_of
 from muster_cli.past import beginning_before, checkpoints_kept
 from muster_cli.settings import CommandLineSettings
 from muster_cluster.kubernetes import KubernetesCluster
+from muster_contracts.errors import Unavailable
 from muster_contracts.questions import WhyDoesItWait
 from muster_contracts.subjects import Writer
 from muster_journal.port import Journal
 from muster_scheduler.core.fitting import why_did_it_wait
 from muster_scheduler.core.scenarios.facts import id_of
+from muster_status.core.deriver import Derivation
 
 from benchmarks.harness import Benchmark, Contest, Figure, Sample, scaled
 from benchmarks.past import GPUS, NODES, ground, write_lives, write_together
@@ -40,11 +43,9 @@ async def _open(scale: float) -> AsyncIterator[Contest]:
         await servers.cluster()
         postgres = await servers.postgres()
         journals: dict[Writer, Journal] = {writer: await nats.journal(writer) for writer in Writer}
-        await _write(journals, await _cluster_id(servers), scale)
+        await write(journals, await cluster_id(servers), scaled(NODES * GPUS, scale), scaled(LIVES, scale))
         url = await servers.service("status", nats, postgres_dsn=postgres.dsn("muster"))
-        journal = journals[Writer.STATUS]
-        await until(lambda: _has_ended(journal), "all phases are derived", timeout_seconds=PATIENCE_SECONDS)
-        end, between = await journal.end(), scaled(EVENTS_BETWEEN, scale)
+        end, between = await all_derived(journals[Writer.STATUS]), scaled(EVENTS_BETWEEN, scale)
         await servers.service("scheduler", nats, scheduler_checkpoint_events=str(between))
         with Client(CommandLineSettings(url, project="", user="benchmark")) as client:
             asker = _Asker(client, end * 4 // 5)
@@ -52,7 +53,8 @@ async def _open(scale: float) -> AsyncIterator[Contest]:
             yield Contest(asker.from_a_checkpoint, asker.from_the_beginning)
 
 
-async def _cluster_id(servers: Servers) -> UUID:
+async def cluster_id(servers: Servers) -> UUID:
+    """Return the id of the simulated cluster."""
     cluster = await KubernetesCluster.connect(servers.kubeconfig)
     try:
         return UUID(await cluster.cluster_id())
@@ -60,18 +62,23 @@ async def _cluster_id(servers: Servers) -> UUID:
         await cluster.close()
 
 
-async def _write(journals: dict[Writer, Journal], cluster_id: UUID, scale: float) -> None:
-    runs, gone = scaled(NODES * GPUS, scale), scaled(LIVES, scale)
+async def write(journals: dict[Writer, Journal], cluster: UUID, runs: int, gone: int) -> None:
+    """Write a journal of so many workloads that run at its end, and so many that are gone."""
     await write_together(journals, ground())
-    await write_lives(journals, range(runs), cluster_id, ends=False)
-    await write_lives(journals, range(runs, runs + gone), cluster_id, ends=True)
+    await write_lives(journals, range(runs), cluster, ends=False)
+    await write_lives(journals, range(runs, runs + gone), cluster, ends=True)
 
 
-async def _has_ended(journal: Journal) -> bool:
-    """Say whether nothing was written for a while."""
-    before = await journal.end()
-    await asyncio.sleep(3)
-    return await journal.end() == before
+async def all_derived(journal: Journal) -> int:
+    """Wait until every phase that follows from a journal stands in it; return where it ends."""
+    derivation = Derivation()
+    async with asyncio.timeout(PATIENCE_SECONDS), aclosing(cast(Any, journal.follow(0))) as batches:
+        async for batch in batches:
+            for recorded in batch.events:
+                derivation.apply(recorded)
+            if batch.caught_up and not derivation.open:
+                return derivation.position
+    raise Unavailable("The journal was closed.")
 
 
 @dataclass(frozen=True, slots=True)
