@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from simcluster import discovery, exec_route, log_route, openapi
 from simcluster.admission import Caller, Unreviewed
 from simcluster.authorization import Authorizer, verdict
-from simcluster.errors import ApiError, method_not_allowed, no_such_path
+from simcluster.errors import ApiError, method_not_allowed, no_such_path, not_acceptable
 from simcluster.identity import user_of
 from simcluster.log_route import LogSource
 from simcluster.reading import Reader
@@ -22,6 +22,9 @@ from simcluster.routes import Route, parse_route
 from simcluster.wire import Request, Response, to_failure, to_response, with_warnings
 from simcluster.writing import Writer
 
+_FORMS = ("application/json", "application/yaml")  # JSON is YAML
+_ANY_FORM = (*_FORMS, "application/*", "*/*")
+_TALKS = ("exec", "log")  # subresources that answer with no object
 _HEALTH = ("healthz", "readyz", "livez")
 _REVIEWS = {(group, version, plural): kind for group, version, plural, kind, _ in discovery.REVIEWS}
 
@@ -76,6 +79,8 @@ class ApiServer:
         resource = self.registry.resources.at(route.group, route.version, route.plural)
         if resource is None or (route.namespace is not None and not resource.namespaced):
             raise no_such_path()
+        if route.subresource not in _TALKS:
+            _check_form(request)
         if route.subresource is not None:
             return await self._serve_subresource(resource, route, request)
         if route.name is not None:
@@ -154,6 +159,12 @@ class ApiServer:
         else:
             status = verdict(self._authorizer, route, user, body.get("spec") or {})
         return to_response(body | {"status": status}, 201)
+
+
+def _check_form(request: Request) -> None:
+    forms = [form.partition(";")[0].strip() for form in request.accept.split(",") if form.strip()]
+    if forms and not any(form in _ANY_FORM for form in forms):
+        raise not_acceptable(", ".join(_FORMS))
 
 
 def _check_scope(resource: Resource, route: Route) -> None:

@@ -101,6 +101,11 @@ def too_many_requests(why: str, retry_seconds: int) -> ApiError:
     return ApiError(429, "TooManyRequests", why, {"retryAfterSeconds": retry_seconds})
 
 
+def not_acceptable(forms: str) -> ApiError:
+    """The client takes no form in which this is served; `forms` are those that are."""
+    return ApiError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {forms}", {})
+
+
 def unsupported_media_type(why: str) -> ApiError:
     """The body comes in a form this resource does not take."""
     return ApiError(415, "UnsupportedMediaType", why)

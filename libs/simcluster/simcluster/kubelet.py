@@ -16,12 +16,13 @@ from typing import Any
 
 from simcluster.client import Client
 from simcluster.clock import Clock, from_timestamp, to_timestamp
-from simcluster.containers import Container, PodMachine, Role, new_machine, take_up
+from simcluster.containers import Container, Role
 from simcluster.errors import ApiError, not_found
 from simcluster.kube_events import EventRecorder
 from simcluster.logs import LogLine, container_named, lines_of, run_of
 from simcluster.machinery import Change, Key
 from simcluster.placement import allocatable, lacking, selects
+from simcluster.pod_machine import PodMachine, new_machine, take_up
 from simcluster.pod_status import status_of
 from simcluster.pods import (
     controller_of,

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from simcluster.clock import to_timestamp
-from simcluster.containers import Container, PodMachine, Role, Stage, container_id, terminated_state
+from simcluster.containers import Container, Role, Stage, container_id, terminated_state
+from simcluster.pod_machine import PodMachine
 from simcluster.pods import condition_of, with_condition
 from simcluster.resources import Object
 

@@ -37,6 +37,7 @@ class Reader:
 
     def get(self, namespace: str | None, name: str, request: Request) -> Response:
         """Answer with one object."""
+        _check_version(request, self.registry.store.version)
         return self.show(self.registry.existing(self.resource.key, namespace, name), request)
 
     def show(self, stored: Stored, request: Request, status: int = 200) -> Response:
@@ -136,7 +137,7 @@ class Watch:
         self._partial = _partial_wanted(request)
         self._bookmarks = request.flag("allowWatchBookmarks")
         self._initial = request.query.get("sendInitialEvents")
-        self._since = _watch_version(request, self._store.version)
+        self._since = _parse_version(request.query.get("resourceVersion", ""))  # 0: from whatever is there
         self._seconds = request.number("timeoutSeconds") or _WATCH_SECONDS
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -172,13 +173,14 @@ class Watch:
     async def _follow(self, subscription: Subscription, alarms: "_Alarms") -> AsyncIterator[bytes]:
         version = self._store.version
         while not subscription.closed:
-            changes = await subscription.batch()
+            # A watch from the future says nothing until that has come, as after a restored backup.
+            changes = [change for change in await subscription.batch() if change.stored.version > self._since]
             if changes:
                 version = changes[-1].stored.version
             frames = self._frames(changes)
             if self._bookmarks and alarms.bookmark_due():
                 version = max(version, self._settled_version(subscription))
-                frames += self._reader.bookmark(version)
+                frames += self._reader.bookmark(version) if version >= self._since else b""
             if frames:
                 yield frames
             if alarms.over:
@@ -243,19 +245,18 @@ class _Alarms:
         self._subscription.nudge()
 
 
-def _watch_version(request: Request, current: int) -> int:
-    """Return the version to watch from; 0 means from whatever is there."""
+def _parse_version(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit()):
+        raise bad_request(f'invalid resource version "{text}"')
+    return int(text or "0")
+
+
+def _check_version(request: Request, current: int) -> int:
+    """Return the version that a get or a list must not be older than; ApiError 504 when it has not come yet."""
     version = _parse_version(request.query.get("resourceVersion", ""))
     if version > current:
         raise _too_large(version, current)
     return version
-
-
-def _parse_version(text: str) -> int:
-    try:
-        return int(text or "0")
-    except ValueError:
-        raise bad_request(f'invalid resource version "{text}"') from None
 
 
 def _too_large(version: int, current: int) -> ApiError:
@@ -265,9 +266,7 @@ def _too_large(version: int, current: int) -> ApiError:
 
 
 def _check_list_version(request: Request, current: int) -> None:
-    version = _parse_version(request.query.get("resourceVersion", ""))
-    if version > current:
-        raise _too_large(version, current)
+    version = _check_version(request, current)
     match = request.query.get("resourceVersionMatch", "")
     if match:
         _check_match(match, request.query.get("resourceVersion", ""))

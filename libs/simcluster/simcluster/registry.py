@@ -26,7 +26,6 @@ from simcluster.errors import (
     ApiError,
     already_exists,
     bad_request,
-    conflict,
     forbidden,
     invalid,
     no_such_path,
@@ -35,23 +34,13 @@ from simcluster.errors import (
 from simcluster.resources import Object, Resource, ResourceTable
 from simcluster.revisions import Stored
 from simcluster.store import Store
+from simcluster.updates import KEPT_METADATA, check_identity, check_patched, check_preconditions, counts_as_change, kept
 
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_LENGTH = 5
 _GENERATED_TRIES = 8  # as in Kubernetes: among thousands of names two soon end alike
 _HOOKS = (webhooks.MUTATING, webhooks.VALIDATING)  # in the order in which they are asked
 _DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
-
-# What an update can never change: the registry keeps the old value.
-_KEPT_METADATA = (
-    "creationTimestamp",
-    "uid",
-    "generation",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "selfLink",
-)
-
 
 _PLAIN = Write()
 
@@ -127,7 +116,7 @@ class Registry:
         except _MISSHAPEN as error:
             raise _misshapen(resource, error) from error
         body = self._taken_in(resource, body, write)
-        _check_patched(resource, old, body)
+        check_patched(resource, old, body)
         return self._write(resource, old, body, write, subresource)
 
     def existing(self, kind: str, namespace: str | None, name: str) -> Stored:
@@ -141,7 +130,7 @@ class Registry:
         """Delete an object: return None when it is gone, its new state when it only begins to go."""
         resource = self.resource(kind)
         stored = self.existing(kind, namespace, name)
-        _check_preconditions(stored, options.uid, options.version)
+        check_preconditions(stored, options.uid, options.version)
         if options.caller is not None and not self.admission.idle:
             for stage in _HOOKS:
                 self.admission.review(stage, deletion_of(resource, stored, options), options.caller)
@@ -157,7 +146,7 @@ class Registry:
         """Give a pod its node, once; uid and resourceVersion of the binding must be the pod's (409)."""
         stored = self.existing("pods", namespace, name)
         metadata = binding.get("metadata") or {}
-        _check_preconditions(stored, metadata.get("uid"), metadata.get("resourceVersion"))
+        check_preconditions(stored, metadata.get("uid"), metadata.get("resourceVersion"))
         binding = self.review_part(stored, "binding", {"apiVersion": "v1", "kind": "Binding", **binding}, None, write)
         body = subresources.bound(stored, binding, self.clock.now())
         return self._put(self.resource("pods"), body, write)
@@ -166,7 +155,7 @@ class Registry:
         """Mark a pod as disrupted and delete it, if its disruption budgets allow it (429 if not)."""
         stored = self.existing("pods", namespace, name)
         options = delete_options(eviction.get("deleteOptions") or {}, dry_run=write.dry_run)
-        _check_preconditions(stored, options.uid, options.version)
+        check_preconditions(stored, options.uid, options.version)
         self.review_part(stored, "eviction", {"apiVersion": "policy/v1", "kind": "Eviction", **eviction}, None, write)
         now = self.clock.now()
         budgets = (
@@ -270,7 +259,7 @@ class Registry:
         body.setdefault("apiVersion", resource.api_version)
         body.setdefault("kind", resource.kind)
         metadata = body["metadata"]
-        for name in ("resourceVersion", *_KEPT_METADATA):
+        for name in ("resourceVersion", *KEPT_METADATA):
             metadata.pop(name, None)
         metadata["uid"] = self._once(write, "uid", self.new_uid)
         metadata["creationTimestamp"] = self._once(write, "creation", lambda: to_timestamp(self.clock.now()))
@@ -295,19 +284,19 @@ class Registry:
 
     def _write(self, resource: Resource, old: Stored, body: Object, write: Write, subresource: str | None) -> Stored:
         metadata = body.setdefault("metadata", {})
-        _check_preconditions(old, metadata.get("uid"), metadata.get("resourceVersion"))
-        _check_identity(resource, old, body)
-        body = _kept(resource, old.body, body, subresource)
+        check_preconditions(old, metadata.get("uid"), metadata.get("resourceVersion"))
+        check_identity(resource, old, body)
+        body = kept(resource, old.body, body, subresource)
         mutated = self._mutated(resource, old.body, body, write, subresource)
         if mutated is not body:
-            _check_identity(resource, old, mutated)
-            body = _kept(resource, old.body, mutated, subresource)
+            check_identity(resource, old, mutated)
+            body = kept(resource, old.body, mutated, subresource)
         if subresource is None:
             self._readmit(resource, old.body, body)
         self._review(webhooks.VALIDATING, resource, old.body, body, write, subresource)
         if body == old.body:
             return old
-        if _counts(resource, old.body, body):
+        if counts_as_change(resource, old.body, body):
             body["metadata"]["generation"] = old.body["metadata"].get("generation", 0) + 1
         if "managedFields" in body["metadata"] and not write.applied:
             apply.note_update(resource, old.body, body, write.manager or "simcluster", subresource, self.clock.now())
@@ -351,68 +340,6 @@ def _misshapen(resource: Resource, error: Exception) -> ApiError:
 def _copy(body: Object) -> Object:
     copied: Object = orjson.loads(orjson.dumps(body))  # several times faster than copy.deepcopy
     return copied
-
-
-def _check_preconditions(stored: Stored, uid: str | None, version: str | None) -> None:
-    if uid and uid != stored.uid:
-        why = f"the UID in the precondition ({uid}) does not match the UID in record ({stored.uid})"
-        raise conflict(stored.kind, stored.name, why)
-    if version and version != stored.body["metadata"]["resourceVersion"]:
-        why = "the object has been modified; please apply your changes to the latest version and try again"
-        raise conflict(stored.kind, stored.name, why)
-
-
-def _check_patched(resource: Resource, old: Stored, body: Object) -> None:
-    """Refuse a patch that would make another object of it: 422 or 400, where a whole new state meets a 409."""
-    metadata = body["metadata"]
-    uid, name = metadata.get("uid") or old.uid, metadata.get("name", old.name)
-    if uid != old.uid:
-        raise invalid(resource.kind, old.name, "metadata.uid", f'Invalid value: "{uid}": field is immutable')
-    if name != old.name:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({old.name})")
-
-
-def _check_identity(resource: Resource, old: Stored, body: Object) -> None:
-    metadata = body["metadata"]
-    if metadata.get("name", old.name) != old.name:
-        raise invalid(resource.kind, old.name, "metadata.name", "field is immutable")
-    if metadata.get("namespace", old.namespace) != old.namespace and resource.namespaced:
-        raise invalid(resource.kind, old.name, "metadata.namespace", "field is immutable")
-
-
-def _kept(resource: Resource, old: Object, body: Object, subresource: str | None) -> Object:
-    """Return the new state with everything this way of writing may not touch as it was."""
-    if subresource is not None and subresource != "finalize":
-        managed = body["metadata"].get("managedFields")
-        body = old | {part: body[part] for part in (subresource,) if part in body}
-        body["metadata"] = dict(old["metadata"])
-        if managed is not None:
-            body["metadata"]["managedFields"] = managed
-        return body
-    if resource.has_status:
-        body.pop("status", None)
-        if "status" in old:
-            body["status"] = old["status"]
-    body["apiVersion"], body["kind"] = old["apiVersion"], old["kind"]
-    metadata, before = body["metadata"], old["metadata"]
-    for name in _KEPT_METADATA:
-        metadata.pop(name, None)
-        if name in before:
-            metadata[name] = before[name]
-    for name in ("name", "namespace", "resourceVersion"):
-        if name in before:
-            metadata[name] = before[name]
-    if "managedFields" not in metadata and "managedFields" in before:
-        metadata["managedFields"] = before["managedFields"]
-    return body
-
-
-def _counts(resource: Resource, old: Object, body: Object) -> bool:
-    """Say whether the change is one of the desired state, which the generation counts."""
-    if resource.custom:
-        unobserved = {"metadata"} | ({"status"} if resource.has_status else set())
-        return any(old.get(part) != body.get(part) for part in (old.keys() | body.keys()) - unobserved)
-    return resource.counts_generation and old.get("spec") != body.get("spec")
 
 
 def object_name(body: Any) -> str:

@@ -13,6 +13,8 @@ from simcluster.errors import ApiError, bad_option, bad_request, unsupported_med
 from simcluster.resources import Object
 
 JSON = "application/json"
+_READABLE = ("json", "yaml")  # with all that patches put before them; and protobuf
+_ACCEPTED = "accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
 Talk = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 """What is said to what the other side says, message by message."""
@@ -71,8 +73,8 @@ class Request:
         """Return the body as data, from JSON, YAML or (for a few kinds) protobuf."""
         if "protobuf" in self.content_type:
             return protobuf.decode(self.body)
-        if "cbor" in self.content_type:
-            raise unsupported_media_type(f"the body of the request was in an unsupported format: {self.content_type}")
+        if self.content_type and not self.content_type.endswith(_READABLE):
+            raise unsupported_media_type(f"the body of the request was in an unknown format - {_ACCEPTED}")
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
@@ -121,7 +123,6 @@ def with_warnings(response: Response, warnings: Iterable[str]) -> Response:
 
 def to_failure(error: ApiError) -> Response:
     """Answer with a `Status`."""
-    headers = {}
-    if error.code == 429:
-        headers["Retry-After"] = str((error.details or {}).get("retryAfterSeconds", 10))
+    retry_seconds = (error.details or {}).get("retryAfterSeconds", 10 if error.code == 429 else None)
+    headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
     return Response(error.code, orjson.dumps(error.to_status()), headers=headers)
