@@ -115,6 +115,19 @@ def test_a_victim_within_its_quota_is_found() -> None:
     assert "is reclaimed and is not borrowed" in complaint(replace(snapshot, queues=queues), made)
 
 
+def test_a_victim_that_could_have_stayed_when_the_others_had_gone_is_found() -> None:
+    events = [node("a", gpus=3), project("lent", 1), project("due", 2), belongs("new", "due"), *gang("new", 1, gpus=2)]
+    for name, devices, age in (("large", "0,1", 1), ("small", "2", 9)):
+        facts = running(name, name, "a", devices, gpus=len(devices.split(",")), age=age)
+        events += [belongs(name, "lent"), *group(name, [facts])]
+    snapshot, made = sound(*events)
+    (large,) = made.victims
+    assert large.name == "large"
+    small = large.model_copy(update={"pod_id": id_of("pod/small"), "workload_id": id_of("workload/small")})
+    both = replace(made, victims=(small, large))  # one after the other each is above its share
+    assert "which with it holds 1000000 of 1000000 GPUs" in complaint(snapshot, both)
+
+
 def test_a_victim_of_the_same_importance_is_found() -> None:
     snapshot, made = sound(*two_projects())
     victims = tuple(victim.model_copy(update={"rule": "preempt"}) for victim in made.victims)

@@ -266,9 +266,9 @@ def with_code(code: str, **numbers: int) -> Spoil:
         (
             borrowed,
             take_from("due6", "due7", "due8"),
-            "from project/due, which holds 3000000 of 3000000 GPUs,",
+            "from project/due, which with it holds 1000000 of 3000000 GPUs,",
         ),
-        (borrowed, take_from("much3", "much4", "due8"), "from project/due, which holds"),
+        (borrowed, take_from("much3", "much4", "due8"), "from project/due, which with it holds"),
         (borrowed, lambda _, made: replace(made, victims=made.victims[1:]), "too much later"),
         (wanted_by_two, give_to("again"), "with which project/due holds more than its fair share"),
         (full, tell(held=WHOLE_GPU), "told FairShareExceeded"),
@@ -337,7 +337,7 @@ def test_a_department_that_holds_its_share_is_taken_from_by_no_other() -> None:
     assert faults(snapshot, made) == []
     assert {victim.name for victim in made.victims} == {"rich2", "rich3"}
     spoilt = take_from("own4", "own5")(snapshot, made)
-    assert "from department/right, which holds 4000000 of 4000000 GPUs" in " ".join(faults(snapshot, spoilt))
+    assert "from department/right, which with it holds 3000000 of 4000000 GPUs" in " ".join(faults(snapshot, spoilt))
 
 
 def test_both_arithmetics_of_fair_share_agree_in_worlds_by_chance() -> None:

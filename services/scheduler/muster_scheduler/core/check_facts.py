@@ -1,6 +1,6 @@
 """What the checker knows of a snapshot and a plan, looked up once and only when a rule asks for it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 from uuid import UUID
@@ -145,6 +145,12 @@ class Facts:
         """The group of each workload that is nominated, for which others may have to go."""
         groups = (self.snapshot.views.get(place.pod_group_id) for place in self.plan.nominations)
         return {view.workload_id: view for view in groups if view is not None}
+
+    @cached_property
+    def groups_helped(self) -> Counter[UUID]:
+        """How many groups of each workload are nominated."""
+        groups = dict.fromkeys((place.workload_id, place.pod_group_id) for place in self.plan.nominations)
+        return Counter(workload_id for workload_id, _ in groups)
 
     @cached_property
     def nominated(self) -> dict[UUID, list[PodFacts]]:

@@ -3,19 +3,22 @@
 The shares are worked out from the words of `docs/scheduling.md` with fractions, where the planner has integers: what
 everybody wants of its quota, then by priority and weight what is left, then whole units of what does not divide.
 
-Victims are judged one after the other, as they were named: what their queue held just before must be above its fair
-share of something, and its priority no higher than that of who asks; or above its quota, if who asks stays within its
-own. Pods of a gang that cannot go one by one are judged at once.
+Victims are judged by what is left of their queue when all have gone who go for the same workload: with each of them it
+must be above its fair share, or above its quota if who asks stays within its own. Else it could have stayed. Pods of a
+gang that cannot go one by one are judged at once. Where room is made for several groups of one workload it is not known
+who goes for which, and this is not judged.
+
 A group that may use several node pools wants something of each until it has a place in one, now or from an earlier
 promise; when the planner divided a pool it may have had one. Then a share lies between two bounds, and only what is
 wrong with both is a fault.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import groupby, takewhile
 from uuid import UUID
 
 from muster_contracts.values import WHOLE_GPU, PoolQuota, Victim
@@ -220,6 +223,14 @@ def unfair_reclaims(facts: Facts) -> Iterator[str]:
             yield from _Reclaims(facts, pool).complaints(victims)
 
 
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """Victims that can only go together: one pod, or all that a gang needs to be whole."""
+
+    victims: list[Victim]
+    is_core: bool
+
+
 class _Reclaims:
     """The victims of one pool, in their order."""
 
@@ -228,29 +239,62 @@ class _Reclaims:
         self._held = facts.held(pool, firm=False)
         self._shares = Shares(facts)
         self._asked: dict[UUID, Amount] = {}
-        self._left: dict[tuple[UUID | None, str], Amount] = defaultdict(lambda: (0, 0, 0))  # still to go, for whom
 
     def complaints(self, victims: Sequence[Victim]) -> Iterator[str]:
-        """Judge one after the other, and take away what each held; then judge what those hold who asked."""
-        for victim in victims:
-            self._note_as_left(victim, 1)
-        for unit in _units(self._facts, victims):
-            if unit[0].rule == "reclaim":
-                yield from self._judge(unit)
-            for victim in unit:
-                self._note_as_left(victim, -1)
-                view, pod = self._facts.bound[victim.pod_id]
-                for key in self._facts.above(view.queue):
-                    self._held[key] = _plus(self._held[key], self._facts.amount_of(pod.facts), -1)
+        """Judge those who go for one workload after those for another; then what those hold who asked."""
+        for _, together in groupby(_units(self._facts, victims), key=lambda unit: unit.victims[0].beneficiary_id):
+            units = list(together)
+            if units[0].victims[0].rule == "reclaim":
+                yield from self._needless(units)
+                yield from self._unspared(units)
+            self._shift(units, -1)
         for workload_id in dict.fromkeys(victim.beneficiary_id for victim in victims if victim.rule == "reclaim"):
             if workload_id is not None and (friend := self._facts.helped.get(workload_id)) is not None:
                 yield from self._greedy(friend)
 
-    def _note_as_left(self, victim: Victim, sign: int) -> None:
-        view, pod = self._facts.bound[victim.pod_id]
-        for key in self._facts.above(view.queue):
-            both = victim.beneficiary_id, key
-            self._left[both] = _plus(self._left[both], self._facts.amount_of(pod.facts), sign)
+    def _needless(self, units: Sequence[_Unit]) -> Iterator[str]:
+        """Complain of who could have stayed when all others had gone, with the core of his gang if that went too."""
+        friend = self._friend(units)
+        if friend is None or self._facts.groups_helped[friend.workload_id] > 1:
+            return
+        self._shift(units, -1)
+        cores = {self._view(unit).id: unit for unit in units if unit.is_core}
+        for unit in units:
+            core = cores.get(self._view(unit).id, unit)
+            piece = [unit] if core is unit else [unit, core]
+            self._shift(piece, 1)
+            yield from self._undue(unit, friend)
+            self._shift(piece, -1)
+        self._shift(units, 1)
+
+    def _unspared(self, units: Sequence[_Unit]) -> Iterator[str]:
+        """Complain of who is in a queue within its quota while, when his turn comes, one beside it is above its own."""
+        friend = self._friend(units)
+        for unit in units if friend is not None else ():
+            assert friend is not None
+            view = self._view(unit)
+            _, theirs = _parting(self._facts, friend.queue, view.queue)
+            for key in takewhile(theirs.__ne__, self._facts.above(view.queue)):
+                if self._is_spared(key):
+                    pod_id = unit.victims[0].pod_id
+                    yield f"Pod {pod_id} is reclaimed from {key}, which is within its quota beside one that is not."
+            self._shift([unit], -1)
+        if friend is not None:
+            self._shift(units, 1)
+
+    def _shift(self, units: Iterable[_Unit], sign: int) -> None:
+        """Take what units hold out of what their queues hold, or put it back."""
+        for victim in (victim for unit in units for victim in unit.victims):
+            view, pod = self._facts.bound[victim.pod_id]
+            for key in self._facts.above(view.queue):
+                self._held[key] = _plus(self._held[key], self._facts.amount_of(pod.facts), sign)
+
+    def _view(self, unit: _Unit) -> GroupView:
+        return self._facts.bound[unit.victims[0].pod_id][0]
+
+    def _friend(self, units: Sequence[_Unit]) -> GroupView | None:
+        workload_id = units[0].victims[0].beneficiary_id
+        return self._facts.helped.get(workload_id) if workload_id else None
 
     def _greedy(self, friend: GroupView) -> Iterator[str]:
         """Complain of a group that has room made beyond what is due to its queue, or to one above."""
@@ -276,22 +320,14 @@ class _Reclaims:
             self._asked[friend.id] = self._facts.total(self._facts.nominated[friend.id])
         return self._asked[friend.id]
 
-    def _judge(self, unit: Sequence[Victim]) -> Iterator[str]:
-        facts, victim = self._facts, unit[0]
-        friend = facts.helped.get(victim.beneficiary_id) if victim.beneficiary_id else None
-        if friend is None:
-            return
-        view, _ = facts.bound[victim.pod_id]
-        ours, theirs = _parting(facts, friend.queue, view.queue)
+    def _undue(self, unit: _Unit, friend: GroupView) -> Iterator[str]:
+        """Complain of a unit whose queue holds no more than its due with it."""
+        ours, theirs = _parting(self._facts, friend.queue, self._view(unit).queue)
         if not self._may_take(friend, ours, theirs):
             share, _ = self._shares.bounds(self._pool, theirs)
             told = [f"{self._held[theirs][r]} of {share[r]} {KINDS[r]}" for r in range(3)]
-            yield f"Pod {victim.pod_id} is reclaimed from {theirs}, which holds {', '.join(told)} due to it."
-        for key in facts.above(view.queue):
-            if key == theirs:
-                break
-            if self._is_spared(key):
-                yield f"Pod {victim.pod_id} is reclaimed from {key}, which is within its quota beside one that is not."
+            pod_id = unit.victims[0].pod_id
+            yield f"Pod {pod_id} is reclaimed from {theirs}, which with it holds {', '.join(told)} due to it."
 
     def _may_take(self, friend: GroupView, ours: str, theirs: str) -> bool:
         if self._is_above_quota(theirs) and self._stays_within_quota(friend, ours):
@@ -306,7 +342,7 @@ class _Reclaims:
 
     def _stays_within_quota(self, friend: GroupView, key: str) -> bool:
         """Say whether a queue stays within its quota of everything with the group for which room is made."""
-        after = _plus(_plus(self._held[key], self._asked_by(friend)), self._left[friend.workload_id, key], -1)
+        after = _plus(self._held[key], self._asked_by(friend))
         bounds = self._facts.deserved(key, self._pool)
         return all(bound is None or held <= bound for held, bound in zip(after, bounds, strict=True))
 
@@ -327,20 +363,20 @@ def _parting(facts: Facts, ours: str, theirs: str) -> tuple[str, str]:
     return mine[-1], others[-1]
 
 
-def _units(facts: Facts, victims: Sequence[Victim]) -> list[list[Victim]]:
+def _units(facts: Facts, victims: Sequence[Victim]) -> list[_Unit]:
     """Put together who cannot go alone: what a gang needs to be whole. Who is beyond that is judged alone."""
     gone: dict[UUID, set[UUID]] = defaultdict(set)
-    cores: dict[UUID, list[Victim]] = {}
-    units: list[list[Victim]] = []
+    cores: dict[UUID, _Unit] = {}
+    units: list[_Unit] = []
     for victim in victims:
         view, _ = facts.bound[victim.pod_id]
         gone[view.id].add(victim.pod_id)
         if _stands_without(view, gone[view.id]):
-            units.append([victim])
+            units.append(_Unit([victim], is_core=False))
         elif view.id in cores:
-            cores[view.id].append(victim)
+            cores[view.id].victims.append(victim)
         else:
-            units.append(cores.setdefault(view.id, [victim]))
+            units.append(cores.setdefault(view.id, _Unit([victim], is_core=True)))
     return units
 
 
