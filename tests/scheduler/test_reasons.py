@@ -143,6 +143,8 @@ def test_who_would_pass_the_share_is_told_what_is_free_and_when_it_would_not() -
     assert blocked.code == "FairShareExceeded"
     assert "and no more than 3 GPUs are free" in blocked.reason
     assert "or when p holds no more than 1 GPU." in blocked.remedy
+    whole = why("new", *events, belongs("new", "p"), *gang("new", 5))
+    assert "or when p holds none." in whole.remedy
 
 
 def test_a_gang_of_which_one_pod_would_fit_is_told_of_its_share_all_the_same() -> None:

@@ -95,7 +95,8 @@ def share_is_passed(inquiry: Inquiry) -> Cause | None:
     name, free, rest = account.queue.name, _free(inquiry, r), fair[r] - amounts[r]
     if free >= amounts[r] and all(inquiry.has_room(need) for need in inquiry.needs):
         return None
-    within = f", or when {name} holds no more than {amount_of(r, rest)}" if rest >= 0 else ""
+    most = f"no more than {amount_of(r, rest)}" if rest else "none"
+    within = f", or when {name} holds {most}" if rest >= 0 else ""
     left = f"no more than {are_free(amount_of(r, free))}" if free else "nothing is free"
     return Cause(
         "FairShareExceeded",
