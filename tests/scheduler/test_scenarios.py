@@ -93,6 +93,10 @@ def test_what_differs_is_said_with_what_should_be_and_what_is() -> None:
     assert not outcome.passed
 
 
+def test_an_expectation_is_judged_even_if_no_round_should_be_played_for_it() -> None:
+    assert not play(case_with(rounds_until_match=0, rounds_after_match=0), following()).passed
+
+
 def test_an_expectation_that_held_and_then_fails_says_when() -> None:
     flips = following(plan_of(placed("job")), plan_of(victims=[driven_out("job")]))
     outcome = play(case_with(rounds_after_match=3), flips)
@@ -351,6 +355,8 @@ def test_tasks_of_one_label_run_on_one_device() -> None:
         ({"nodes": [{"name": "node0", "gpus": -1}]}, "nodes[0].gpus: It should be from 0"),
         ({"nodes": [{"name": "node0", "gpus": 100_000_000}]}, "nodes[0].gpus: It should be from 0 to 1000"),
         ({"nodes": [{"name": "node", "count": 10_000_000}]}, "nodes[0].count: It should be from 1 to 100000"),
+        ({"rounds_after_match": 3 * 10**9}, "field rounds_after_match: It should be from 0 to 10000"),
+        ({"jobs": [{**running("job", count=400), "count": 400}]}, "jobs[0].count: It stands for more than 100000"),
         ({"nodes": [{"name": "n"}, {"name": "n"}]}, "field nodes: Two nodes have the name n."),
         ({"queues": [{"name": "team", "parent": "nobody"}]}, "The parent of team, nobody, is no queue"),
         ({"queues": [{"name": "team", "parent": "b"}, {"name": "b", "parent": "team"}]}, "is below itself."),

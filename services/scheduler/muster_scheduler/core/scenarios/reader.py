@@ -48,6 +48,9 @@ PRIORITIES = {"train": 50, "interactive-preemptible": 75, "build": 100, "inferen
 USUAL_CLASS = "train"
 DEPARTMENT = "default"
 MOST_COPIES, MOST_GPUS = 100_000, 1000
+MOST_ROUNDS = 10_000
+"""More would not end while anybody waits for it."""
+
 MILLION = 1_000_000
 PER_SUB_GROUP = "per sub_group"
 FOR_PEOPLE = ("source", "tags", "portable", "name", "description", "read_as", "title")
@@ -218,8 +221,8 @@ def _steps(part: Part, queues: tuple[QueueCase, ...], families: Mapping[str, int
             jobs=jobs,
             leaving=leaving,
             expectation=_expectation(step.part("expect"), {*names, *names.values()}),
-            rounds_until_match=step.whole("rounds_until_match", 1),
-            rounds_after_match=step.whole("rounds_after_match", 0),
+            rounds_until_match=step.whole("rounds_until_match", 1, most=MOST_ROUNDS),
+            rounds_after_match=step.whole("rounds_after_match", 0, most=MOST_ROUNDS),
         )
         yield first if step is part else _with_changes(first, step, queues)
 
@@ -260,8 +263,15 @@ def _jobs(step: Part, queues: set[str], families: Mapping[str, int]) -> tuple[Jo
     return tuple(
         copy
         for part, age_seconds in zip(parts, ages, strict=True)
-        for copy in job_copies(_job(part, queues, age_seconds), _copies(part), families)
+        for copy in _job_copies(part, _job(part, queues, age_seconds), families)
     )
+
+
+def _job_copies(part: Part, job: JobCase, families: Mapping[str, int]) -> Iterable[JobCase]:
+    count = _copies(part)
+    if (count or 1) * len(job.tasks) > MOST_COPIES:
+        part.refuse("count", f"It stands for more than {MOST_COPIES} tasks.")
+    return job_copies(job, count, families)
 
 
 def _priority(part: Part) -> int:

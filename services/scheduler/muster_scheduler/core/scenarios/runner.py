@@ -117,7 +117,8 @@ class _Game:
         """Return how many rounds to play, and after which of them the expectation must hold."""
         if self.case.mode is Mode.SINGLE:  # whatever rounds it names: one look is all there is
             return 1, 1
-        return step.rounds_until_match + step.rounds_after_match, step.rounds_until_match
+        last = step.rounds_until_match + step.rounds_after_match
+        return max(1, last), step.rounds_until_match  # an expectation that no round is played for would always hold
 
     def _round(self) -> list[str]:
         """Plan and carry out the plan, unless it is wrong; return what is wrong with it."""
