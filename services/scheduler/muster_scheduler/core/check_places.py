@@ -228,6 +228,8 @@ def _far_apart(facts: Facts) -> Iterator[str]:
     Who is placed goes to one domain: to one where others of the group are, if they are in any. These may be in several
     if they ran before the level was asked for.
     """
+    if not any(part.topology for view in facts.snapshot.groups for part in (view.tree, *view.tree.leaves())):
+        return
     nodes: dict[UUID, list[tuple[str, NodeObserved]]] = defaultdict(list)
     for place in facts.places:
         if place.pod_id in facts.waiting and place.node in facts.rows:

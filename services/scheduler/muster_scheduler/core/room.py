@@ -27,13 +27,17 @@ MOST_CPU, MOST_GPU = 2**CPU_BITS - 1, 2**GPU_BITS - 1
 
 @dataclass(slots=True)
 class _Scores:
-    """The scores of one class, and how far along the changes they are."""
+    """The scores of one class, how far along the changes they are, and what no change of the room touches.
+
+    `standing` is the part of each score that goes before the room: what the pod likes and, for one that asks for no
+    devices, that nodes without any come first.
+    """
 
     values: Integers
     seen: int
     allowed: Mask
     portions: Integers
-    reluctance: Integers | None
+    standing: Integers
     spreads: bool
 
 
@@ -139,12 +143,18 @@ class Layer:
             seen=len(self._changed),
             allowed=terrain.admits(need) & terrain.in_pool(pool),
             portions=terrain.portions(need),
-            reluctance=terrain.reluctance(need),
+            standing=self._standing(need),
             spreads=terrain.spreads(pool, need),
         )
         rows = np.arange(len(terrain))
         known.values[rows] = self._score(need, known, rows)
         return known
+
+    def _standing(self, need: Need) -> Integers:
+        terrain = self.terrain
+        reluctance = terrain.reluctance(need)
+        rank = np.zeros(len(terrain), dtype=np.int64) if reluctance is None else reluctance
+        return rank if need.devices else (rank << GPU_BITS) + np.where(terrain.devices > 0, MOST_GPU, 0)
 
     def _score(self, need: Need, known: _Scores, rows: Integers) -> Integers:
         """Score some rows: first what the pod likes, then shared devices before whole ones, then the fullest node."""
@@ -154,24 +164,25 @@ class Layer:
         fits &= free.pods[rows] >= 1
         for name, count in need.extended:
             fits &= free.column(name)[rows] >= count
-        rank = np.zeros(len(rows), dtype=np.int64)
-        if known.reluctance is not None:
-            rank += known.reluctance[rows]
-        devices = free.devices[rows]
+        rank = known.standing[rows]
         if need.devices:
-            enough = devices >= known.portions[rows][:, None]
-            fits &= enough.sum(axis=1) >= need.devices
-            shared = enough & (devices < WHOLE_GPU)
-            reuse = shared.sum(axis=1) >= need.devices if not need.whole else np.ones(len(rows), dtype=np.bool_)
-            rank = rank * 2 + (~reuse if not known.spreads else reuse)
-            amount = np.minimum(devices.sum(axis=1) // 1000, MOST_GPU)
-        else:
-            amount = np.where(self.terrain.devices[rows] > 0, MOST_GPU, 0)  # nodes without devices first
+            has_devices, rank = self._rank_devices(need, known, rows)
+            fits &= has_devices
         cpu = np.minimum(cpu, MOST_CPU)
-        if known.spreads:
-            amount, cpu = (MOST_GPU - amount if need.devices else amount), MOST_CPU - cpu
-        score = (((rank << GPU_BITS) + amount) << CPU_BITS) + cpu
+        score = (rank << CPU_BITS) + (MOST_CPU - cpu if known.spreads else cpu)
         return np.where(fits, score, UNFIT)
+
+    def _rank_devices(self, need: Need, known: _Scores, rows: Integers) -> tuple[Mask, Integers]:
+        """Say which of some rows have enough devices, and rank them by what the pod likes and by their devices."""
+        devices = self.free.devices[rows]
+        enough = devices >= known.portions[rows][:, None]
+        shared = enough & (devices < WHOLE_GPU)
+        reuse = shared.sum(axis=1) >= need.devices if not need.whole else np.ones(len(rows), dtype=np.bool_)
+        rank = known.standing[rows] * 2 + (reuse if known.spreads else ~reuse)
+        amount = np.minimum(devices.sum(axis=1) // 1000, MOST_GPU)
+        if known.spreads:
+            amount = MOST_GPU - amount
+        return enough.sum(axis=1) >= need.devices, (rank << GPU_BITS) + amount
 
 
 class Room:
