@@ -297,6 +297,16 @@ def lent(*, protected_seconds: int = 0) -> list[e.AnyEvent]:
     return [node("a", gpus=4), lender, project("q", 4), belongs("old", "p"), *group("old", [old]), belongs("new", "q")]
 
 
+def test_however_many_wait_for_a_minimum_run_time_each_is_told_so() -> None:
+    kinds = [f"new{memory}" for memory in range(1, 101)]
+    waiting = [event for n, name in enumerate(kinds, 1) for event in (belongs(name, "q"), *gang(name, 1, memory=n))]
+    snapshot = take_snapshot(state_of(*lent(protected_seconds=1000), started("old"), *waiting))
+    made = plan(snapshot)
+    assert {blocked.code for blocked in made.blocked} == {"MinimumRunTime"}
+    assert len(made.blocked) == len(kinds)
+    assert faults(snapshot, made) == []
+
+
 def test_who_waits_for_a_minimum_run_time_is_told_whose_and_until_when() -> None:
     blocked = why("new", *lent(protected_seconds=100), started("old"), *gang("new", 1))
     assert blocked.code == "MinimumRunTime"

@@ -1,8 +1,9 @@
 """Pods that would have to go and may not be told to yet: inside their minimum run time, or refused to us a moment ago.
 
 Whether they are the reason is found out by making room once more, as it could be made later, and throwing away what
-that decides. So it costs steps, as all trying does, and is left out when the plan has none left, or after some trials.
-A time of protection is searched for by halving: the first end of one at which room can be made.
+that decides. So it costs steps, as all trying does, and is left out when the plan has none left. Who would go when no
+protection lasts tells until when one does. An earlier end, at which others would make room, is searched for by halving,
+unless many search in one plan.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,9 +21,8 @@ from muster_scheduler.core.victims import Victims
 ROOM_THEN = "Nothing has to be done: room is made then, unless others have a better claim."
 ASK_WHOEVER = "It starts when that is allowed, by a disruption budget for example, or when others release capacity."
 
-
-TRIALS = 32
-"""How often room is made once more in one pool, for one plan; who comes later is told what is free."""
+SEARCHES = 32
+"""How often an earlier end is tried in one pool, for one plan; who comes later is told of what the first try found."""
 
 MakesRoom = Callable[[Draft, str, Victims], Callable[[Item], bool]]
 """How room is made for an item, given the draft, the pool and who could go there."""
@@ -34,7 +34,7 @@ class Withheld:
     def __init__(self, draft: Draft, pool: str, makes_room: MakesRoom) -> None:
         self._draft, self._pool, self._makes_room = draft, pool, makes_room
         self._now = draft.snapshot.now
-        self._trials = TRIALS
+        self._searches = SEARCHES
         self._guess = 0  # the end that the last one waits for; others mostly wait for the same
 
     def cause(self, inquiry: Inquiry) -> Cause | None:
@@ -65,8 +65,6 @@ class Withheld:
             return None
         until, going = found
         last = [pod for pod in going if until in self._as_it_is.ends.get(pod, ())]
-        if not last:
-            return None  # who would go need not be waited for: the plan itself has changed who may be told to
         seconds = self._seconds_to(until)
         return Cause(
             "MinimumRunTime",
@@ -79,26 +77,32 @@ class Withheld:
     def _first_end(self, item: Item) -> tuple[datetime, list[UUID]] | None:
         """Return the first end of a protection at which room can be made, or a later one, and who would go then."""
         ends = self._ends
-        going = self._try(self._as_it_is, item, ends[-1]) if ends else []
-        if not going:
-            return None
-        too_early, enough = -1, len(ends) - 1
+        going = self._as_it_is.who_would_go(item, ends[-1]) if ends else []
+        too_early, enough = -1, self._last_end(going, len(ends) - 1)
         guesses = [self._guess, self._guess - 1]
-        while enough - too_early > 1 and self._trials:
+        while enough - too_early > 1 and self._searches:
             guess = guesses.pop(0) if guesses else -1
             middle = guess if too_early < guess < enough else (too_early + enough) // 2
-            if earlier := self._try(self._as_it_is, item, ends[middle]):
-                enough, going = middle, earlier
+            self._searches -= 1
+            if earlier := self._as_it_is.who_would_go(item, ends[middle]):
+                enough, going = self._last_end(earlier, middle), earlier
             else:
                 too_early = middle
+        if enough < 0:
+            return None  # nobody has to be waited for: the plan itself has changed who may be told to go
         self._guess = enough
         return ends[enough], going
+
+    def _last_end(self, going: Iterable[UUID], latest: int) -> int:
+        """Return the number of the last end among the protections of those who would go; -1 if none is protected."""
+        until = {end for pod in going for end in self._as_it_is.ends.get(pod, ())}
+        return max((number for number, end in enumerate(self._ends[: latest + 1]) if end in until), default=-1)
 
     def _refused(self, inquiry: Inquiry) -> Cause | None:
         refusals, now = self._draft.snapshot.refusals, self._now
         if not refusals or now is None:
             return None
-        would_go = self._try(self._if_nobody_refused, inquiry.item, max([now, *self._ends]))
+        would_go = self._if_nobody_refused.who_would_go(inquiry.item, max([now, *self._ends]))
         going = [pod for pod in would_go if pod in refusals]
         if not going:
             return None
@@ -111,13 +115,6 @@ class Withheld:
             ASK_WHOEVER,
             {"seconds": seconds, "pods": len(going)},
         )
-
-    def _try(self, trial: "_Trial", item: Item, moment: datetime) -> list[UUID]:
-        """Return who would go for an item at a moment; nobody once the trials of this plan are used up."""
-        if not self._trials:
-            return []
-        self._trials -= 1
-        return trial.who_would_go(item, moment)
 
     def _clock(self, moment: datetime) -> str:
         """Write a time of the day, with the day if that is not the snapshot's."""
