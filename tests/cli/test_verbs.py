@@ -48,6 +48,14 @@ def test_gpus_are_asked_for_whole_in_parts_or_by_memory(
     assert asked.body["spec"]["compute"] == compute | others
 
 
+@pytest.mark.parametrize("kind", ["training", "workspace"])
+def test_what_is_preempted_may_be_asked_to_end(accepting: Muster, types: Type, kind: str) -> None:
+    assert types("submit", kind, "x", "-p", "demo", "--terminate-after-preemption").code == 0
+    assert types("submit", kind, "y", "-p", "demo").code == 0
+    asked = accepting.asked_at("POST", f"{API}/workloads/{kind}s")
+    assert [each.body["spec"]["terminate_after_preemption"] for each in asked] == [True, False]
+
+
 def test_a_training_is_submitted_from_options(accepting: Muster, types: Type) -> None:
     typed = types(
         *("submit", "training", "hello", "-p", "demo", "--gpu", "2", "--cpu", "500m", "--memory", "4Gi", "--gang"),

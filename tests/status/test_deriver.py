@@ -241,6 +241,18 @@ def test_a_preempted_pod_that_exits_with_0_completes_its_workload_and_that_is_sa
     )
 
 
+def test_a_workload_whose_object_fails_at_a_preemption_says_for_whom() -> None:
+    story = Story()
+    events = [
+        *running(story),
+        story.preempted(0),
+        story.failed("Pod muster-demo/hello-0 has condition DisruptionTarget."),
+    ]
+    last = transitions(events, story)[-1]
+    assert last.current is Phase.FAILED
+    assert last.reason.endswith("DisruptionTarget. Preempted for urgent of project vision.")
+
+
 def test_a_preemption_that_took_what_could_be_spared_explains_nothing_later() -> None:
     story = Story()
     elastic = OwnerFacts(desired_pods=3, min_pods=2)

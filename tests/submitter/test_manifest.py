@@ -45,6 +45,13 @@ def test_only_suspend_differs_when_it_was_stopped_before_it_was_made() -> None:
     assert made_from(submitted, suspend=True) == expected
 
 
+def test_its_job_fails_at_an_eviction_if_it_shall_end_then() -> None:
+    submitted, expected = case("training")
+    submitted["spec"]["terminate_after_preemption"] = True
+    expected["spec"]["podFailurePolicy"]["rules"][0]["action"] = "FailJob"
+    assert made_from(submitted) == expected
+
+
 def test_the_labels_that_say_whose_it_is_win_over_any_others() -> None:
     submitted, _ = case("training")
     submitted["spec"]["labels"] = {"muster.dev/priority-class": "inference"}

@@ -44,6 +44,9 @@ Parallelism = Annotated[int, typer.Option("--parallelism", help="Pods at once.")
 Completions = Annotated[int | None, typer.Option("--completions", help="Successes needed; default: every pod one.")]
 Gang = Annotated[bool, typer.Option("--gang", help="Start all pods together or none.")]
 MinMembers = Annotated[int | None, typer.Option("--min-members", help="Start at least so many together or none.")]
+Terminate = Annotated[
+    bool, typer.Option("--terminate-after-preemption", help="Fail when a pod is preempted, instead of waiting again.")
+]
 Key = Annotated[str | None, typer.Option("--idempotency-key", help="The same key is the same workload, however often.")]
 
 
@@ -92,6 +95,7 @@ def training(
     min_members: MinMembers = None,
     backoff_limit: BackoffLimit = 6,
     priority: Priority = None,
+    terminate_after_preemption: Terminate = False,
     env: Environment = None,
     label: Label = None,
     annotation: Annotation = None,
@@ -106,6 +110,7 @@ def training(
     compute = _compute(gpu, gpu_memory, cpu, memory)
     spec = _spec(image, command, compute, backoff_limit, priority, env, label, annotation, node_pool)
     spec |= {"parallelism": parallelism, "completions": completions}
+    spec |= {"terminate_after_preemption": terminate_after_preemption}
     if gang or min_members is not None:
         spec["min_members"] = parallelism if min_members is None else min_members
     _submit({"kind": "training", "name": name, "project": project, "spec": spec}, key, output)
@@ -123,6 +128,7 @@ def workspace(
     memory: Memory = "100Mi",
     backoff_limit: BackoffLimit = 6,
     priority: Priority = None,
+    terminate_after_preemption: Terminate = False,
     env: Environment = None,
     label: Label = None,
     annotation: Annotation = None,
@@ -136,6 +142,7 @@ def workspace(
     """
     compute = _compute(gpu, gpu_memory, cpu, memory)
     spec = _spec(image, command, compute, backoff_limit, priority, env, label, annotation, node_pool)
+    spec |= {"terminate_after_preemption": terminate_after_preemption}
     _submit({"kind": "workspace", "name": name, "project": project, "spec": spec}, key, output)
 
 

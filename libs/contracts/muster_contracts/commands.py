@@ -154,6 +154,7 @@ class SubmittedSpec(Command):
     annotations: dict[LabelKey, str] = {}
     auto_deletion_seconds: int | None = Field(default=None, ge=0)
     termination_grace_period_seconds: int = Field(default=30, ge=0, le=3600)
+    terminate_after_preemption: bool = False
 
     @field_validator("completions")
     @classmethod

@@ -115,7 +115,7 @@ class WorkloadSpec(Value):
     `gpu_devices` are devices per pod, of each of which it takes a portion, or so many bytes of its memory. `cpu_milli`
     and `memory_bytes` are requests per pod. `parallelism` pods run at once until `completions` have succeeded. With
     `min_members` the pods start together or not at all (one gang); without it each is scheduled alone. `backoff_limit`
-    counts retries of failed pods.
+    counts retries of failed pods. With `terminate_after_preemption` the first pod that is evicted ends the workload.
     """
 
     kind: WorkloadKind
@@ -139,6 +139,7 @@ class WorkloadSpec(Value):
     annotations: dict[str, str] = {}
     auto_deletion_seconds: int | None = None
     termination_grace_period_seconds: int = 30
+    terminate_after_preemption: bool = False
 
 
 class ContainerState(StrEnum):

@@ -122,7 +122,7 @@ def _failed(workload: Workload) -> str:
     if workload.refusal:
         return f"Kubernetes refused its objects: {workload.refusal}"
     said = workload.failure or (workload.owner.reason if workload.owner else "")
-    whole = " ".join(filter(None, (clean(said), workload.last_failure or _trouble(workload))))
+    whole = " ".join(filter(None, (clean(said), workload.preemption or workload.last_failure or _trouble(workload))))
     return whole or f"{workload.kind or 'Object'} {workload.name} failed."
 
 

@@ -214,6 +214,7 @@ def effective_spec(command: SubmitWorkload, project: ProjectChanged) -> Workload
         annotations=asked.annotations,
         auto_deletion_seconds=asked.auto_deletion_seconds,
         termination_grace_period_seconds=asked.termination_grace_period_seconds,
+        terminate_after_preemption=asked.terminate_after_preemption,
     )
 
 

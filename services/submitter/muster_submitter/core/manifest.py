@@ -45,16 +45,15 @@ def manifest_of(submitted: WorkloadSubmitted, *, suspend: bool = False) -> Manif
             "parallelism": spec.parallelism,
             "completions": spec.completions if spec.completions is not None else spec.parallelism,
             "backoffLimit": spec.backoff_limit,
-            "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION]},
+            "podFailurePolicy": {"rules": [_when_evicted(spec)]},
             "template": {"metadata": _metadata(labels, annotations), "spec": _pod(spec)},
         },
     }
 
 
-_IGNORE_DISRUPTION = {
-    "action": "Ignore",
-    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
-}
+def _when_evicted(spec: WorkloadSpec) -> Manifest:
+    action = "FailJob" if spec.terminate_after_preemption else "Ignore"
+    return {"action": action, "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 
 
 def namespace_of(project: str, namespace: str) -> Manifest:
