@@ -143,10 +143,31 @@ async def test_initial_events_end_with_their_bookmark(api, make_config_map):
     assert events[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
-async def test_a_version_from_the_future_is_refused(api):
-    for query in ({}, {"watch": "true"}):
-        refused = await api.find("configmaps", resourceVersion="999999999", **query)
+async def test_nothing_can_be_read_from_the_future(api, make_config_map):
+    await api.create("configmaps", make_config_map("a"))
+    for path in (api.path("configmaps"), api.path("configmaps", "a")):
+        refused = await api.call("GET", path, resourceVersion="999999999")
         assert (refused.status, refused.body["reason"]) == (504, "Timeout")
+        assert refused.body["details"]["retryAfterSeconds"] == 1
+
+
+async def test_a_watch_from_the_future_says_nothing_until_that_has_come(api, make_config_map):
+    made = await api.create("configmaps", make_config_map("a"))
+    future = int(made.body["metadata"]["resourceVersion"]) + 2
+    query = {"watch": "true", "resourceVersion": str(future), "allowWatchBookmarks": "true"}
+    assert await api.watch("configmaps", 1, timeoutSeconds="1", **query) == []
+    watching = asyncio.create_task(api.watch("configmaps", 1, timeoutSeconds="20", **query))
+    while not watching.done():
+        await api.create("configmaps", {"metadata": {"generateName": "later-"}})
+    (event,) = await watching
+    assert int(event["object"]["metadata"]["resourceVersion"]) > future
+
+
+async def test_a_version_is_a_number(api, make_config_map):
+    await api.create("configmaps", make_config_map("a"))
+    for path in (api.path("configmaps"), api.path("configmaps", "a")):
+        for version in ("-1", "abc", "1.5"):
+            assert (await api.call("GET", path, resourceVersion=version)).status == 400
 
 
 async def test_a_forgotten_version_is_gone_for_watches_and_for_pages(new_server, speaker, make_config_map):
