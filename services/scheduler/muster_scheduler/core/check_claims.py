@@ -39,7 +39,7 @@ def _crippled_gangs(facts: Facts) -> Iterator[str]:
     """A gang that loses pods must still be whole, with what is placed or moved, or lose all of them."""
     lost = {victim.pod_id for victim in facts.plan.victims if victim.rule != "consolidate"}
     hurt = dict.fromkeys(facts.bound[pod_id][0].id for pod_id in lost if pod_id in facts.bound)
-    placed = [facts.waiting[place.pod_id][1] for place in facts.plan.placements if place.pod_id in facts.waiting]
+    placed = [one.pod for one in facts.arrivals]
     for group_id in hurt:
         view = facts.snapshot.views[group_id]
         before = [bound.facts for bound in view.bound if not bound.releasing]
@@ -79,10 +79,9 @@ def _passes(held: Amount, most: Bounds) -> bool:
 def passed_bounds(facts: Facts) -> Iterator[str]:
     """List hard limits that placements pass, and quotas passed by what cannot be preempted."""
     by_pool: dict[str, list[tuple[str, bool, Amount]]] = defaultdict(list)
-    for place in facts.plan.placements:
-        if place.node in facts.rows and place.pod_id in facts.waiting:
-            view, pod = facts.waiting[place.pod_id]
-            by_pool[facts.pool(place.node)].append((view.queue, not view.preemptible, facts.amount_of(pod)))
+    for one in facts.arrivals:
+        gift = one.view.queue, not one.view.preemptible, facts.amount_of(one.pod)
+        by_pool[facts.pool(one.node.name)].append(gift)
     for pool, gifts in by_pool.items():
         yield from _passed(facts, pool, gifts, firm=False)
         yield from _passed(facts, pool, [gift for gift in gifts if gift[1]], firm=True)

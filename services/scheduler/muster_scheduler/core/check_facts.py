@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cached_property
+from typing import NamedTuple
 from uuid import UUID
 
 from muster_contracts.events import NodeObserved
@@ -20,6 +21,14 @@ NO_BOUNDS: Bounds = (None, None, None)
 KINDS = ("GPUs", "processors", "memory")
 
 
+class Arrival(NamedTuple):
+    """A pod that waits, and the node that the plan puts it on at once."""
+
+    view: GroupView
+    pod: PodFacts
+    node: NodeObserved
+
+
 class Facts:
     """A snapshot and a plan, by the keys that rules look for."""
 
@@ -28,6 +37,7 @@ class Facts:
         self.rows = snapshot.terrain.rows
         self.places = (*plan.placements, *plan.nominations)
         self._capacities: dict[str, Amount] = {}
+        self._chains: dict[str, list[str]] = {}
 
     @cached_property
     def waiting(self) -> dict[UUID, tuple[GroupView, PodFacts]]:
@@ -35,9 +45,17 @@ class Facts:
         return {pod.facts.pod_id: (view, pod.facts) for view in self.snapshot.groups for pod in view.waiting}
 
     @cached_property
+    def arrivals(self) -> list[Arrival]:
+        """Who is placed at once, of those who wait, on nodes that are there; the rest is complained of by itself."""
+        pairs = ((self.waiting.get(place.pod_id), self.rows.get(place.node)) for place in self.plan.placements)
+        nodes = self.snapshot.terrain.nodes
+        return [Arrival(*known, nodes[row]) for known, row in pairs if known is not None and row is not None]
+
+    @cached_property
     def shunned(self) -> dict[UUID, tuple[str, ...]]:
-        """The nodes that pods which want a place keep off: their volumes were refused there."""
-        return {pod.facts.pod_id: pod.need.shunned for view in self.snapshot.groups for pod in view.waiting}
+        """The nodes that some of the pods which want a place keep off: their volumes were refused there."""
+        pods = (pod for view in self.snapshot.groups for pod in view.waiting if pod.need.shunned)
+        return {pod.facts.pod_id: pod.need.shunned for pod in pods}
 
     @cached_property
     def bound(self) -> dict[UUID, tuple[GroupView, Bound]]:
@@ -85,8 +103,8 @@ class Facts:
 
     def pod_at(self, place: Placement) -> PodFacts | None:
         """Return the pod that a place is for: one that waits, or one that moves."""
-        if place.pod_id in self.waiting:
-            return self.waiting[place.pod_id][1]
+        if (known := self.waiting.get(place.pod_id)) is not None:
+            return known[1]
         return self.bound[place.pod_id][1].facts if place.pod_id in self.bound else None
 
     def node(self, name: str) -> NodeObserved:
@@ -115,10 +133,11 @@ class Facts:
 
     def above(self, key: str) -> list[str]:
         """Return a queue and all above it."""
-        chain = [key]
-        while self.parents.get(chain[-1]) in self.parents:
-            chain.append(self.parents[chain[-1]])
-        return chain
+        if key not in self._chains:
+            chain = self._chains[key] = [key]
+            while self.parents.get(chain[-1]) in self.parents:
+                chain.append(self.parents[chain[-1]])
+        return self._chains[key]
 
     def quota(self, key: str, pool: str) -> PoolQuota | None:
         """Return the quota of a queue in a pool; None if nothing bounds it."""

@@ -257,7 +257,7 @@ def _far_apart(facts: Facts) -> Iterator[str]:
 def _bad_company(facts: Facts) -> Iterator[str]:
     """Check rules about other pods for everybody who is placed at once, against all who are, or will be, there."""
     there = [(bound.facts, bound.node) for _, bound in facts.bound.values() if bound.node in facts.rows]
-    coming = [(facts.waiting[p.pod_id][1], p.node) for p in facts.plan.placements if p.pod_id in facts.waiting]
+    coming = [(one.pod, one.node.name) for one in facts.arrivals]
     company = _Company(facts, [*there, *coming])
     for pod, node in coming:
         yield from company.complaints(pod, node)

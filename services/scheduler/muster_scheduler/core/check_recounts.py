@@ -212,7 +212,7 @@ class _Nodes:
         )
 
     def _kept_off(self, pools: Iterable[Iterable[NodeObserved]], pod: PodFacts) -> set[int]:
-        shunned = self._facts.shunned[pod.pod_id]
+        shunned = self._facts.shunned.get(pod.pod_id, ())
         return {sum(node.name in shunned for node in _suitable(here, pod)) for here in pools}
 
     def best(self, view: GroupView, numbers: Numbers) -> bool:
@@ -307,7 +307,7 @@ class _Nodes:
         return told in [sum(self._free[node.name].room_for(pod) > 0 for node in here) for here in pools]
 
     def _usable(self, pool: str, pod: PodFacts) -> list[NodeObserved]:
-        shunned = self._facts.shunned[pod.pod_id]
+        shunned = self._facts.shunned.get(pod.pod_id, ())
         return [node for node in _suitable(_open(self._facts.nodes_of(pool)), pod) if node.name not in shunned]
 
     def _looked(self, view: GroupView, more: tuple[object, ...], holds: Callable[[PodFacts], bool]) -> bool:

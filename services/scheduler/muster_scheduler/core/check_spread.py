@@ -19,14 +19,10 @@ Seated = tuple[PodFacts, NodeObserved]
 
 def uneven(facts: Facts) -> Iterator[str]:
     """List pods that are placed where their rules about spreading forbid it."""
-    coming = [
-        (facts.waiting[place.pod_id][1], facts.node(place.node))
-        for place in facts.plan.placements
-        if place.pod_id in facts.waiting and place.node in facts.rows
-    ]
-    spreading = [(pod, node, rule) for pod, node in coming for rule in _required(pod)]
+    spreading = [(one.pod, one.node, rule) for one in facts.arrivals for rule in _required(one.pod)]
     if not spreading:
         return
+    coming = [(one.pod, one.node) for one in facts.arrivals]
     there = [(bound.facts, facts.node(bound.node)) for _, bound in facts.bound.values() if bound.node in facts.rows]
     everybody = _Everybody(facts, [(pod, node) for pod, node in there if not pod.terminating], coming)
     for pod, node, rule in spreading:

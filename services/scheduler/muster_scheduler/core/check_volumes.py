@@ -14,10 +14,10 @@ Claims = dict[tuple[str, str], ClaimChoice]
 
 def too_few_volumes(facts: Facts) -> Iterator[str]:
     """List the nodes that get a pod with a claim for which no volume is left beside the claims of others."""
-    coming = [(facts.waiting[one.pod_id][1], one.node) for one in facts.plan.placements if one.pod_id in facts.waiting]
-    asked = dict.fromkeys(node for pod, node in coming if pod.rules and pod.rules.claims_choosing)
-    if not asked:
+    choosing = (one.node.name for one in facts.arrivals if one.pod.rules and one.pod.rules.claims_choosing)
+    if not (asked := dict.fromkeys(choosing)):
         return  # looking at all pods that are bound takes longer than a plan with nothing to do
+    coming = [(one.pod, one.node.name) for one in facts.arrivals]
     there = [(bound.facts, bound.node) for _, bound in facts.bound.values()]
     claims: dict[str, Claims] = defaultdict(dict)
     for pod, node in (*there, *coming):
