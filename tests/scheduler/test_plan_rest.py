@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from muster_contracts import events as e
 from muster_contracts.values import LabelRule, PlacementRules, PodTerm, SpreadRule
 from muster_scheduler.core.check import faults
@@ -47,3 +48,13 @@ def test_nobody_is_evicted_who_keeps_domains_even_enough_for_the_pod_for_which_t
     old = [running("old-0", "old", "a", "1"), running("old-1", "old", "b", "0", labels={"app": "db"})]
     gangs = [*group("old", old, min_members=2), *group("beside", [beside], priority="build")]
     assert planned(*lands, *owned, *gangs, *gang("new", 1, **demands)).victims == ()
+
+
+@pytest.mark.parametrize(("processors", "victims"), [(62, []), (100, ["low-0"])])
+def test_who_could_never_start_holds_up_nobody_who_preempts_above_quota(processors: int, victims: list[str]) -> None:
+    nodes = [node("a", gpus=2, cpu=64), node("b", gpus=0, cpu=64)]
+    owned = [project("p", 1), project("q", 1), *(belongs(name, "p") for name in ("low", "high")), belongs("large", "q")]
+    low = group("low", [running("low-0", "low", "a", "0", cpu=10)])
+    high = gang("high", 1, gpus=2, priority="interactive-preemptible")
+    made = planned(*nodes, *owned, *low, *high, *gang("large", 1, cpu=processors))
+    assert [victim.name for victim in made.victims] == victims

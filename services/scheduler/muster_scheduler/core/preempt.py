@@ -11,9 +11,11 @@ from functools import cached_property
 from muster_scheduler.core.accounts import Account, Triple, added, exceeds
 from muster_scheduler.core.disrupt import Disruption
 from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.emptied import could_ever_start, empty_layer
 from muster_scheduler.core.forecast import Walk
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reclaim import enforceable, parting
+from muster_scheduler.core.room import Layer
 from muster_scheduler.core.units import Unit
 from muster_scheduler.core.victims import Victims
 
@@ -25,25 +27,42 @@ class Rivals:
 
     def __init__(self, draft: Draft, pool: str, waiting: Iterable[Item]) -> None:
         self._draft, self._pool, self._waiting = draft, pool, waiting
+        self._hopes: dict[tuple[object, ...], bool] = {}
 
     def gain_a_claim(self, leaf: Account, before: Held) -> bool:
         """Say whether another queue may reclaim from this one what it holds more of than before.
 
-        It is not asked whether there would be room for its pods.
+        It is not asked whether there would be room for its pods now, only whether there ever could be.
         """
         if not any(
             _has_risen(account, bounds, before) for account in before for bounds in (account.fair, account.deserved)
         ):
             return False
-        return any(_gains(asking, wanted, leaf, before) for asking, wanted in self._wanted if asking is not leaf)
+        return any(
+            _gains(asking, wanted, leaf, before) and any(self._may_hope(item) for item in items)
+            for (asking, wanted), items in self._wanted.items()
+            if asking is not leaf
+        )
 
     @cached_property
-    def _wanted(self) -> list[tuple[Account, Triple]]:
-        """Every queue with each amount that an item of it asks for."""
-        draft = self._draft
-        return list(
-            dict.fromkeys((draft.account(item.view, self._pool), draft.amounts(item)) for item in self._waiting)
-        )
+    def _wanted(self) -> dict[tuple[Account, Triple], list[Item]]:
+        """Every queue with each amount that items of it ask for, and one item of each kind of these."""
+        draft, found = self._draft, dict[tuple[Account, Triple], dict[object, Item]]()
+        for item in self._waiting:
+            both = draft.account(item.view, self._pool), draft.amounts(item)
+            found.setdefault(both, {}).setdefault(item.likeness, item)
+        return {both: list(items.values()) for both, items in found.items()}
+
+    def _may_hope(self, item: Item) -> bool:
+        if item.likeness not in self._hopes:
+            draft, pool = self._draft, self._pool
+            account, amounts = draft.account(item.view, pool), draft.amounts(item)
+            self._hopes[item.likeness] = could_ever_start(self._emptied, pool, item, account, amounts)
+        return self._hopes[item.likeness]
+
+    @cached_property
+    def _emptied(self) -> Layer:
+        return empty_layer(self._draft.terrain)
 
 
 def preempt(draft: Draft, item: Item, pool: str, victims: Victims, rivals: Rivals) -> bool:

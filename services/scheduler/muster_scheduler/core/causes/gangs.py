@@ -8,9 +8,10 @@ each kind of pods by itself, so that "never" is only said where it is certain.
 from muster_contracts.values import WHOLE_GPU
 
 from muster_scheduler.core.accounts import Triple
-from muster_scheduler.core.causes.inquiry import Inquiry, Together, lasting
+from muster_scheduler.core.causes.inquiry import Inquiry, Together
 from muster_scheduler.core.causes.room import WHEN_RELEASED
 from muster_scheduler.core.draft import Item
+from muster_scheduler.core.emptied import lasting
 from muster_scheduler.core.groups import Waiting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.placing import Placing

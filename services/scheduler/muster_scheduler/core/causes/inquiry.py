@@ -6,31 +6,21 @@ pods that belong to none: who has no room there will never have any, whoever end
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from muster_scheduler.core.amounts import Amounts, devices_of_strangers, empty_node, withhold_devices
 from muster_scheduler.core.draft import Draft, Item
+from muster_scheduler.core.emptied import empty_layer, lasting
 from muster_scheduler.core.gang import Part
 from muster_scheduler.core.groups import Waiting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, amount_of, counted, whole_of
 from muster_scheduler.core.room import UNFIT, Layer
-from muster_scheduler.core.terrain import Integers, Terrain
+from muster_scheduler.core.terrain import Integers
 
 Question = Callable[["Inquiry"], Cause | None]
-
-
-@lru_cache(maxsize=2)  # a terrain lasts for many plans, and drawing it takes as long as a small plan
-def empty_land(terrain: Terrain) -> Amounts:
-    """Return what every node has for workloads while none runs. Treat it as a constant."""
-    amounts = Amounts.none(len(terrain), terrain.width)
-    for row, node in enumerate(terrain.nodes):
-        empty_node(amounts, terrain, row)
-        withhold_devices(amounts, row, devices_of_strangers(node))
-    return amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ class Inquiry:
     @cached_property
     def empty(self) -> Layer:
         """The pool as it would be if no workload ran."""
-        return Layer(self.terrain, empty_land(self.terrain).copy())
+        return empty_layer(self.terrain)
 
     def rows(self, need: Need) -> Integers:
         """Return the rows of the nodes that would take such a pod if they had room."""
@@ -112,11 +102,6 @@ class Inquiry:
             return cause
         pods = f"{self.counts[need]} of its {counted(len(self.item.pods), 'pod', 'pods')}"
         return cause.adding(f"That is so for {pods}, of {whole_of(need)} each.")
-
-
-def lasting(need: Need) -> Need:
-    """Return a need without what is so for a few minutes only."""
-    return replace(need, shunned=()) if need.shunned else need
 
 
 def each_need(question: Callable[[Inquiry, Need], Cause | None]) -> Question:

@@ -9,7 +9,8 @@ import numpy as np
 from muster_contracts.events import NodeObserved
 from muster_contracts.values import PlacementRules, Toleration
 
-from muster_scheduler.core.causes.inquiry import Inquiry, lasting
+from muster_scheduler.core.causes.inquiry import Inquiry
+from muster_scheduler.core.emptied import lasting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, counted, listed
 from muster_scheduler.core.refusals import SHUNNED_FOR

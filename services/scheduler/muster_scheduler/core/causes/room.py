@@ -12,7 +12,8 @@ import numpy as np
 from muster_contracts.values import WHOLE_GPU
 
 from muster_scheduler.core.amounts import Amounts
-from muster_scheduler.core.causes.inquiry import Inquiry, lasting
+from muster_scheduler.core.causes.inquiry import Inquiry
+from muster_scheduler.core.emptied import lasting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, amount_of, are_free, gpus, of_devices, whole_of
 from muster_scheduler.core.terrain import Integers
