@@ -118,6 +118,32 @@ async def test_the_past_is_answered_as_it_was_then(bench: Ticking, seed: int) ->
         assert answer.status_code == 404 or answer.json() == then.json(), (position, path)
 
 
+async def test_a_pod_is_where_it_had_moved_to_by_then(bench: Ticking) -> None:
+    moved, home = Story("moved"), Story("home")
+    facts = moved.ready_facts(0)
+    move = PodMoved(workload_id=moved.id, pod_id=facts.pod_id, new_workload_id=home.id, reason="It is of another.")
+    await bench.tell([home.discovered(), moved.discovered(kind="Pod"), moved.observed(facts), move])
+    position = await bench.settle()
+    pods = await bench.get(f"/workloads/{home.id}/pods")
+    assert [pod["name"] for pod in pods["pods"]] == ["moved-0"]
+    await bench.tell([home.observed(facts.model_copy(update={"ready": False}))])
+    await bench.settle()
+    assert await bench.get(f"/workloads/{home.id}/pods", at=position) == pods
+
+
+async def test_what_was_gone_has_the_phase_of_then_though_its_last_was_recorded_later(bench: Ticking) -> None:
+    story = Story()
+    await bench.tell(story.life()[:6])
+    await bench.settle()
+    gone = await bench.tell([story.gone()])
+    assert await bench.settle() > gone, "a phase follows from its end"
+    (now,) = (await bench.get("/workloads", deleted=True))["workloads"]
+    (then,) = (await bench.get("/workloads", deleted=True, at=gone))["workloads"]
+    assert (then["phase"], then["version"], then["deleted_at"]) == ("Running", gone, now["deleted_at"])
+    assert now["phase"] != "Running"
+    assert (await bench.get("/workloads/count", deleted=True, phase="Running", at=gone))["count"] == 1
+
+
 async def test_a_moment_is_a_position_or_the_last_event_up_to_a_time(bench: Ticking) -> None:
     story = Story()
     await bench.tell(story.life())
