@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muster_cli.client import Client
-from muster_cli.journal import journal_in, journal_of
+from muster_cli.journal import end_of, journal_in, journal_of, told
 from muster_cli.output import progress
 from muster_cli.past import Beginning, beginning_at, beginning_before, checkpoints_kept
 
@@ -42,9 +42,9 @@ def judge_journal(client: Client, wanted: Wanted) -> dict[str, Any]:
         return journal_of(client, after=after, until=until)
 
     with progress("Looking for a checkpoint …"):
-        begun = _beginning(client, read, wanted)
+        begun, now = _beginning(client, read, wanted), end_of(client)
         kept = checkpoints_kept(client) if begun is None else ()
-    return _judge(read, wanted, begun, kept, lambda position: beginning_at(client, position))
+    return _judge(read, wanted, begun, kept, lambda position: beginning_at(client, position), now)
 
 
 def _beginning(client: Client, read: Read, wanted: Wanted) -> Beginning | None:
@@ -72,6 +72,7 @@ def _judge(
     begun: Beginning | None,
     kept: Collection[int] = (),
     checkpoint_at: Callable[[int], Beginning | None] = lambda _: None,
+    now: int | None = None,
 ) -> dict[str, Any]:
     """Read twice, the second time as far as the first: a living journal grows meanwhile."""
     from muster_scheduler.core.audit import DecisionAudit, headers_of
@@ -86,10 +87,11 @@ def _judge(
 
     proven: list[dict[str, Any]] = []
     with progress("Looking for plans …") as tell:
-        headers = headers_of(first_pass(), wanted.last, since=max(began, wanted.since or 0))
+        headers = headers_of(
+            told(first_pass(), "Looking for plans …", now, tell), wanted.last, since=max(began, wanted.since or 0)
+        )
         audit = DecisionAudit(headers, begun.state if begun is not None else None)
-        tell("Planning again …")
-        for recorded in read(began, end):
+        for recorded in told(read(began, end), "Planning again …", end, tell):
             audit.apply(recorded)
             if recorded.position in kept and (found := checkpoint_at(recorded.position)) is not None:
                 audit.prove(found.state)

@@ -4,7 +4,8 @@ A line of a copy is an event as the API gives it. Nothing is held: whoever needs
 """
 
 import json
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from muster_cli.failure import Exit, Failure
 
 if TYPE_CHECKING:
     from muster_contracts.wire import Recorded
+
+TOLD_EVERY = 5000
+"""Events, read in a fifth of a second or so."""
+LAST_MOMENT = "9999-12-31T23:59:59Z"
 
 
 def journal_of(client: Client, *, after: int = 0, until: int | None = None) -> "Iterator[Recorded]":
@@ -46,6 +51,24 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from lines
     if rest:
         raise Failure(Exit.UNAVAILABLE, "The event log broke off in the middle of an event.")
+
+
+def end_of(client: Client) -> int:
+    """Return the position at which the journal ends now."""
+    found: dict[str, Any] = client.get("/journal/moment", at=LAST_MOMENT)
+    return int(found["position"])
+
+
+def told(
+    events: "Iterable[Recorded]", sentence: str, end: int | None, tell: Callable[[str], None]
+) -> "Iterator[Recorded]":
+    """Yield events, and tell now and then how far that is, of how many where it is known, and how fast."""
+    began, whole = time.monotonic(), f" of {end:,}" if end else ""
+    for number, recorded in enumerate(events, start=1):
+        if number % TOLD_EVERY == 0:
+            rate = number / max(time.monotonic() - began, 1e-9)
+            tell(f"{sentence} Position {recorded.position:,}{whole}, {rate:,.0f} events a second.")
+        yield recorded
 
 
 def event_at(client: Client, position: int) -> dict[str, Any] | None:

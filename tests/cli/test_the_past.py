@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from cli.stage import Answer, Asked, Log, Muster, Type, show, shown, workload
+from muster_cli.journal import told
 from muster_contracts.events import AnyEvent
 from muster_contracts.wire import Recorded
 from muster_scheduler.core.decision import written
@@ -232,3 +233,12 @@ def test_who_was_not_there_then_is_not_found(served: Muster, types: Type) -> Non
     typed = types("history", "nobody", "--at", "2")
     assert (typed.code, typed.err) == (3, "There was no workload nobody at position 2.\n")
     assert types("list", "--at", "-1").code == 2
+
+
+def test_whoever_reads_long_is_told_how_far_and_how_fast(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muster_cli.journal.TOLD_EVERY", 4)
+    said: list[str] = []
+    assert list(told(past.recorded, "Reading …", past.end, said.append)) == past.recorded
+    assert len(said) == past.end // 4
+    assert said[1].startswith(f"Reading … Position 8 of {past.end}, ")
+    assert said[1].endswith(" events a second.")

@@ -5,6 +5,7 @@ the journal is read through the HTTP API, or from a copy, and the planner of thi
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -130,8 +131,8 @@ def _decisions(last: int | None, since: int | None, file: Path | None) -> dict[s
 
 
 def _phases(file: Path | None) -> dict[str, Any]:
-    with progress("Folding the event log …"):
-        return _asked() if file is None else _folded(file)
+    with progress("Folding the event log …") as tell:
+        return _asked() if file is None else _folded(file, tell)
 
 
 def _asked() -> dict[str, Any]:
@@ -143,15 +144,15 @@ def _asked() -> dict[str, Any]:
     return found
 
 
-def _folded(file: Path) -> dict[str, Any]:
+def _folded(file: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Judge the phases of a copy; there are no rows in it."""
     from dataclasses import asdict
 
     from muster_status.core.audit import audit_events
 
-    from muster_cli.journal import journal_in
+    from muster_cli.journal import journal_in, told
 
-    report = audit_events(journal_in(file))
+    report = audit_events(told(journal_in(file), "Folding the event log …", None, tell))
     found = {"ok": report.ok, **asdict(report)}
     del found["rows_checked"], found["checkpoints_checked"]
     return found

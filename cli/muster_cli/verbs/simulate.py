@@ -125,13 +125,13 @@ def _replay(at: str | None, changed: Path | None, output: Format) -> None:
     from muster_scheduler.core.scenarios.runner import as_the_service
 
     from muster_cli.client import Client
-    from muster_cli.journal import journal_of
+    from muster_cli.journal import end_of, journal_of, told
     from muster_cli.settings import CommandLineSettings
 
     changes = _changes_in(changed)
-    with Client(CommandLineSettings.read()) as client, progress("Reading the event log …"):
-        until = None if at is None else moment_of(client, at).position
-        history = list(journal_of(client, until=until))
+    with Client(CommandLineSettings.read()) as client, progress("Reading the event log …") as tell:
+        until = end_of(client) if at is None else moment_of(client, at).position
+        history = list(told(journal_of(client, until=until), "Reading the event log …", until, tell))
     for field, name in changes.unknown(history):
         raise Failure(Exit.INVALID, f"{changed}, field {field}: The history knows no {name}.")
     with progress("Scheduling it again …"):
