@@ -163,6 +163,21 @@ async def test_a_watch_from_the_future_says_nothing_until_that_has_come(api, mak
     assert int(event["object"]["metadata"]["resourceVersion"]) > future
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sendInitialEvents": "true"},
+        {"sendInitialEvents": "true", "resourceVersionMatch": "Exact"},
+        {"resourceVersionMatch": "NotOlderThan", "resourceVersion": "1"},
+    ],
+)
+async def test_a_watch_refuses_options_that_contradict_each_other(api, query):
+    refused = await api.find("configmaps", watch="true", timeoutSeconds="1", **query)
+    assert (refused.status, refused.body["reason"]) == (422, "Invalid")
+    cause = refused.body["details"]["causes"][0]
+    assert (cause["field"], cause["reason"]) == ("resourceVersionMatch", "FieldValueForbidden")
+
+
 async def test_a_version_is_a_number(api, make_config_map):
     await api.create("configmaps", make_config_map("a"))
     for path in (api.path("configmaps"), api.path("configmaps", "a")):

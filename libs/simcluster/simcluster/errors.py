@@ -6,6 +6,15 @@ Kubernetes where clients and people know it by heart (`pods "a" not found`).
 
 from typing import Any
 
+_REASONS = {
+    "Duplicate value": "FieldValueDuplicate",
+    "Forbidden": "FieldValueForbidden",
+    "Not found": "FieldValueNotFound",
+    "Required value": "FieldValueRequired",
+    "Unsupported value": "FieldValueNotSupported",
+}
+"""The machine's reason of a broken rule, by the words its sentence begins with."""
+
 
 class ApiError(Exception):
     """A refusal with an HTTP code, a machine's reason and one sentence."""
@@ -60,7 +69,8 @@ def conflict(kind: str, name: str, why: str) -> ApiError:
 
 def invalid(kind: str, name: str, field: str, why: str) -> ApiError:
     """A field breaks a rule; `field` is its path, `why` one clause."""
-    cause = {"reason": "FieldValueInvalid", "message": why, "field": field}
+    reason = _REASONS.get(why.partition(":")[0], "FieldValueInvalid")
+    cause = {"reason": reason, "message": why, "field": field}
     message = f'{kind} "{name}" is invalid: {field}: {why}'
     return ApiError(422, "Invalid", message, _details(kind, name) | {"causes": [cause]})
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from simcluster import selectors, tables
-from simcluster.errors import ApiError, bad_option, bad_request, expired
+from simcluster import list_options, selectors, tables
+from simcluster.errors import ApiError, bad_request, expired
 from simcluster.registry import Registry
 from simcluster.resources import Object, Resource
 from simcluster.revisions import ADDED, DELETED, MODIFIED, Change, Stored, watch_frame
@@ -37,7 +37,7 @@ class Reader:
 
     def get(self, namespace: str | None, name: str, request: Request) -> Response:
         """Answer with one object."""
-        _check_version(request, self.registry.store.version)
+        list_options.check_get(request, self.registry.store.version)
         return self.show(self.registry.existing(self.resource.key, namespace, name), request)
 
     def show(self, stored: Stored, request: Request, status: int = 200) -> Response:
@@ -51,7 +51,7 @@ class Reader:
     def show_list(self, namespace: str | None, request: Request) -> Response:
         """Answer with a list, whole or in pages."""
         store = self.registry.store
-        _check_list_version(request, store.version)
+        list_options.check_list(request, store.version)
         start, version = _continue_from(request, store, self.resource.key)
         chosen = _after(self._chosen(namespace, request), start)
         limit = max(request.number("limit") or 0, 0)
@@ -137,7 +137,7 @@ class Watch:
         self._partial = _partial_wanted(request)
         self._bookmarks = request.flag("allowWatchBookmarks")
         self._initial = request.query.get("sendInitialEvents")
-        self._since = _parse_version(request.query.get("resourceVersion", ""))  # 0: from whatever is there
+        self._since = list_options.watched_from(request)  # 0: from whatever is there
         self._seconds = request.number("timeoutSeconds") or _WATCH_SECONDS
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -243,48 +243,6 @@ class _Alarms:
         self._bookmark_due = True
         self._bookmark = self._loop.call_later(_BOOKMARK_SECONDS, self._mark)
         self._subscription.nudge()
-
-
-def _parse_version(text: str) -> int:
-    if text and not (text.isascii() and text.isdigit()):
-        raise bad_request(f'invalid resource version "{text}"')
-    return int(text or "0")
-
-
-def _check_version(request: Request, current: int) -> int:
-    """Return the version that a get or a list must not be older than; ApiError 504 when it has not come yet."""
-    version = _parse_version(request.query.get("resourceVersion", ""))
-    if version > current:
-        raise _too_large(version, current)
-    return version
-
-
-def _too_large(version: int, current: int) -> ApiError:
-    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-    message = f"Timeout: Too large resource version: {version}, current: {current}"
-    return ApiError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
-
-
-def _check_list_version(request: Request, current: int) -> None:
-    version = _check_version(request, current)
-    match = request.query.get("resourceVersionMatch", "")
-    if match:
-        _check_match(match, request.query.get("resourceVersion", ""))
-    if match == "Exact" and version != current:
-        raise expired(f"The resourceVersion for the provided list is too old: {version}")
-
-
-def _check_match(match: str, version: str) -> None:
-    """Refuse a `resourceVersionMatch` that says nothing together with its version."""
-    why = ""
-    if match not in ("Exact", "NotOlderThan"):
-        why = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
-    elif not version:
-        why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif match == "Exact" and version == "0":
-        why = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-    if why:
-        raise bad_option("ListOptions", "resourceVersionMatch", why)
 
 
 def _continue_from(request: Request, store: Store, kind: str) -> tuple[tuple[str, str] | None, int]:
