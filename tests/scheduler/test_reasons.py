@@ -17,7 +17,7 @@ from muster_contracts.values import (
 )
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.plan import Limits, Plan, plan
-from muster_scheduler.core.reasons import Blocked
+from muster_scheduler.core.reasons import Blocked, amount_of
 from muster_scheduler.core.snapshot import take_snapshot
 from scheduler.worlds import (
     GIBIBYTE,
@@ -574,3 +574,17 @@ def test_parts_of_several_gpus_are_counted_on_different_ones() -> None:
     waiting = gang("new", 2, gpu=quarters)
     blocked = why("new", node("a", gpus=2), *group("old", [held], priority="build"), *waiting)
     assert (blocked.code, blocked.numbers["fitting"]) == ("GangDoesNotFit", 1)
+
+
+@pytest.mark.parametrize(
+    ("resource", "amount", "told"),
+    [
+        (0, 1_920_000 * WHOLE_GPU, "1920000 GPUs"),
+        (0, WHOLE_GPU // 4, "0.25 GPUs"),
+        (1, 1_234_567_500, "1234567.5 CPUs"),
+        (2, 12_345 * 1024**3, "12345 GiB of memory"),
+        (2, 1536 * 1024**2, "1.5 GiB of memory"),
+    ],
+)
+def test_large_amounts_are_told_without_powers_of_ten(resource: int, amount: int, told: str) -> None:
+    assert amount_of(resource, amount) == told

@@ -92,8 +92,9 @@ def _is_told_as_nothing(name: str, value: int, sentence: str) -> bool:
 
 
 def _written(value: int) -> set[str]:
-    scaled = f"{value / MEBIBYTE:.4g}", f"{value / GIBIBYTE:.4g}"
-    return {str(value), f"{value / WHOLE_GPU:g}", f"{value / 1000:g}", *scaled}
+    scaled = (value / unit for unit in (MEBIBYTE, GIBIBYTE))
+    memory = (f"{amount:.4g}" if amount < 1000 else f"{amount:.0f}" for amount in scaled)
+    return {str(value), f"{value / WHOLE_GPU:.15g}", f"{value / 1000:.15g}", *memory}
 
 
 def _durations(seconds: int) -> set[str]:

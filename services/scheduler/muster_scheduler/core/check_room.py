@@ -41,9 +41,13 @@ class Lot:
         has = {"cpu": max(0, self.cpu), "memory": max(0, self.memory), "pods": max(0, self.pods), **extended}
         if pod.gpu.devices:
             has["devices"] = self.whole if _is_whole(pod) else len(self.devices)
-            portion = sorted([*self.devices, *[0] * pod.gpu.devices], reverse=True)[pod.gpu.devices - 1]
+            portion = self._portion_of_the_last(pod.gpu.devices)
             has["part"] = portion * self.device_bytes // WHOLE_GPU if pod.gpu.memory_bytes else portion
         return has
+
+    def _portion_of_the_last(self, devices: int) -> int:
+        """Return how much the last of so many devices has left, those with the most first; nothing if it has fewer."""
+        return sorted(self.devices, reverse=True)[devices - 1] if devices <= len(self.devices) else 0
 
     def room_for(self, pod: PodFacts) -> int:
         """Count how many such pods the node has room for, by itself."""

@@ -118,9 +118,13 @@ class Cause:
         return replace(self, sentence=f"{self.sentence} {sentence}")
 
 
+EXACT = ".15g"
+"""How an amount is written that people compare with what they asked for: all its digits, and no power of ten."""
+
+
 def gpus(millionths: int) -> str:
     """Write an amount of GPUs."""
-    amount = f"{millionths / 1_000_000:g}"
+    amount = f"{millionths / 1_000_000:{EXACT}}"
     return f"{amount} GPU" if amount == "1" else f"{amount} GPUs"
 
 
@@ -133,11 +137,15 @@ def amount_of(resource: int, value: int) -> str:
 
 def _memory(amount: int) -> str:
     small = 0 < amount < GIBIBYTE
-    return f"{amount / MEBIBYTE:.4g} MiB of memory" if small else f"{amount / GIBIBYTE:.4g} GiB of memory"
+    return f"{_short(amount / MEBIBYTE)} MiB of memory" if small else f"{_short(amount / GIBIBYTE)} GiB of memory"
+
+
+def _short(amount: float) -> str:
+    return f"{amount:.4g}" if amount < 1000 else f"{amount:.0f}"  # and not 1.234e+04
 
 
 def _cpus(thousandths: int) -> str:
-    amount = f"{thousandths / 1000:g}"
+    amount = f"{thousandths / 1000:{EXACT}}"
     return f"{amount} CPU" if amount == "1" else f"{amount} CPUs"
 
 
