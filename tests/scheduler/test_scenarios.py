@@ -355,6 +355,8 @@ def test_tasks_of_one_label_run_on_one_device() -> None:
         ({"nodes": [{"name": "node0", "gpus": -1}]}, "nodes[0].gpus: It should be from 0"),
         ({"nodes": [{"name": "node0", "gpus": 100_000_000}]}, "nodes[0].gpus: It should be from 0 to 1000"),
         ({"nodes": [{"name": "node", "count": 10_000_000}]}, "nodes[0].count: It should be from 1 to 100000"),
+        ({"delay_between_rounds_s": 10**12}, "field delay_between_rounds_s: It should be from 0 to 86400"),
+        ({"jobs": [{**running("job"), "age_minutes": 10**12}]}, "jobs[0].age_minutes: It should be from 0 to 52704000"),
         ({"rounds_after_match": 3 * 10**9}, "field rounds_after_match: It should be from 0 to 10000"),
         ({"jobs": [{**running("job", count=400), "count": 400}]}, "jobs[0].count: It stands for more than 100000"),
         ({"nodes": [{"name": "n"}, {"name": "n"}]}, "field nodes: Two nodes have the name n."),

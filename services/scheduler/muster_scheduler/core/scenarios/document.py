@@ -118,12 +118,12 @@ class Part:
         """Read a whole number."""
         return self._scaled(name, self._take(name, default), 1, least, most)
 
-    def amount(self, name: str, default: int | None = None, *, unit: int = 1) -> int:
+    def amount(self, name: str, default: int | None = None, *, unit: int = 1, most: int = MOST) -> int:
         """Read an amount that may have decimals, in whole `unit`-th parts of one, as `default` is."""
         if not self.has(name) and default is not None:
             self.read.add(name)
             return default
-        return self._scaled(name, self._take(name, None), unit, 0)
+        return self._scaled(name, self._take(name, None), unit, 0, most)
 
     def gpus(self, name: str, default: int | None = None) -> int:
         """Read an amount of GPUs, as millionths."""
@@ -205,7 +205,7 @@ class Part:
             self.refuse(name, f"It should be a list, not {_shown(value)}.")
         return value
 
-    def _scaled(self, name: str, value: Any, unit: int, least: int, most: int = MOST) -> int:
+    def _scaled(self, name: str, value: Any, unit: int, least: int, most: int) -> int:
         if not isinstance(value, int | Decimal) or isinstance(value, bool):
             self.refuse(name, f"It should be a number, not {_shown(value)}.")
         if not least <= value <= most:

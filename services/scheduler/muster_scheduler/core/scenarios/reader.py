@@ -51,6 +51,9 @@ MOST_COPIES, MOST_GPUS = 100_000, 1000
 MOST_ROUNDS = 10_000
 """More would not end while anybody waits for it."""
 
+MOST_DELAY_SECONDS, MOST_AGE_MINUTES = 24 * 60 * 60, 100 * 366 * 24 * 60
+"""A day between rounds and a job of a hundred years: beyond them the calendar ends."""
+
 MILLION = 1_000_000
 PER_SUB_GROUP = "per sub_group"
 FOR_PEOPLE = ("source", "tags", "portable", "name", "description", "read_as", "title")
@@ -85,7 +88,7 @@ def _case(part: Part, number: int) -> Case:
         id=case_id,
         mode=Mode(part.one_of("mode", [mode.value for mode in Mode], Mode.SETTLED)),
         action=part.text("action", ""),
-        seconds_between_rounds=part.amount("delay_between_rounds_s", MILLION, unit=MILLION) / MILLION,
+        seconds_between_rounds=_delay_seconds(part),
         nodes=tuple(node for one in part.parts("nodes") for node in node_copies(_node(one), _copies(one))),
         queues=queues,
         topologies=tuple(_topology(one) for one in part.parts("topologies")),
@@ -95,6 +98,10 @@ def _case(part: Part, number: int) -> Case:
     _check_places(case, part)
     unread = (f"{path} is not known and was passed over." for path in part.take_unread())
     return replace(case, remarks=(*unread, *doubts(case)))
+
+
+def _delay_seconds(part: Part) -> float:
+    return part.amount("delay_between_rounds_s", MILLION, unit=MILLION, most=MOST_DELAY_SECONDS) / MILLION
 
 
 def _refuse_doubles(names: list[str], part: Part, field: str, what: str) -> None:
@@ -306,7 +313,7 @@ def _job(part: Part, queues: set[str], usual_age_seconds: int) -> JobCase:
         cpu_milli=part.amount("cpu_per_task_milli", 0, unit=CPU_SCALE),
         memory_bytes=part.whole("memory_per_task", 0),
         tasks=tasks,
-        age_seconds=part.amount("age_minutes", usual_age_seconds, unit=MINUTE_SECONDS),
+        age_seconds=part.amount("age_minutes", usual_age_seconds, unit=MINUTE_SECONDS, most=MOST_AGE_MINUTES),
         root=root,
         deleted=part.flag("deleted_in_test", default=False),
     )
