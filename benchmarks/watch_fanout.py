@@ -28,7 +28,7 @@ async def _open(scale: float) -> AsyncIterator[Contest]:
 
         async def ours() -> Sample:
             await create(clusters.simulated, amount)
-            watch = f"{PODS}?watch=true&sendInitialEvents=false"
+            watch = f"{PODS}?watch=true&sendInitialEvents=false&resourceVersionMatch=NotOlderThan"
             return {NAME: await _per_second(clusters.simulated, watch, request("DELETE", PODS), amount)}
 
         async def bare() -> Sample:
