@@ -31,6 +31,9 @@ from muster_status.handlers.ports import Listed, ReadModels
 
 A = TypeVar("A")
 
+AT_ONCE = 64
+"""Workloads whose events are read together; each takes a round trip."""
+
 
 class Earlier:
     """Answers from the rows of the past. Positions are such as the journal, and the tables, have come to."""
@@ -77,8 +80,10 @@ class Earlier:
             answer = await ask(then)
             if not query.deleted or not (late := await self._late(then)):
                 return answer
-            for workload_id in late:
-                then.tables.workload.update((await self.one(workload_id, position)).tables.workload)
+            for start in range(0, len(late), AT_ONCE):
+                some = late[start : start + AT_ONCE]
+                for one in await asyncio.gather(*(self.one(workload_id, position) for workload_id in some)):
+                    then.tables.workload.update(one.tables.workload)
 
     async def _late(self, then: Then) -> Sequence[UUID]:
         changed = await self._tables.changed(then.gone, then.position)
