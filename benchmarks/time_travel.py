@@ -22,7 +22,7 @@ from muster_contracts.errors import Unavailable
 from muster_contracts.questions import WhyDoesItWait
 from muster_contracts.subjects import Writer
 from muster_journal.port import Journal
-from muster_scheduler.core.fitting import why_did_it_wait
+from muster_scheduler.core.answers import standpoint_after
 from muster_scheduler.core.scenarios.facts import id_of
 from muster_status.core.deriver import Derivation
 
@@ -107,7 +107,9 @@ class _Asker:
         begun = beginning_before(self.client, self.moment) if checkpoints else None
         assert checkpoints == (begun is not None), "the kept checkpoints are of this code"
         after, state = (begun.position, begun.state) if begun is not None else (0, None)
-        why_did_it_wait(journal_of(self.client, after=after, until=self.moment), asked, state)
+        standpoint = standpoint_after(journal_of(self.client, after=after, until=self.moment), state)
+        assert standpoint is not None, "a plan lies between"
+        standpoint.answer(asked)
 
 
 BENCHMARK = Benchmark(

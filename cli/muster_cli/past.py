@@ -19,6 +19,7 @@ from muster_cli.journal import event_at, journal_of
 from muster_cli.output import say
 
 if TYPE_CHECKING:
+    from muster_scheduler.core.answers import Standpoint
     from muster_scheduler.core.state import State
 
 
@@ -35,19 +36,47 @@ class Beginning:
         return self.state.position
 
 
+def standpoint_then(client: Client, until: int) -> "Standpoint":
+    """Return whence the scheduler would have answered at a position."""
+    from muster_scheduler.core.answers import standpoint_after
+
+    begun, found = beginning_before(client, until), None
+    if begun is not None:
+        found = standpoint_after(journal_of(client, after=begun.position, until=until), begun.state)
+    if found is None:  # no plan lies between, whose settings would bound the answer
+        found = standpoint_after(journal_of(client, until=until))
+    assert found is not None
+    return found
+
+
 def waiting_then(client: Client, workload_id: str, until: int) -> dict[str, Any]:
     """Return why a workload waited at a position, as the scheduler would have answered then."""
     from muster_contracts.questions import WhyDoesItWait
-    from muster_scheduler.core.fitting import why_did_it_wait
 
     asked = WhyDoesItWait(workload_id=UUID(workload_id))
-    begun, answer = beginning_before(client, until), None
-    if begun is not None:
-        answer = why_did_it_wait(journal_of(client, after=begun.position, until=until), asked, begun.state)
-    if answer is None:  # no plan lies between, whose settings would bound the answer
-        answer = why_did_it_wait(journal_of(client, until=until), asked)
-    assert answer is not None
-    return answer.model_dump(mode="json")
+    return standpoint_then(client, until).answer(asked).model_dump(mode="json")
+
+
+def queues_then(client: Client, until: int) -> dict[str, Any]:
+    """Return who was due what and held what at a position."""
+    from muster_contracts.questions import WhoHoldsWhat
+
+    return standpoint_then(client, until).answer(WhoHoldsWhat()).model_dump(mode="json")
+
+
+def nodes_then(client: Client, until: int) -> list[dict[str, Any]]:
+    """Return all nodes and who was on them at a position."""
+    from muster_contracts.questions import NodeHoldings, WhatNodesHold
+
+    standpoint = standpoint_then(client, until)
+    found, after = [], ""
+    while True:
+        page = standpoint.answer(WhatNodesHold(after=after))
+        assert isinstance(page, NodeHoldings)
+        found += [node.model_dump(mode="json") for node in page.nodes]
+        after = page.next
+        if not after:
+            return found
 
 
 class _NotBelieved(Exception):

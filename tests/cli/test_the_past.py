@@ -11,8 +11,10 @@ import pytest
 from cli.stage import Answer, Asked, Log, Muster, Type, show, shown, workload
 from muster_cli.journal import told
 from muster_contracts.events import AnyEvent
+from muster_contracts.questions import WhatNodesHold
 from muster_contracts.wire import Recorded
 from muster_scheduler.core.decision import written
+from muster_scheduler.core.holdings import holdings, node_holdings
 from muster_scheduler.core.plan import Limits, plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
@@ -87,6 +89,34 @@ def test_why_begins_at_the_last_checkpoint_before_the_moment_and_answers_the_sam
         assert why(types, at) == answer
         assert read_from(served)[0] == past.plans[1]
     assert expected[past.end]["groups"][0]["code"] == "NoFittingNode"
+
+
+def test_who_held_what_is_told_as_the_scheduler_would_have_told_it_then(
+    served: Muster, past: Past, types: Type
+) -> None:
+    past.keep(past.plans[0])
+    past.log.serve(served)
+    for position, placed in ((past.plans[1], 2 * 2), (past.end, 2 * ROUNDS)):
+        snapshot, moment = take_snapshot(past.fold_at(position)), {"position": position}
+        held = types("top", "--at", str(position), "-o", "json").data
+        assert held | moment == holdings(snapshot, Limits()).model_dump(mode="json") | {"time": held["time"]}
+        on_nodes = types("top", "nodes", "--at", str(position), "-o", "json").data
+        assert on_nodes["position"] == position
+        assert on_nodes["nodes"] == node_holdings(snapshot, WhatNodesHold()).model_dump(mode="json")["nodes"]
+        assert sum(len(one["pods"]) for one in on_nodes["nodes"]) == placed
+    for command in (("top",), ("top", "nodes")):
+        printed = types(*command, "--at", str(past.plans[1])).out
+        assert printed.startswith(f"At position {past.plans[1]}, "), command
+    assert {tuple(asked.path.split("/")[-2:]) for asked in served.asked}.isdisjoint(
+        {("scheduling", "queues"), ("scheduling", "nodes")}
+    )
+
+
+def test_nodes_of_the_past_are_told_however_many_they_are(served: Muster, types: Type) -> None:
+    names = [f"node-{number:03}" for number in range(150)]  # more than one answer holds
+    Log([shown(one) for one in recorded(map(node, names))]).serve(served)
+    found = types("top", "nodes", "--at", str(len(names)), "-o", "json").data
+    assert [one["name"] for one in found["nodes"]] == names
 
 
 def test_without_a_plan_since_the_checkpoint_its_settings_are_looked_for_from_the_beginning(

@@ -11,8 +11,8 @@ from muster_contracts import events as e
 from muster_contracts.questions import Answer, Fit, Holdings, NotAnswered, Question, WhoHoldsWhat, WouldItFit, answer
 from muster_contracts.subjects import Writer, scheduler_subject
 from muster_journal.connection import Connection, Login
-from muster_scheduler import answering
 from muster_scheduler.answering import MOST_OPEN
+from muster_scheduler.core import answers
 from muster_scheduler.core.fitting import would_it_fit
 from nats.errors import NoRespondersError
 from scheduler.scene import Scene, of_type, scheduled
@@ -78,7 +78,7 @@ class Withheld:
 def withheld(monkeypatch: pytest.MonkeyPatch) -> Iterator[Withheld]:
     """Let no question whether something would fit be answered before the test says so."""
     withheld = Withheld()
-    monkeypatch.setattr(answering, "would_it_fit", withheld)
+    monkeypatch.setattr(answers, "would_it_fit", withheld)
     yield withheld
     withheld.go_on.set()
 
@@ -116,7 +116,7 @@ async def test_a_question_that_fails_through_our_fault_is_answered_and_so_is_the
     def faulty(*_: Any) -> Answer:
         raise AssertionError("The planner is wrong.")
 
-    monkeypatch.setattr(answering, "would_it_fit", faulty)
+    monkeypatch.setattr(answers, "would_it_fit", faulty)
     question = WouldItFit(project="demo", gpu_devices=1)
     with capture_logs() as logged:
         failed = [await asker.ask(question) for _ in range(MOST_OPEN + 1)]

@@ -1,11 +1,26 @@
-"""`muster top`: who is due what and holds what, by node pool, department and project; and who is on which GPU."""
+"""`muster top`: who is due what and holds what, by node pool, department and project; and who is on which GPU.
+
+Now, the scheduler is asked; for the past, the planner of this command answers from its fold (`past`).
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from muster_cli.output import Format, Output, gpus, memory, plain, print_data, print_marked, print_table, progress
+from muster_cli.moments import At, moment_of
+from muster_cli.output import (
+    Format,
+    Output,
+    gpus,
+    memory,
+    plain,
+    print_data,
+    print_marked,
+    print_moment,
+    print_table,
+    progress,
+)
 
 if TYPE_CHECKING:
     from muster_cli.client import Client
@@ -18,38 +33,42 @@ CELLS = "·▁▂▃▄▅▆▇█"
 
 
 @app.callback()
-def top(context: typer.Context, output: Output = Format.TABLE) -> None:
-    """Show quota, fair share, what is held and what waits, by node pool, department and project."""
+def top(context: typer.Context, at: At = None, output: Output = Format.TABLE) -> None:
+    """Show quota, fair share, what is held and what waits, by node pool, department and project; with --at, of then."""
     if context.invoked_subcommand is None:
-        projects(output)
+        projects(at, output)
 
 
 @app.command()
-def projects(output: Output = Format.TABLE) -> None:
-    """Show departments and projects, pool by pool."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
+def projects(at: At = None, output: Output = Format.TABLE) -> None:
+    """Show departments and projects, pool by pool; with --at, as they stood then."""
+    from muster_cli.client import client_for
+    from muster_cli.past import queues_then
 
-    with Client(CommandLineSettings.read()) as client, progress("Asking the planner …"):
-        found = client.get("/scheduling/queues")
+    with client_for(at) as client, progress("Asking the planner …"):
+        then = None if at is None else moment_of(client, at)
+        found = client.get("/scheduling/queues") if then is None else queues_then(client, then.position)
     if output is not Format.TABLE:
-        print_data(found, output)
+        print_data(found | (then.shown if then else {}), output)
         return
+    print_moment(then)
     for number, pool in enumerate(found["node_pools"]):
         _print_pool(pool, first=number == 0)
 
 
 @app.command()
-def nodes(output: Output = Format.TABLE) -> None:
-    """Show every node with a map of its GPUs: how full each is, and whose pods are on it."""
-    from muster_cli.client import Client
-    from muster_cli.settings import CommandLineSettings
+def nodes(at: At = None, output: Output = Format.TABLE) -> None:
+    """Show every node with a map of its GPUs: how full each is, and whose pods are on it; with --at, were on it."""
+    from muster_cli.client import client_for
+    from muster_cli.past import nodes_then
 
-    with Client(CommandLineSettings.read()) as client, progress("Asking the planner …"):
-        found = list(_nodes(client))
+    with client_for(at) as client, progress("Asking the planner …"):
+        then = None if at is None else moment_of(client, at)
+        found = list(_nodes(client)) if then is None else nodes_then(client, then.position)
     if output is not Format.TABLE:
-        print_data({"nodes": found}, output)
+        print_data({"nodes": found} | (then.shown if then else {}), output)
         return
+    print_moment(then)
     print_table(
         ["NODE", "POOL", "GPUS", "FREE", "CPU FREE", "MEMORY FREE", "WHO"],
         [_node_row(node) for node in found],

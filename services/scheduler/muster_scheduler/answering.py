@@ -10,24 +10,14 @@ and nothing that was kept is wrong because of it. The log has the fault.
 """
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 from muster_contracts.commands import complaints_of
-from muster_contracts.questions import (
-    Answer,
-    NotAnswered,
-    Question,
-    WhatNodesHold,
-    WhoHoldsWhat,
-    WhyDoesItWait,
-    WouldItFit,
-    question,
-)
+from muster_contracts.questions import Answer, NotAnswered, Question, WouldItFit, question
 from pydantic import ValidationError
 
-from muster_scheduler.core.fitting import addressed, why_does_it_wait, would_it_fit
-from muster_scheduler.core.holdings import holdings, node_holdings
+from muster_scheduler.core.answers import Standpoint
+from muster_scheduler.core.fitting import addressed
 from muster_scheduler.core.snapshot import Snapshot, take_snapshot
 from muster_scheduler.planning import Planning
 from muster_scheduler.settings import SchedulerSettings
@@ -82,19 +72,7 @@ class Answering:
             if isinstance(found, NotAnswered):
                 return found
             asked = found
-        return await asyncio.to_thread(self._question(asked, self._latest()))
-
-    def _question(self, asked: Question, snapshot: Snapshot) -> Callable[[], Answer]:
-        limits = self._limits
-        match asked:
-            case WouldItFit():
-                return lambda: would_it_fit(snapshot, limits, asked)
-            case WhyDoesItWait():
-                return lambda: why_does_it_wait(snapshot, limits, asked)
-            case WhoHoldsWhat():
-                return lambda: holdings(snapshot, limits)
-            case WhatNodesHold():
-                return lambda: node_holdings(snapshot, asked)
+        return await asyncio.to_thread(Standpoint(self._latest(), self._limits).answer, asked)
 
     def _latest(self) -> Snapshot:
         """Return a snapshot of the moment; the last one while nothing has happened since."""

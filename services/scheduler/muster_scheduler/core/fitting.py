@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from muster_contracts.events import PlanMade
 from muster_contracts.names import COMPATIBLE_SCHEDULER_NAMES
 from muster_contracts.questions import (
     Amounts,
@@ -28,10 +27,8 @@ from muster_contracts.questions import (
 )
 from muster_contracts.subjects import derived_id
 from muster_contracts.values import GpuRequest, PodFacts, Resources
-from muster_contracts.wire import Recorded
 
 from muster_scheduler.core.accounts import Account
-from muster_scheduler.core.decision import limits_of
 from muster_scheduler.core.draft import Draft, Limits
 from muster_scheduler.core.drawing import FIRST_FIRM_PRIORITY, PRIORITIES
 from muster_scheduler.core.gang import Part
@@ -39,7 +36,7 @@ from muster_scheduler.core.groups import Bound, GroupView, Waiting
 from muster_scheduler.core.need import need_of
 from muster_scheduler.core.plan import Plan, plan
 from muster_scheduler.core.reasons import HELD_BACK, Blocked
-from muster_scheduler.core.snapshot import Snapshot, take_snapshot
+from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import DEFAULT_POOL
 
@@ -79,20 +76,6 @@ def why_does_it_wait(snapshot: Snapshot, limits: Limits, asked: WhyDoesItWait) -
     told = {group.pod_group_id for group in groups if group.code in HELD_BACK}
     groups += [_held_back(view) for view in mine if (view.gates or view.rests) and view.id not in told]
     return Waits(position=snapshot.position, groups=tuple(groups))
-
-
-def why_did_it_wait(history: Iterable[Recorded], asked: WhyDoesItWait, begun: State | None = None) -> Waits | None:
-    """Say what would have been answered at the end of a stretch of the journal.
-
-    It is read from its beginning, or on from what is folded already. None when no plan was made in a stretch that was
-    begun: the settings that bound an answer are those of the last plan, which lies before it.
-    """
-    state, limits = begun or State(), None if begun else Limits()
-    for recorded in history:
-        state.apply(recorded)
-        if isinstance(recorded.event, PlanMade):
-            limits = limits_of(recorded.event) or limits
-    return None if limits is None else why_does_it_wait(take_snapshot(state), limits, asked)
 
 
 def _view(asked: WouldItFit, now: datetime) -> GroupView:
