@@ -112,6 +112,15 @@ def test_who_held_what_is_told_as_the_scheduler_would_have_told_it_then(
     )
 
 
+def test_options_of_top_may_stand_before_what_is_shown(served: Muster, past: Past, types: Type) -> None:
+    at = ("--at", str(past.plans[0]))
+    for shown_part in ("nodes", "projects"):
+        told_last = types("top", shown_part, *at, "-o", "json").out
+        assert json.loads(told_last)["position"] == past.plans[0]
+        assert types("top", *at, "-o", "json", shown_part).out == told_last
+        assert types("top", *at, shown_part).out == types("top", shown_part, *at).out
+
+
 def test_nodes_of_the_past_are_told_however_many_they_are(served: Muster, types: Type) -> None:
     names = [f"node-{number:03}" for number in range(150)]  # more than one answer holds
     Log([shown(one) for one in recorded(map(node, names))]).serve(served)

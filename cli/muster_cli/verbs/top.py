@@ -37,6 +37,8 @@ def top(context: typer.Context, at: At = None, output: Output = Format.TABLE) ->
     """Show quota, fair share, what is held and what waits, by node pool, department and project; with --at, of then."""
     if context.invoked_subcommand is None:
         projects(at, output)
+    else:  # `muster top --at 4711 nodes` means the same as `muster top nodes --at 4711`
+        context.default_map = {context.invoked_subcommand: {"at": at, "output": output.value}}
 
 
 @app.command()
