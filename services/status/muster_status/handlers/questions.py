@@ -1,8 +1,8 @@
 """Answers questions about workloads, projects, and nodes, from the tables as they stand, or as they stood.
 
 Who passes `at_least` waits until the tables have come that far, and so reads what he just wrote. Whoever passes `at` is
-answered from the rows of then (`earlier`). Logs are not in the
-journal: they are read from the cluster, of pods that belong to the workload and of no others.
+answered from the rows of then (`earlier`). Logs are not in the journal: they are read from the cluster, of pods that
+belong to the workload and of no others.
 """
 
 from collections.abc import AsyncGenerator, Sequence
