@@ -175,6 +175,22 @@ async def test_a_large_one_is_made_less_often(journal: MemoryJournal) -> None:
     assert checkpoints.saves == [BETWEEN, 5 * BETWEEN, 9 * BETWEEN]
 
 
+async def test_a_question_about_the_past_changes_nothing_of_when_the_next_one_is_made(journal: MemoryJournal) -> None:
+    checkpoints = Noticed()
+    life = Life(journal, checkpoints, most=9)
+    async with life.living():
+        for number in range(5 * BETWEEN):
+            if number == BETWEEN:
+                life.fold.ballast = "x" * 2 * BETWEEN * BYTES_AN_EVENT
+            if number == 3 * BETWEEN:
+                assert await life.checkpointing.load(journal, BETWEEN) is not None  # a small one
+            await stop(journal, number)
+            await life.progress.reach(number + 1)
+            if number + 1 in {BETWEEN, 2 * BETWEEN, 4 * BETWEEN}:
+                await checkpoints.saved()
+    assert checkpoints.saves == [BETWEEN, 2 * BETWEEN, 4 * BETWEEN]
+
+
 async def test_who_is_not_active_saves_nothing(journal: MemoryJournal) -> None:
     checkpoints = Noticed()
     async with Life(journal, checkpoints, active=False).living() as life:

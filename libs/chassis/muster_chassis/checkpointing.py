@@ -66,6 +66,14 @@ class _Made:
     json: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[F]):
+    """A fold as a checkpoint has it, and how many bytes it was written down in."""
+
+    fold: F
+    bytes: int
+
+
 class Checkpointing(Generic[F]):
     """The checkpoints of one fold.
 
@@ -105,8 +113,9 @@ class Checkpointing(Generic[F]):
         """
         found = await self._load(journal, _at_once)
         if found is not None:
-            vars(self.fold).update(vars(found))
-            log.info("A fold begins at its checkpoint.", fold=self._name, position=found.position)
+            vars(self.fold).update(vars(found.fold))
+            self._bytes = found.bytes
+            log.info("A fold begins at its checkpoint.", fold=self._name, position=self.fold.position)
             self._restored()
         self._saved = self.fold.position
         return self._saved
@@ -116,15 +125,16 @@ class Checkpointing(Generic[F]):
 
         It is read in a thread, so that a service goes on answering.
         """
-        return await self._load(journal, asyncio.to_thread, until)
+        found = await self._load(journal, asyncio.to_thread, until)
+        return found.fold if found is not None else None
 
-    async def _load(self, journal: Journal, run: Run, until: int | None = None) -> F | None:
+    async def _load(self, journal: Journal, run: Run, until: int | None = None) -> _Read[F] | None:
         """Try one after the other, the latest first; what lies before one that is damaged may be whole."""
         kept = await self._checkpoints.positions(self._name)
         for position in reversed([one for one in kept if until is None or one <= until]):
             try:
                 checkpoint = await self._believed(position, journal)
-                return cast(F, await run(self._read, checkpoint.body))
+                return cast(_Read[F], await run(self._read, checkpoint.body))
             except _OtherCode:
                 log.info("Checkpoints of other code are passed over.", fold=self._name)
                 return None  # so are all: whoever saves lets those of other code go
@@ -147,11 +157,11 @@ class Checkpointing(Generic[F]):
             raise _NotBelieved("It is of another journal.")
         return checkpoint
 
-    def _read(self, body: bytes) -> F:
+    def _read(self, body: bytes) -> _Read[F]:
+        """Read a checkpoint, perhaps in a thread, and perhaps of long ago: it touches nothing of ours."""
         try:
             json = unsqueezed(body)
-            self._bytes = len(json)
-            return self._written.read(json)
+            return _Read(self._written.read(json), len(json))
         except NotReadable as error:
             raise _NotBelieved(str(error)) from error
 
