@@ -124,6 +124,13 @@ async def test_nobody_is_bound_while_an_earlier_reservation_is_on_its_way_out(sc
         await ours.prepare(_placement(portion=HALF))
 
 
+async def test_devices_are_made_right_in_an_order_that_no_run_of_python_changes(scene: Scene) -> None:
+    sharers = [_half().model_copy(update={"pod_id": id_of(f"pod/{i}"), "gpus": f"{i}:{HALF}"}) for i in range(8)]
+    await Reservations(scene.cluster, state_of(node("pool-a-0"), *group("sharer", sharers)), "pause").sweep()
+    made = sorted(reservations(scene), key=lambda pod: int(pod["metadata"]["resourceVersion"]))
+    assert [pod["metadata"]["labels"][GPU_INDEX] for pod in made] == [str(i) for i in range(8)]
+
+
 def _half() -> PodFacts:
     return pod("sharer-0", "sharer", node="pool-a-0", gpu=_HALF_GPU).model_copy(update={"gpus": f"0:{HALF}"})
 
