@@ -1,14 +1,52 @@
 """Victims on a simulated cluster: evicted with their grace and for a reason, or left alone when that is refused."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
 import pytest
+from cluster.in_process import InProcessTransport
+from muster_cluster.kubernetes import KubernetesCluster
 from muster_cluster.objects import PODS
+from muster_cluster.transport import Answer, Request
 from muster_contracts import events as e
 from muster_contracts.phases import WorkloadClass
-from muster_contracts.values import PodFacts, PodPhase, Victim
+from muster_contracts.subjects import Writer
+from muster_contracts.values import PodFacts, PodMark, PodPhase, Victim
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
 from scheduler.scene import NAMESPACE, Scene, manifest, of_type
 from scheduler.worlds import START, id_of, node, recorded
+from simcluster.api import ApiServer
+
+Deed = Callable[[], Awaitable[None]]
+
+AT_ONCE = {"terminationGracePeriodSeconds": 0}
+"""Who is evicted is gone before anybody can look."""
+
+
+async def _nothing() -> None:
+    pass
+
+
+class Interrupted(InProcessTransport):
+    """Lets something happen before each eviction, or when it is carried out and not answered yet."""
+
+    def __init__(self, api: ApiServer, before: Deed, after: Deed) -> None:
+        super().__init__(api)
+        self._before = before
+        self._after = after
+
+    async def request(self, request: Request) -> Answer:
+        if not request.path.endswith("/eviction"):
+            return await super().request(request)
+        await self._before()
+        answer = await super().request(request)
+        if answer.status == HTTPStatus.CREATED:
+            await self._after()
+        return answer
 
 
 def victim(pod: PodFacts, gang: str = "borrower", rule: str = "reclaim") -> Victim:
@@ -77,12 +115,10 @@ async def test_an_eviction_that_a_budget_blocks_is_given_up_and_the_pod_is_spare
 
 async def test_another_pod_of_the_victims_name_is_left_alone(scene: Scene) -> None:
     (pod,) = await scene.run_on_a_node("borrower", 1)
-    await scene.decide(victims=[victim(pod)])
     scene.simulated.client.delete("pods", NAMESPACE, "borrower-0", grace_seconds=0)
     scene.simulated.client.create("pods", manifest("borrower-0", 1))
-    scene.start_scheduler()
-    events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
-    assert of_type(events, e.PlacementReleased)[0].reason == "Pod borrower-0 is gone."
+    events = await _decided_by_the_leader(scene, pod)
+    assert of_type(events, e.PlacementReleased)[0].reason == "Pod borrower-0 went without being evicted."
     assert (await scene.cluster.get(PODS, NAMESPACE, "borrower-0")).metadata.deletion_timestamp is None
 
 
@@ -93,7 +129,7 @@ async def test_a_victim_that_has_ended_by_itself_is_not_evicted(scene: Scene) ->
     await scene.observer.append(e.PodObserved(workload_id=id_of("workload/borrower"), pods=(ended,)))
     scene.start_scheduler()
     events = await scene.until(lambda events: bool(of_type(events, e.PlacementReleased)))
-    assert of_type(events, e.PlacementReleased)[0].reason == "Pod borrower-0 has ended by itself."
+    assert of_type(events, e.PlacementReleased)[0].reason == "Pod borrower-0 went without being evicted."
     assert (await scene.cluster.get(PODS, NAMESPACE, "borrower-0")).metadata.deletion_timestamp is None
 
 
@@ -107,7 +143,7 @@ async def test_who_was_evicted_is_told_although_another_eviction_has_no_answer_y
 
 
 async def test_who_is_gone_when_the_answer_was_lost_is_told_to_be_evicted(scene: Scene) -> None:
-    (pod,) = await scene.run_on_a_node("borrower", 1, {"terminationGracePeriodSeconds": 0})
+    (pod,) = await scene.run_on_a_node("borrower", 1, AT_ONCE)
     await scene.decide(victims=[victim(pod)])
     scene.transport.unanswered["borrower-0/eviction"] = 1
     scene.start_scheduler()
@@ -124,6 +160,129 @@ async def test_a_conflict_about_a_pod_that_is_there_is_tried_again(scene: Scene)
     scene.start_scheduler()
     events = await scene.until(lambda events: bool(of_type(events, e.PodPreempted) or _released(events)))
     assert [event.pod_ids for event in of_type(events, e.PodPreempted)] == [(pod.pod_id,)]
+
+
+async def test_whom_we_evicted_is_told_although_the_report_met_a_conflict_and_nothing_is_left_of_him(
+    scene: Scene,
+) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1, AT_ONCE)
+    await scene.observer.append(discovered("borrower", "vision"))
+
+    async def write_of_it() -> None:
+        await scene.journal(Writer.SCHEDULER).append(_blocked("borrower"))
+
+    scene.start_scheduler(cluster=_interrupted(scene, after=write_of_it))
+    await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    await scene.decide(epoch=1, victims=[victim(pod)])
+    assert await _told_once(scene) == [(pod.pod_id,)]
+
+
+async def test_whom_a_leader_evicted_that_died_at_once_is_told_although_nothing_is_left_of_him(scene: Scene) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1, AT_ONCE)
+    evicted = asyncio.Event()
+
+    async def hear_no_answer() -> None:
+        evicted.set()
+        await asyncio.Event().wait()
+
+    scene.start_scheduler(cluster=_interrupted(scene, after=hear_no_answer))
+    await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    await scene.decide(epoch=1, victims=[victim(pod)])
+    await evicted.wait()
+    await scene.kill_schedulers()
+    await scene.observer.append(_gone(pod, PodPhase.FAILED))
+    scene.start_scheduler()
+    assert await _told_once(scene) == [(pod.pod_id,)]
+
+
+async def test_who_slept_and_finds_nobody_waits_to_hear_whether_another_has_evicted_him(scene: Scene) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1, AT_ONCE)
+
+    async def let_another_lead_and_evict() -> None:
+        if scene.simulated.client.get("pods", NAMESPACE, "borrower-0") is not None:
+            other = e.LeadershipTaken(cluster_id=id_of("cluster"), epoch=2, instance="other")
+            await scene.journal(Writer.SCHEDULER).append(other)
+            await scene.cluster.evict(NAMESPACE, "borrower-0", uid=str(pod.pod_id))
+
+    scene.start_scheduler(cluster=_interrupted(scene, before=let_another_lead_and_evict))
+    await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    await scene.decide(epoch=1, victims=[victim(pod)])
+    assert await _told_once(scene) == [(pod.pod_id,)]
+
+
+async def test_who_has_stopped_because_an_earlier_leader_evicted_him_is_told(scene: Scene) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1)
+    await scene.decide(victims=[victim(pod)])
+    await scene.observer.append(_seen(pod, terminating=True))
+    await scene.observer.append(_seen(pod, terminating=True, phase=PodPhase.FAILED))
+    scene.simulated.client.delete("pods", NAMESPACE, "borrower-0", grace_seconds=0)
+    scene.start_scheduler()
+    assert await _told_once(scene) == [(pod.pod_id,)]
+
+
+async def test_who_had_ended_when_a_new_leader_came_and_is_gone_is_not_told_to_be_evicted(scene: Scene) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1)
+    await scene.decide(victims=[victim(pod)])
+    await scene.observer.append(_seen(pod, phase=PodPhase.SUCCEEDED))
+    await scene.observer.append(_gone(pod, PodPhase.SUCCEEDED))
+    scene.simulated.client.delete("pods", NAMESPACE, "borrower-0", grace_seconds=0)
+    scene.start_scheduler()
+    assert await _told_once(scene) == []
+
+
+async def test_who_was_leaving_before_the_plan_was_written_is_not_told_to_be_evicted(scene: Scene) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1)
+    await scene.observer.append(_seen(pod, terminating=True))
+    await scene.decide(victims=[victim(pod)])
+    scene.simulated.client.delete("pods", NAMESPACE, "borrower-0", grace_seconds=0)
+    scene.start_scheduler()
+    assert await _told_once(scene) == []
+
+
+@pytest.mark.parametrize("last", [{"terminating": True}, {"terminating": True, "phase": PodPhase.SUCCEEDED}])
+async def test_who_left_before_anybody_asked_is_not_told_to_be_evicted(scene: Scene, last: Mapping[str, Any]) -> None:
+    (pod,) = await scene.run_on_a_node("borrower", 1)
+    scene.start_scheduler()
+    await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    await scene.decide(epoch=1, victims=[victim(pod)])
+    await scene.observer.append(_seen(pod, **last))  # folded with the plan, before anything is done about that
+    assert await _told_once(scene) == []
+    assert not [one for one in scene.transport.asked if one.endswith("/eviction")]
+
+
+def _interrupted(scene: Scene, before: Deed = _nothing, after: Deed = _nothing) -> KubernetesCluster:
+    """Return a cluster on which something happens before each eviction, or when it is carried out."""
+    return KubernetesCluster(Interrupted(scene.simulated.api, before, after))
+
+
+def _blocked(gang: str) -> e.WorkloadBlocked:
+    return e.WorkloadBlocked(
+        workload_id=id_of(f"workload/{gang}"), pod_group_id=id_of(f"group/{gang}"), code="ItsTurn", reason="It waits."
+    )
+
+
+def _seen(pod: PodFacts, **more: object) -> e.PodObserved:
+    return e.PodObserved(workload_id=id_of("workload/borrower"), pods=(pod.model_copy(update=more),))
+
+
+def _gone(pod: PodFacts, phase: PodPhase) -> e.PodGone:
+    mark = PodMark(pod_id=pod.pod_id, name=pod.name, last_phase=phase)
+    return e.PodGone(workload_id=id_of("workload/borrower"), pods=(mark,))
+
+
+async def _decided_by_the_leader(scene: Scene, pod: PodFacts) -> list[e.AnyEvent]:
+    """Let the scheduler that leads find a plan of its own with one victim, and carry it out."""
+    scene.start_scheduler()
+    await scene.until(lambda events: bool(of_type(events, e.LeadershipTaken)))
+    await scene.decide(epoch=1, victims=[victim(pod)])
+    return await scene.until(lambda events: bool(of_type(events, e.PodPreempted) or _released(events)))
+
+
+async def _told_once(scene: Scene) -> list[tuple[UUID, ...]]:
+    """Wait until it is told what became of the victim, and return who was told to be evicted."""
+    events = await scene.until(lambda events: bool(of_type(events, e.PodPreempted) or _released(events)))
+    assert len(of_type(events, e.PodPreempted)) + len(of_type(events, e.PlacementReleased)) == 1
+    return [event.pod_ids for event in of_type(events, e.PodPreempted)]
 
 
 def _released(events: list[e.AnyEvent]) -> bool:

@@ -234,7 +234,7 @@ async def leads(scene: Scene) -> AsyncIterator[Leader]:
     planning = Planning(journal, SchedulerSettings(), id_of("cluster"), leadership, health)
     volumes = Volumes(scene.cluster, planning.state, patience_seconds=60)
     binder = Binder(scene.cluster, Reservations(scene.cluster, planning.state, "pause"), 3)
-    execution = Execution(planning, journal, binder, Evictor(scene.cluster), volumes, 8)
+    execution = Execution(planning, journal, binder, Evictor(scene.cluster, planning), volumes, 8)
     async with asyncio.TaskGroup() as tasks:
         fold = follow_into(journal, planning.fold, planning.progress, health, "fold")
         running = [tasks.create_task(leadership.run()), tasks.create_task(fold)]

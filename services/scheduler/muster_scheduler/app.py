@@ -85,7 +85,7 @@ def build(settings: SchedulerSettings, ports: Ports) -> Service:
         active=lambda: leadership.is_ours,  # of several that fold along one saves
     )
     reservations = Reservations(ports.cluster, planning.state, settings.reservation_image)
-    binder, evictor = Binder(ports.cluster, reservations, settings.bind_patience), Evictor(ports.cluster)
+    binder, evictor = Binder(ports.cluster, reservations, settings.bind_patience), Evictor(ports.cluster, planning)
     volumes = Volumes(ports.cluster, planning.state, settings.volume_patience_seconds)
     execution = Execution(planning, ports.journal, binder, evictor, volumes, settings.bind_concurrency)
     deeds: Deeds[UUID] = Deeds(execution.carry_out, random=ports.random, concurrency=WORKLOADS_AT_ONCE)

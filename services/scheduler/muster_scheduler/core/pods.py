@@ -44,6 +44,11 @@ class Pod:
         return self.facts.phase not in FINISHED
 
     @property
+    def is_going(self) -> bool:
+        """Whether it has ended, or was told to, by whomever."""
+        return self.facts.terminating or not self.live
+
+    @property
     def is_releasing(self) -> bool:
         """Whether it was told to go."""
         return self.condemned_by is not None or self.facts.terminating

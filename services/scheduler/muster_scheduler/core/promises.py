@@ -35,11 +35,17 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """What a plan decided about a victim, and nobody has reported yet as done or as refused."""
+    """What a plan decided about a victim, and nobody has reported yet as done or as refused.
+
+    `epoch` is that of the plan: whoever leads in a later one cannot know whether it was carried out. `went_alone` says
+    that the victim was on its way before the plan was written, or was seen to have ended without being told to go.
+    """
 
     plan_id: UUID
     pod_group_id: UUID
     victim: Victim
+    epoch: int
+    went_alone: bool = False
 
     @property
     def pod(self) -> Victim:

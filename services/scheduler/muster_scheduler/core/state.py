@@ -9,7 +9,7 @@ Pitfall. Whatever changes a pod, its place or its promise stands between `_place
 in which group and on which node, and notes that both have changed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
@@ -23,7 +23,7 @@ from muster_scheduler.core.aside import SET_ASIDE, Aside
 from muster_scheduler.core.essence import essence
 from muster_scheduler.core.organisation import Organisation
 from muster_scheduler.core.picture import Picture
-from muster_scheduler.core.pods import Assignment, Group, Pod, PodsBy
+from muster_scheduler.core.pods import FINISHED, Assignment, Group, Pod, PodsBy
 from muster_scheduler.core.promises import Eviction, Nomination, Open, Promise, nominate
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.refusals import Refusals
@@ -260,6 +260,13 @@ class State:
             group.meet(facts)
         if is_lost:
             self._shrink(facts)
+        if facts.phase in FINISHED and not facts.terminating:
+            self._excuse(facts.pod_id)
+
+    def _excuse(self, pod_id: UUID) -> None:
+        """Note of a victim that it has ended without being told to go, which its facts will not say for long."""
+        if (eviction := self.evictions.get(pod_id)) is not None:
+            self.evictions.open(replace(eviction, went_alone=True))
 
     def _forget_pod(self, pod_id: UUID) -> None:
         self.refusals.forget(pod_id)
@@ -334,7 +341,7 @@ class State:
             self._promise(event.plan_id, placement)
         nominate(self.nominations, event.plan_id, event.nominations)
         for victim in event.victims:
-            self._condemn(event.plan_id, victim)
+            self._condemn(event, victim)
 
     def _promise(self, plan_id: UUID, placement: Placement) -> None:
         before = self._place(placement.pod_id)
@@ -343,12 +350,13 @@ class State:
         self.nominations.pop(placement.pod_group_id, None)
         self.changes.groups[placement.pod_group_id] = None
 
-    def _condemn(self, plan_id: UUID, victim: Victim) -> None:
-        """Mark a victim; one that went by itself before the plan was written needs no deed."""
+    def _condemn(self, made: e.PlanMade, victim: Victim) -> None:
+        """Mark a victim; one that was gone before the plan was written needs no deed."""
         pod = self.pods.get(victim.pod_id)
         if pod is not None and pod.facts.pod_group_id is not None:
-            pod.condemned_by = plan_id
-            self.evictions.open(Eviction(plan_id, pod.facts.pod_group_id, victim))
+            pod.condemned_by = made.plan_id
+            eviction = Eviction(made.plan_id, pod.facts.pod_group_id, victim, made.epoch, went_alone=pod.is_going)
+            self.evictions.open(eviction)
             self._settle(victim.pod_id, self._place(victim.pod_id))
 
     def _confirm(self, event: e.PodScheduled) -> None:

@@ -53,6 +53,7 @@ class Execution:
         await self._planning.led.wait()
         self._planning.led.clear()
         self._binder.forget()
+        self._evictor.keep(self._planning.state.evictions)
         self._volumes.forget()
         return self.open_workloads()
 
@@ -85,6 +86,8 @@ class Execution:
             raise Unavailable("The lease of the scheduler has run out.")
         evicted, error = await all_ended(self._evict(eviction) for eviction in evictions)
         version = await self._report(reports_of_evictions(evicted, state), version)
+        for told in evicted:
+            self._evictor.close(told.decided)
         if error is not None:
             raise error
         bound, error = await self._bind_all(promises)
@@ -95,9 +98,6 @@ class Execution:
             raise error
 
     async def _evict(self, eviction: Eviction) -> Outcome[Eviction]:
-        pod = self._planning.state.pods.get(eviction.victim.pod_id)
-        if pod is not None and not pod.live:  # its end is its own, and its remains are its owner's
-            return Outcome(eviction, f"Pod {eviction.victim.name} has ended by itself.")
         async with self._slots:
             return Outcome(eviction, await self._evictor.evict(eviction))
 
