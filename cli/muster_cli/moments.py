@@ -51,7 +51,7 @@ class Moment:
 
 def read_moment(text: str, *, now: datetime | None = None) -> int | datetime:
     """Return a position or the last instant that is meant. Raises Failure for what is neither, or lies ahead."""
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         return int(text)
     now = now or datetime.now(UTC)
     begins = _time_of_day(text, now) or _time(text)

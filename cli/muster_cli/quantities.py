@@ -1,7 +1,10 @@
-"""Amounts as people type them, into the units of the API: `500m` or `2` processors, `4Gi` of memory, `0.5` of a GPU."""
+"""Amounts as people type them, into the units of the API: `500m` or `2` processors, `4Gi` of memory, `0.5` of a GPU.
+
+Digits are those of ASCII alone: Python reads the digits of every script, and what is taken must look like what it is.
+"""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from muster_cli.failure import Exit, Failure
 
@@ -10,12 +13,12 @@ MOST_GPUS = 10**9
 
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
-_AMOUNT = re.compile(r"^(\d+(?:\.\d+)?)([A-Za-z]*)$")
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([A-Za-z]*)", re.ASCII)
 
 
 def memory_bytes(text: str) -> int:
     """Read an amount of memory. Raises Failure when it is none."""
-    match = _AMOUNT.match(text)
+    match = _AMOUNT.fullmatch(text)
     if match is None or match[2] not in _UNITS:
         raise Failure(Exit.INVALID, f"{text!r} is not an amount of memory.", "Write it like 512Mi, 4Gi or 2000000000.")
     return int(Decimal(match[1]) * _UNITS[match[2]])
@@ -23,7 +26,7 @@ def memory_bytes(text: str) -> int:
 
 def cpu_cores(text: str) -> float:
     """Read a number of processors. Raises Failure when it is none."""
-    match = _AMOUNT.match(text)
+    match = _AMOUNT.fullmatch(text)
     if match is None or match[2] not in {"", "m"}:
         raise Failure(Exit.INVALID, f"{text!r} is not a number of processors.", "Write it like 2, 0.5 or 500m.")
     return float(Decimal(match[1]) / (1000 if match[2] == "m" else 1))
@@ -31,11 +34,9 @@ def cpu_cores(text: str) -> float:
 
 def gpu_millionths(text: str) -> int:
     """Read a number of GPUs. Raises Failure when it is none."""
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or not 0 <= amount <= MOST_GPUS or amount * WHOLE_GPU % 1:
+    match = _AMOUNT.fullmatch(text)
+    amount = Decimal(match[1]) if match and not match[2] else Decimal(-1)
+    if not 0 <= amount <= MOST_GPUS or amount * WHOLE_GPU % 1:
         raise Failure(Exit.INVALID, f"{text!r} is not a number of GPUs.", "Write it like 3 or 0.5; six decimals count.")
     return int(amount * WHOLE_GPU)
 

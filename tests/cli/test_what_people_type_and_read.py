@@ -16,7 +16,7 @@ from muster_cli import output
 from muster_cli.failure import Exit, Failure
 from muster_cli.moments import read_moment
 from muster_cli.output import Format, age, gpus, memory, moment, plain, print_data, print_pairs, print_table
-from muster_cli.quantities import cpu_cores, memory_bytes
+from muster_cli.quantities import cpu_cores, gpu_millionths, memory_bytes
 from muster_cli.settings import DEFAULT_URL, CommandLineSettings, state_folder
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ def test_processors_are_read_whole_or_in_thousandths(text: str, cores: float) ->
     assert cpu_cores(text) == cores
 
 
-@pytest.mark.parametrize("text", ["", "5Q", "-1Gi", "Gi", "4 Gi", "1e3", "٣Gi2", "nan", "0x10"])
+@pytest.mark.parametrize("text", ["", "5Q", "-1Gi", "Gi", "4 Gi", "1e3", "٣Gi2", "２Gi", "4Gi\n", "nan", "0x10"])
 def test_what_is_no_amount_of_memory_is_said_with_how_to_write_it(text: str) -> None:
     with pytest.raises(Failure, match="is not an amount of memory") as raised:
         memory_bytes(text)
@@ -43,11 +43,23 @@ def test_what_is_no_amount_of_memory_is_said_with_how_to_write_it(text: str) -> 
     assert "512Mi" in raised.value.next_step
 
 
-@pytest.mark.parametrize("text", ["", "5G", "-1", "one", "1,5", "inf"])
+@pytest.mark.parametrize("text", ["", "5G", "-1", "one", "1,5", "inf", "２", "٣m"])
 def test_what_is_no_number_of_processors_is_said_with_how_to_write_it(text: str) -> None:
     with pytest.raises(Failure, match="is not a number of processors") as raised:
         cpu_cores(text)
     assert "500m" in raised.value.next_step
+
+
+@pytest.mark.parametrize(("text", "millionths"), [("2", 2_000_000), ("0.5", 500_000), (".25", 250_000), ("0", 0)])
+def test_gpus_are_read_to_six_decimals(text: str, millionths: int) -> None:
+    assert gpu_millionths(text) == millionths
+
+
+@pytest.mark.parametrize("text", ["", "２", "0.５", "1e1", "1_0", " 2", "-1", "nan", "2G", "0.0000001", "9" * 40])
+def test_what_is_no_number_of_gpus_is_said_with_how_to_write_it(text: str) -> None:
+    with pytest.raises(Failure, match="is not a number of GPUs") as raised:
+        gpu_millionths(text)
+    assert "0.5" in raised.value.next_step
 
 
 @pytest.mark.parametrize(
@@ -110,7 +122,7 @@ def test_a_time_to_come_is_refused(text: str) -> None:
     assert failed.value.code is Exit.INVALID
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "-1", "25:00:00", "2026-02-30", "1.5"])
+@pytest.mark.parametrize("text", ["", "yesterday", "-1", "25:00:00", "2026-02-30", "1.5", "４711"])
 def test_what_is_neither_a_position_nor_a_time_is_refused(text: str) -> None:
     with pytest.raises(Failure, match="neither a position nor a time"):
         read_moment(text, now=NOW)
