@@ -40,3 +40,12 @@ class Failure(Exception):  # it is what the user sees
 def too_deep(file: Path) -> Failure:
     """Say that a file is nested more deeply than a parser follows: a mistake, or an attack."""
     return Failure(Exit.INVALID, f"{file}: This is nested too deeply to be read.")
+
+
+def what_is_no_yaml(error: Exception) -> str:
+    """Return what a YAML parser complained of as a part of one line, with the line of the file where it is known."""
+    import yaml
+
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        return f"{error.problem} in line {error.problem_mark.line + 1}"
+    return " ".join(str(error).split())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from muster_cli.failure import Exit, Failure, too_deep
+from muster_cli.failure import Exit, Failure, too_deep, what_is_no_yaml
 
 if TYPE_CHECKING:
     from muster_integrations.recognition.manifests import Document
@@ -105,11 +105,8 @@ def _yaml_documents(text: str, file: Path) -> list[Any]:
         if not _can_be_written_out(yaml.parse(text, loader)):
             raise too_deep(file)
         return list(yaml.load_all(text, loader))
-    except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise _not_yaml(file, f"{error.problem}{line}", text) from error
     except (yaml.YAMLError, ValueError) as error:
-        raise _not_yaml(file, " ".join(str(error).split()), text) from error
+        raise _not_yaml(file, what_is_no_yaml(error), text) from error
 
 
 def _not_yaml(file: Path, said: str, text: str) -> Failure:

@@ -190,7 +190,8 @@ def test_a_moment_after_the_end_is_refused(types: Type, at: str, said: str) -> N
         ("nodes: {new: {like: c}}", 2, "changes.yaml, field nodes.new.like: The history knows no node c."),
         ("projects: {demo: {over_quota_weight: heavy}}", 2, "should be one of lowest, low, medium, high"),
         ("projects: {demo: {deserved: 1}}", 2, "projects.demo.deserved: It is not known."),
-        ("nodes: [", 2, "This is not YAML"),
+        ("nodes:\n  [", 2, "changes.yaml: This is not YAML that can be read: expected the node content, "),
+        ("nodes:\n  [", 2, "found '<stream end>' in line 2.\n"),
         ("[" * 100_000, 2, "This is nested too deeply to be read."),
         ("- a", 2, "The file should be one object with named fields."),
     ],
@@ -206,6 +207,7 @@ def test_changes_that_cannot_be_made_are_told(
 
 
 def test_files_and_the_journal_exclude_each_other(types: Type, file: Path) -> None:
-    assert types("simulate").code == 2
-    assert types("simulate", str(file), "--from-journal").code == 2
+    sentence = "Name either files of scenarios or --from-journal, and not both.\nmuster simulate --help\n"
+    for typed in (types("simulate"), types("simulate", str(file), "--from-journal")):
+        assert (typed.code, typed.err) == (2, sentence)
     assert types("simulate", str(file), "--at", "3").code == 2

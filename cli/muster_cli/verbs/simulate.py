@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muster_cli.failure import Exit, Failure, too_deep
+from muster_cli.failure import Exit, Failure, too_deep, what_is_no_yaml
 from muster_cli.moments import At, moment_of
 from muster_cli.output import Format, Output, moment, plain, print_data, print_marked, print_table, progress, say
 
@@ -45,7 +45,8 @@ def simulate(
     cannot be read.
     """
     if from_journal == bool(files):
-        raise Failure(Exit.INVALID, "Name files of scenarios, or ask for --from-journal.", "muster simulate --help")
+        sentence = "Name either files of scenarios or --from-journal, and not both."
+        raise Failure(Exit.INVALID, sentence, "muster simulate --help")
     if from_journal:
         if case is not None:
             raise Failure(Exit.INVALID, "--case chooses among scenarios; the journal has none.")
@@ -158,7 +159,7 @@ def _changes_in(file: Path | None) -> "Changes":
     except (yaml.YAMLError, TypeError, ValueError) as error:
         if isinstance(error, Unreadable):
             raise Failure(Exit.INVALID, str(error)) from error
-        raise Failure(Exit.INVALID, f"{file}: This is not YAML that can be read: {error}.") from error
+        raise Failure(Exit.INVALID, f"{file}: This is not YAML that can be read: {what_is_no_yaml(error)}.") from error
 
 
 def _compared(one: "Waiting") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import typer
 
 from muster_cli.completing import project_names
-from muster_cli.failure import Exit, Failure, too_deep
+from muster_cli.failure import Exit, Failure, too_deep, what_is_no_yaml
 from muster_cli.output import Format, Output, print_data, progress, say
 
 app = typer.Typer(help="Submit a training or a workspace.", no_args_is_help=True)
@@ -197,7 +197,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise too_deep(file) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date like 2026-13-45
-        raise Failure(Exit.INVALID, f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
+        raise Failure(Exit.INVALID, f"{file} is not valid YAML: {what_is_no_yaml(error)}.") from error
     if not isinstance(request, dict) or request.get("kind") not in ("training", "workspace"):  # it may be unhashable
         raise Failure(
             Exit.INVALID,
