@@ -38,6 +38,7 @@ async def check_laws(world: World) -> None:
     every_gang_is_promised_whole(events)
     no_promise_is_left_open(events)
     no_pod_is_bound_twice(events)
+    who_was_evicted_is_told_once(world, events)
     every_workload_is_discovered_once(events)
     no_kubelet_refused_a_pod(world)
     every_shared_gpu_is_reserved_and_no_other(world, events)
@@ -94,6 +95,14 @@ def no_pod_is_bound_twice(events: list[Recorded]) -> None:
     bound = Counter(pod.pod_id for r in events if isinstance(r.event, e.PodScheduled) for pod in r.event.pods)
     twice = [str(pod_id) for pod_id, count in bound.items() if count > 1]
     assert not twice, f"Pods bound more than once: {twice}"
+
+
+def who_was_evicted_is_told_once(world: World, events: list[Recorded]) -> None:
+    """Whomever an eviction told to go, his owner is told for whom and by which rule, and that once."""
+    told = Counter(pod_id for r in events if isinstance(r.event, e.PodPreempted) for pod_id in r.event.pod_ids)
+    assert max(told.values(), default=1) == 1, f"Evictions told more than once: {told.most_common(1)}"
+    untold = [str(pod_id) for pod_id in world.evicted if pod_id not in told]
+    assert not untold, f"Evictions that nobody was told of: {untold}"
 
 
 def every_workload_is_discovered_once(events: list[Recorded]) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from cluster.in_process import InProcessTransport
 from muster_chassis.checkpointing import Checkpointing
 from muster_chassis.clock import LoopClock
 from muster_chassis.health import Health
@@ -43,6 +42,7 @@ from simcluster.clock import LoopClock as ClusterClock
 from simcluster.cluster import Cluster
 from simcluster.settings import Settings as ClusterSettings
 from simulation.faults import FaultyJournal, FaultyLeases, FaultyTransport, Weather
+from simulation.witness import Witness
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 CLUSTER_ID = UUID("00000000-0000-4000-8000-00000000c105")
@@ -55,7 +55,7 @@ SETTLING_SECONDS = 2 * 3600.0
 
 @dataclass
 class World:
-    """One world. `log` is its journal, `simulated` its cluster."""
+    """One world. `log` is its journal, `simulated` its cluster; `evicted` are the pods that evictions told to go."""
 
     random: Random
     weather: Weather
@@ -68,12 +68,13 @@ class World:
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     submitted: dict[UUID, str] = field(default_factory=dict)
     deleted: set[UUID] = field(default_factory=set)
+    evicted: list[UUID] = field(default_factory=list)
 
     def journal(self, writer: Writer) -> FaultyJournal:
         return FaultyJournal(MemoryJournal(self.log, writer, self.clock.now), self.weather)
 
     def cluster(self) -> KubernetesCluster:
-        return KubernetesCluster(FaultyTransport(InProcessTransport(self.simulated.api), self.weather))
+        return KubernetesCluster(FaultyTransport(Witness(self.simulated, self.evicted), self.weather))
 
     def start(self, name: str) -> None:
         """Start a service with an empty memory, as a new process has it."""
