@@ -37,21 +37,23 @@ Demand = (
 
 @dataclass(slots=True)
 class _Matches:
-    """Which of the pods obey some rules: their numbers and rows, as far as they have been looked at."""
+    """Which of the pods obey some rules: their rows by number, as far as they have been looked at."""
 
     seen: int = 0
-    found: list[tuple[int, int]] = field(default_factory=list)
+    found: dict[int, int] = field(default_factory=dict)
 
-    @property
-    def rows(self) -> list[int]:
-        """The row of each."""
-        return [row for _, row in self.found]
+    def rows(self, absent: set[int]) -> list[int]:
+        """Return the row of each but those who are absent, who are few."""
+        present = self.found.copy()
+        for number in absent:
+            present.pop(number, None)
+        return list(present.values())
 
     def forget(self, mark: int) -> None:
         """Forget pods from a number on."""
         self.seen = min(self.seen, mark)
-        while self.found and self.found[-1][0] >= mark:
-            self.found.pop()
+        while self.found and next(reversed(self.found)) >= mark:
+            self.found.popitem()
 
 
 class Neighbours:
@@ -60,7 +62,9 @@ class Neighbours:
     def __init__(self, snapshot: Snapshot) -> None:
         self._terrain = snapshot.terrain
         self._pods: list[tuple[int, PodFacts]] = []
+        self._numbers: dict[UUID, int] = {}
         self._leaving: set[UUID] = set()
+        self._absent: set[int] = set()  # who is there and does not count, by number
         self._keepers: dict[tuple[str, PodTerm], _Matches] = {}  # who keeps whom away, by namespace and term
         self._matches: dict[tuple[tuple[str, ...], tuple[LabelRule, ...], bool], _Matches] = {}
         waiting = [pod.need for view in snapshot.groups for pod in view.waiting]
@@ -79,7 +83,8 @@ class Neighbours:
         if self.matter and (self._means_anybody or facts.labels or facts.rules):
             for term in facts.rules.apart if facts.rules else ():
                 keepers = self._keepers.setdefault((facts.namespace, term), _Matches())
-                keepers.found.append((len(self._pods), row))
+                keepers.found[len(self._pods)] = row
+            self._numbers[facts.pod_id] = len(self._pods)
             self._pods.append((row, facts))
 
     def mark(self) -> int:
@@ -88,6 +93,8 @@ class Neighbours:
 
     def restore(self, mark: int) -> None:
         """Forget everybody who arrived since the mark."""
+        for _, facts in self._pods[mark:]:
+            del self._numbers[facts.pod_id]
         del self._pods[mark:]
         for matches in (*self._matches.values(), *self._keepers.values()):
             matches.forget(mark)
@@ -119,7 +126,7 @@ class Neighbours:
                 yield ("volumes", tuple(one.claim for one in rules.claims_choosing)), self._with_volumes(need)
         for (namespace, term), keepers in self._keepers.items():
             if _is_meant(need, pod.facts.namespace, namespace, term):
-                yield ("kept away", term), ~self._domains_of(term.topology_key, keepers.rows)
+                yield ("kept away", term), ~self._domains_of(term.topology_key, keepers.rows(self._absent))
 
     def permits(self, pod: Waiting, row: int) -> bool:
         """Say whether the rules allow one node."""
@@ -127,26 +134,26 @@ class Neighbours:
         return allowed is None or bool(allowed[row])
 
     def will_permit(self, pods: Sequence[tuple[Waiting, int]], going: Iterable[UUID]) -> bool:
-        """Say whether pods will be permitted on their rows, one after the other, when others have gone.
+        """Say whether pods will be permitted where they have arrived, one after the other, when others have gone.
 
-        Those whom a pod has to be near may be among them, and those who keep domains even.
+        Those whom a pod has to be near may be among them, and those who keep domains even. What is known of who obeys
+        which rule serves for this, too: making room asks again and again.
         """
         if not any(pod.need.rules and (pod.need.rules.near or pod.need.rules.spread) for pod, _ in pods):
             return True
-        then = self._without({*going, *self._leaving, *(pod.facts.pod_id for pod, _ in pods)})
+        then = copy(self)
+        then._absent = self._numbers_of((*going, *self._leaving, *(pod.facts.pod_id for pod, _ in pods)))
         for pod, row in pods:
             if not then.permits(pod, row):
                 return False
-            then.arrive(row, pod.facts)
+            then._absent -= self._numbers_of((pod.facts.pod_id,))
         return True
 
-    def _without(self, gone: set[UUID]) -> "Neighbours":
-        then = copy(self)
-        then._pods, then._keepers, then._matches = [], {}, {}
-        for row, facts in self._pods:
-            if facts.pod_id not in gone:
-                then.arrive(row, facts)
-        return then
+    def _numbers_of(self, pods: Iterable[UUID]) -> set[int]:
+        return {self._numbers[pod_id] for pod_id in pods if pod_id in self._numbers}
+
+    def _present(self) -> Iterator[tuple[int, PodFacts]]:
+        return (pod for number, pod in enumerate(self._pods) if number not in self._absent)
 
     def dislikes(self, need: Need) -> Integers | None:
         """Return by how much a pod on each node would pass what spreading merely prefers; None if it prefers nothing.
@@ -180,9 +187,9 @@ class Neighbours:
             if but_ending and pod.terminating:
                 continue
             if pod.namespace in namespaces and labels_match(pod.labels, rules):
-                matches.found.append((number, row))
+                matches.found[number] = row
         matches.seen = len(self._pods)
-        return matches.rows
+        return matches.rows(self._absent)
 
     def _domains_of(self, key: str, rows: Sequence[int]) -> Mask:
         """Return the nodes that share a domain with one of these."""
@@ -217,7 +224,7 @@ class Neighbours:
         """
         wanted = choices_of(need.namespace, need.rules)
         taken: dict[int, Choices] = {}
-        for row, pod in self._pods:
+        for row, pod in self._present():
             if others := choices_of(pod.namespace, pod.rules):
                 taken[row] = {**taken.get(row, {}), **others}
         enough = np.ones(len(self._terrain), dtype=np.bool_)
@@ -227,7 +234,7 @@ class Neighbours:
 
     def _with_free_ports(self, ports: tuple[str, ...]) -> Mask:
         free = np.ones(len(self._terrain), dtype=np.bool_)
-        for row, pod in self._pods:
+        for row, pod in self._present():
             if pod.rules is not None and set(ports) & set(pod.rules.host_ports):
                 free[row] = False
         return free
