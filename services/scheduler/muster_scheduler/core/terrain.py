@@ -19,9 +19,9 @@ Mask = NDArray[np.bool_]
 
 DEFAULT_POOL = "default"
 NOWHERE = np.iinfo(np.int64).max
+"""More than any device has: the portion of a memory request on a node that does not say how much memory it has."""
 MOST_DEVICE_BYTES = NOWHERE // WHOLE_GPU
 """Of more, millionths are no 64-bit integer; no device has as much."""
-"""More than any device has: the portion of a memory request on a node that does not say how much memory it has."""
 
 
 class Terrain:
