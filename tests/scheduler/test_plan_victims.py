@@ -1,14 +1,16 @@
 """Who has to go for whom: reclaim, preemption, consolidation, stale gangs, and what is promised meanwhile."""
 
+from cProfile import Profile
 from datetime import timedelta
 
 from muster_contracts import events as e
-from muster_contracts.values import WHOLE_GPU, PodFacts
+from muster_contracts.values import WHOLE_GPU, GpuRequest, LabelRule, PlacementRules, PodFacts, SpreadRule
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.deadlines import next_deadline
 from muster_scheduler.core.plan import Limits, Plan, plan
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
+from muster_scheduler.core.terrain import labels_match
 from scheduler.worlds import (
     START,
     belongs,
@@ -119,6 +121,49 @@ def _steps_of_preempting_on(nodes: int) -> int:
         tell(state, belongs(name, "p"), *gang(name, 1, gpus=0, cpu=3, priority="build"))
     made = plan(take_snapshot(state))
     assert len(made.victims) == 3 * nodes
+    return made.steps
+
+
+def test_who_has_to_be_spread_looks_at_the_labels_of_the_others_once() -> None:
+    """Every attempt asks whether the pod will be permitted without those who go; none begins from nothing."""
+    assert _looks_of_preempting_on(100) < 2.3 * _looks_of_preempting_on(50)
+
+
+def _looks_of_preempting_on(nodes: int) -> int:
+    """Return how often labels are compared with rules in a plan in which a pod for every tenth node has to preempt."""
+    app = {"app": "web"}
+    rule = SpreadRule(topology_key="zone", rules=(LabelRule(key="app", values=("web",)),))
+    state = state_of(*(node(f"n{n}", gpus=2, labels={"zone": f"z{n % 2}"}) for n in range(nodes)), project("p", None))
+    for number in range(nodes):
+        name, on = f"low{number}", f"n{number}"
+        pods = [running(f"{name}-{device}", name, on, device, labels=app) for device in "01"]
+        tell(state, belongs(name, "p"), *group(name, pods))
+    for number in range(nodes // 10):
+        name = f"high{number}"
+        rules = PlacementRules(spread=(rule,))
+        tell(state, belongs(name, "p"), *gang(name, 1, priority="build", labels=app, rules=rules))
+    snapshot, profile = take_snapshot(state), Profile()
+    made = profile.runcall(plan, snapshot)
+    assert len(made.victims) == nodes // 10
+    return sum(entry.callcount for entry in profile.getstats() if entry.code is labels_match.__code__)
+
+
+def test_parts_of_several_gpus_are_looked_for_where_leaving_frees_different_ones() -> None:
+    """What could be freed of one device alone is not tried, node after node."""
+    assert _steps_of_preempting_for_parts_on(200) < 1.5 * _steps_of_preempting_for_parts_on(50)
+
+
+def _steps_of_preempting_for_parts_on(nodes: int) -> int:
+    """Return the steps of a plan in which two GPUs can give parts on the first node alone, whose pods go last."""
+    quarter, quarters = (GpuRequest(devices=count, portion_millionths=250_000) for count in (1, 2))
+    state = state_of(*(node(f"n{n}", gpus=2) for n in range(nodes)), project("p", None), belongs("new", "p"))
+    for number in range(nodes):
+        part, whole, on = f"part{number}", f"whole{number}", f"n{number}"
+        tell(state, belongs(part, "p"), *group(part, [running(part, part, on, "0:250000", gpu=quarter)]))
+        priority = "build" if number else "train"
+        tell(state, belongs(whole, "p"), *group(whole, [running(whole, whole, on, "1")], priority=priority))
+    made = next_plan(tell(state, *gang("new", 1, gpu=quarters, priority="build")))
+    assert [victim.name for victim in made.victims] == ["whole0"]
     return made.steps
 
 

@@ -52,9 +52,17 @@ class _Row:
             if asked:
                 counts.append(free // asked)
         if need.devices:
-            counts.append(sum(free // max(1, portion) for free in self.devices) // need.devices)
+            counts.append(_count_on_distinct([free // max(1, portion) for free in self.devices], need.devices))
         counts += [self.extended.get(name, 0) // count for name, count in need.extended if count]
         return max(0, min(counts))
+
+
+def _count_on_distinct(shares: list[int], devices: int) -> int:
+    """Count as `room` does for all nodes at once; for one, arrays cost ten times as much as they save."""
+    count = sum(shares) // devices
+    while (fewer := sum(min(share, count) for share in shares) // devices) < count:
+        count = fewer
+    return count
 
 
 def foretell(draft: Draft, item: Item, walk_for: Callable[[Need], "Walk"]) -> list[Unit] | None:
