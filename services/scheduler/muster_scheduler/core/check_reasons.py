@@ -5,6 +5,7 @@ Whether they are true `check_recounts` finds out, by counting again.
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 from muster_contracts.values import WHOLE_GPU
 
@@ -14,7 +15,7 @@ from muster_scheduler.core.groups import GroupView
 from muster_scheduler.core.reasons import Blocked
 
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
-NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+NUMBER = re.compile(r"\d\d:\d\d:\d\d|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 TOLD: Mapping[str, tuple[str, ...]] = {
     "PodsMissing": ("needed", "present"),
     "SchedulingGated": ("pods",),
@@ -28,8 +29,8 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "FragmentedGPUs": ("needed", "free", "best"),
     "FairShareExceeded": ("needed", "held", "fair_share"),
     "GangDoesNotFit": ("members", "needed", "free", "fitting", "largest"),
-    "MinimumRunTime": ("seconds",),
-    "EvictionRefused": ("seconds",),
+    "MinimumRunTime": ("until", "before"),
+    "EvictionRefused": ("until",),
     "OtherPodsForbid": ("nodes",),
     "RoomIsBeingMade": ("places", "members"),
     "ItsTurn": ("members",),
@@ -79,7 +80,7 @@ def _untold(facts: Facts, view: GroupView, blocked: Blocked) -> Iterator[str]:
     for name in TOLD.get(blocked.code, ()):
         if (value := blocked.numbers.get(name)) is None or _is_told_as_nothing(name, value, sentence):
             continue
-        written = _durations(value) if name == "seconds" else _written(value)
+        written = {_clock(value)} if name == "until" else _written(value)
         if (number := next((one for one in told if one in written), None)) is None:
             yield f"{blocked.pod_group_id} is told {blocked.reason!r}, which does not say {name}: {value}."
         else:
@@ -97,5 +98,5 @@ def _written(value: int) -> set[str]:
     return {str(value), f"{value / WHOLE_GPU:.15g}", f"{value / 1000:.15g}", *memory}
 
 
-def _durations(seconds: int) -> set[str]:
-    return {str(seconds), str(-(-seconds // 60)), str(-(-seconds // 3600))}
+def _clock(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"

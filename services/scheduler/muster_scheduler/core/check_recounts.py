@@ -8,7 +8,7 @@ may be thousands, and each is a look at every node.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
@@ -71,13 +71,15 @@ class Recount:
 
     def _refused(self, _: GroupView, numbers: Numbers) -> bool:
         refusals = self._facts.snapshot.refusals.values()
-        return any(self._seconds_to(refusal.until) == numbers["seconds"] for refusal in refusals)
+        return any(_is_over(refusal.until, numbers["until"]) for refusal in refusals)
 
     def _protected(self, view: GroupView, numbers: Numbers) -> bool:
-        """Say whether anybody else's minimum run time is over in so many seconds."""
+        """Say whether anybody else's minimum run time is over then, and so many before it may wait for that."""
+        if numbers.get("before", 0) not in range(numbers["queue_position"]):
+            return False
         others = (other for other in self._facts.snapshot.views.values() if other.preemptible and other.started_at)
         return any(
-            self._seconds_to(other.started_at + timedelta(seconds=seconds)) == numbers["seconds"]
+            _is_over(other.started_at + timedelta(seconds=seconds), numbers["until"])
             for other in others
             if other.started_at is not None and other.id != view.id
             for seconds in self._granted(other)
@@ -90,10 +92,10 @@ class Recount:
         yield next((queue.preempt_minimum_seconds for queue in above if queue.preempt_minimum_seconds), 0)
         yield next((queue.reclaim_minimum_seconds for queue in above if queue.reclaim_minimum_seconds), 0)
 
-    def _seconds_to(self, moment: datetime) -> int:
-        now = self._facts.snapshot.now
-        whole, rest = divmod(moment - now, timedelta(seconds=1)) if now is not None else (-1, timedelta())
-        return whole + bool(rest)
+
+def _is_over(moment: datetime, told: int) -> bool:
+    """Say whether a moment is the told one, in seconds since 1970, or less than a second before it."""
+    return timedelta() <= datetime.fromtimestamp(told, UTC) - moment < timedelta(seconds=1)
 
 
 def _pods_missing(view: GroupView, numbers: Numbers) -> bool:

@@ -19,7 +19,7 @@ may not be told to go yet, whom others keep away, and what is free, in pieces or
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from muster_contracts.values import Placement
@@ -54,21 +54,30 @@ FLEETING: tuple[Question, ...] = (
 
 def explain(draft: Draft, left: Failed, makes_room: MakesRoom) -> None:
     """Write a reason for every group with pods that found no place; `makes_room` is how the plan makes room."""
-    causes = _Causes(draft, makes_room)
-    for one in _by_group(draft, left):
-        draft.blocked[one.view.id] = causes.tell(one)
+    for one in _by_group(draft, left, _Causes(draft, makes_room)):
+        draft.blocked[one.view.id] = _tell(draft, one)
     _explain_promises(draft)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A cause, whether it lasts until somebody changes something, and the place in the queue."""
+
+    cause: Cause
+    lasts: bool
+    place: int = 0
 
 
 @dataclass(slots=True)
 class _Left:
-    """What is left of a group: in each pool its first item, and its place in the queue."""
+    """A group of which something is left, and the answer to its first item in each pool."""
 
     view: GroupView
-    pools: dict[str, tuple[Item, int]] = field(default_factory=dict)
+    pools: dict[str, _Answer] = field(default_factory=dict)
 
 
-def _by_group(draft: Draft, left: Failed) -> list[_Left]:
+def _by_group(draft: Draft, left: Failed, causes: "_Causes") -> list[_Left]:
+    """Find the causes in the order of the queue of each pool, for who is before a group is a part of its reason."""
     found: dict[UUID, _Left] = {}
     lengths: Counter[str] = Counter()
     for item, pool in left:
@@ -78,8 +87,22 @@ def _by_group(draft: Draft, left: Failed) -> list[_Left]:
         pools = found.setdefault(view.id, _Left(view)).pools
         if pool not in pools:
             lengths[pool] += 1
-            pools[pool] = item, lengths[pool]
+            pools[pool] = replace(causes.of(item, pool), place=lengths[pool])
     return list(found.values())
+
+
+def _tell(draft: Draft, left: _Left) -> Blocked:
+    """Tell a group what it waits for in the first pool where it may hope; pods that run are told besides."""
+    main = min(left.pools, key=lambda pool: left.pools[pool].lasts)
+    cause = left.pools[main].cause
+    for pool, other in left.pools.items():
+        if pool != main:
+            cause = cause.adding(f"That is node pool {main}; in node pool {pool} it {other.cause.sentence}")
+    staying = sum(pod.facts.pod_id not in draft.evicted for pod in left.view.staying)
+    running = staying + draft.placed.get(left.view.id, Counter()).total()
+    if running:
+        cause = cause.adding(f"It runs with {counted(running, 'pod', 'pods')} meanwhile.")
+    return cause.of(left.view, left.pools[main].place)
 
 
 def _explain_promises(draft: Draft) -> None:
@@ -94,14 +117,6 @@ def _explain_promises(draft: Draft) -> None:
             draft.blocked[view.id] = turns.places_are_promised(places).of(view, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A cause, and whether it lasts until somebody changes something."""
-
-    cause: Cause
-    lasts: bool
-
-
 class _Causes:
     """The causes of items, found out once for all that fare alike in a pool."""
 
@@ -110,21 +125,12 @@ class _Causes:
         self._known: dict[tuple[object, ...], _Answer] = {}
         self._withheld: dict[str, Withheld] = {}
 
-    def tell(self, left: _Left) -> Blocked:
-        """Tell a group what it waits for in the first pool where it may hope; pods that run are told besides."""
-        answers = {pool: self._in_pool(item, pool) for pool, (item, _) in left.pools.items()}
-        main = min(answers, key=lambda pool: answers[pool].lasts)
-        cause = answers[main].cause
-        for pool, other in answers.items():
-            if pool != main:
-                cause = cause.adding(f"That is node pool {main}; in node pool {pool} it {other.cause.sentence}")
-        staying = sum(pod.facts.pod_id not in self._draft.evicted for pod in left.view.staying)
-        running = staying + self._draft.placed.get(left.view.id, Counter()).total()
-        if running:
-            cause = cause.adding(f"It runs with {counted(running, 'pod', 'pods')} meanwhile.")
-        return cause.of(left.view, left.pools[main][1])
+    def of(self, item: Item, pool: str) -> _Answer:
+        """Return why an item waits in a pool, after those who were asked about before it."""
+        answer = self._alike(item, pool)
+        return replace(answer, cause=self._in(pool).behind(answer.cause)) if answer.cause.awaited else answer
 
-    def _in_pool(self, item: Item, pool: str) -> _Answer:
+    def _alike(self, item: Item, pool: str) -> _Answer:
         view = item.view
         is_placed = bool(view.staying) or view.id in self._draft.seats
         joins = view.id if is_placed and _is_tied(view.tree) else None
@@ -138,10 +144,13 @@ class _Causes:
             return _Answer(lasting, lasts=True)
         if inquiry.item.view.id in self._draft.untried:
             return _Answer(turns.turn_did_not_come(self._draft), lasts=False)
-        if inquiry.pool not in self._withheld:
-            self._withheld[inquiry.pool] = Withheld(self._draft, inquiry.pool, self._makes_room)
-        fleeting = _first((self._withheld[inquiry.pool].cause, *FLEETING), inquiry)
+        fleeting = _first((self._in(inquiry.pool).cause, *FLEETING), inquiry)
         return _Answer(fleeting or gangs.too_few_fit(inquiry), lasts=False)
+
+    def _in(self, pool: str) -> Withheld:
+        if pool not in self._withheld:
+            self._withheld[pool] = Withheld(self._draft, pool, self._makes_room)
+        return self._withheld[pool]
 
 
 def _is_tied(part: Part) -> bool:

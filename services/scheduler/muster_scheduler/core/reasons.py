@@ -1,12 +1,14 @@
 """Why a group waits: one dominant reason with its numbers, in words a person can act on.
 
 The code is for machines and stays; the sentence may be improved. Numbers are those the sentence names; GPUs are counted
-in millionths where a sentence can speak of parts of one. Groups that wait alike share the work of finding out why.
+in millionths where a sentence can speak of parts of one, times (`until`) in seconds since 1970. Groups that wait alike
+share the work of finding out why. Pitfall: sentences are stored and read later, so none may say how long from now.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from muster_scheduler.core.essence import essence
@@ -17,8 +19,7 @@ GATED = "SchedulingGated"
 UNBOUND = "BindingRefused"
 HELD_BACK = frozenset({GATED, UNBOUND})
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
-SECONDS_TOLD, MINUTES_TOLD = 120, 180
-"""What takes longer is told in the next larger unit."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAMED = 3
 """Names that a sentence lists at most."""
 
@@ -101,12 +102,13 @@ def _short_part(view: GroupView) -> tuple[str, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A reason without the group: the sentence goes on after its name."""
+    """A reason without the group: the sentence goes on after its name. `awaited` are pods whose place it waits for."""
 
     code: str
     sentence: str
     remedy: str
     numbers: dict[str, int]
+    awaited: frozenset[UUID] = frozenset()
 
     def of(self, view: GroupView, place: int) -> Blocked:
         """Say it of one group, which is `place` in the queue."""
@@ -173,12 +175,15 @@ def counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
-def duration(seconds: int) -> str:
-    """Write for how long, in the unit that people would use, rounded up."""
-    if seconds <= SECONDS_TOLD:
-        return counted(seconds, "second", "seconds")
-    minutes = -(-seconds // 60)
-    return f"{minutes} minutes" if minutes <= MINUTES_TOLD else f"{-(-minutes // 60)} hours"
+def whole_seconds(moment: datetime) -> int:
+    """Return a moment in seconds since 1970, rounded up: what ends then is over."""
+    return -((EPOCH - moment) // timedelta(seconds=1))
+
+
+def clock(seconds: int, today: datetime) -> str:
+    """Write the time of the day of a moment in seconds since 1970, with the day if it is not today."""
+    at = EPOCH + timedelta(seconds=seconds)
+    return f"{at:%H:%M:%S} UTC" if at.date() == today.astimezone(UTC).date() else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def are_free(amount: str) -> str:

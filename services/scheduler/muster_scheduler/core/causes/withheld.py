@@ -4,21 +4,28 @@ Whether they are the reason is found out by making room once more, as it could b
 that decides. So it costs steps, as all trying does, and is left out when the plan has none left. Who would go when no
 protection lasts tells until when one does. An earlier end, at which others would make room, is searched for by halving,
 unless many search in one plan.
+
+Each is tried as if nobody else came. Who waits for the same place is told how many before it do (`behind`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
 from muster_scheduler.core.causes.inquiry import Inquiry
 from muster_scheduler.core.draft import Draft, Item, Rehearsal
-from muster_scheduler.core.reasons import Cause, duration, listed
+from muster_scheduler.core.reasons import Cause, clock, listed, whole_seconds
 from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.victims import Victims
 
 ROOM_THEN = "Nothing has to be done: room is made then, unless others have a better claim."
+IF_ANY_IS_LEFT = (
+    "Room is made then, first for who is before it. It is judged anew after them, by what is left of nodes, limits and "
+    "quotas: if that is too little, more of it has to be given."
+)
 ASK_WHOEVER = "It starts when that is allowed, by a disruption budget for example, or when others release capacity."
 
 SEARCHES = 32
@@ -36,12 +43,22 @@ class Withheld:
         self._now = draft.snapshot.now
         self._searches = SEARCHES
         self._guess = 0  # the end that the last one waits for; others mostly wait for the same
+        self._awaited = Counter[frozenset[UUID]]()  # what those wait for who were told
 
     def cause(self, inquiry: Inquiry) -> Cause | None:
         """Find that room could be made later, of those that are protected or, failing that, of those refused to us."""
         if self._now is None or not (self._ends or self._draft.snapshot.refusals):
             return None
         return self._protected(inquiry) or self._refused(inquiry)
+
+    def behind(self, cause: Cause) -> Cause:
+        """Say how many were told before that they wait for the same place. Asked in the order of the queue."""
+        before = sum(count for awaited, count in self._awaited.items() if not awaited.isdisjoint(cause.awaited))
+        self._awaited[cause.awaited] += 1
+        if not before:
+            return cause
+        cause = replace(cause, remedy=IF_ANY_IS_LEFT, numbers={**cause.numbers, "before": before})
+        return cause.adding(f"{before} before it in the queue {'waits' if before == 1 else 'wait'} for the same place.")
 
     @cached_property
     def _as_it_is(self) -> "_Trial":
@@ -65,13 +82,14 @@ class Withheld:
             return None
         until, going = found
         last = [pod for pod in going if until in self._as_it_is.ends.get(pod, ())]
-        seconds = self._seconds_to(until)
+        seconds = whole_seconds(until)
         return Cause(
             "MinimumRunTime",
-            f"needs the place of {_names(self._draft.snapshot, last)}, which may not be told to go for "
-            f"{duration(seconds)} yet: the minimum run time is over at {self._clock(until)}.",
+            f"needs the place of {_names(self._draft.snapshot, last)}, which may not be told to go before the minimum "
+            f"run time is over at {self._clock(seconds)}.",
             ROOM_THEN,
-            {"seconds": seconds, "pods": len(going)},
+            {"until": seconds, "pods": len(going)},
+            frozenset(last),
         )
 
     def _first_end(self, item: Item) -> tuple[datetime, list[UUID]] | None:
@@ -107,23 +125,18 @@ class Withheld:
         if not going:
             return None
         last = max((refusals[pod] for pod in going), key=lambda refusal: refusal.until)
-        seconds = self._seconds_to(last.until)
+        seconds = whole_seconds(last.until)
         return Cause(
             "EvictionRefused",
             f"needs the place of {_names(self._draft.snapshot, going)}, whose eviction was refused. "
-            f"{last.sentence.rstrip('.')}. It is asked for again in {duration(seconds)}, at {self._clock(last.until)}.",
+            f"{last.sentence.rstrip('.')}. It is asked for again at {self._clock(seconds)}.",
             ASK_WHOEVER,
-            {"seconds": seconds, "pods": len(going)},
+            {"until": seconds, "pods": len(going)},
         )
 
-    def _clock(self, moment: datetime) -> str:
-        """Write a time of the day, with the day if that is not the snapshot's."""
-        at, today = moment.astimezone(UTC), self._now.astimezone(UTC).date() if self._now else None
-        return f"{at:%H:%M:%S} UTC" if at.date() == today else f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-    def _seconds_to(self, moment: datetime) -> int:
+    def _clock(self, seconds: int) -> str:
         assert self._now is not None, "who has no time asks for none"
-        return -(-int((moment - self._now).total_seconds() * 1000) // 1000)
+        return clock(seconds, self._now)
 
 
 class _Trial:
