@@ -8,6 +8,7 @@ from muster_contracts.values import WHOLE_GPU, GpuRequest, LabelRule, PlacementR
 from muster_scheduler.core.check import faults
 from muster_scheduler.core.deadlines import next_deadline
 from muster_scheduler.core.plan import Limits, Plan, plan
+from muster_scheduler.core.promises import SUCCESSOR_SECONDS
 from muster_scheduler.core.snapshot import take_snapshot
 from muster_scheduler.core.state import State
 from muster_scheduler.core.terrain import labels_match
@@ -232,6 +233,44 @@ def test_pods_move_together_so_that_a_larger_one_fits() -> None:
     made = next_plan(state_of(*events, *gang("new", 1, gpus=2)))
     assert victims(made) == {"y": "consolidate"}
     assert {place.name: place.node for place in made.nominations} == {"new-0": "b", "y": "a"}
+
+
+def test_who_moved_finds_his_place_kept_until_his_successor_is_there() -> None:
+    state = _after_a_move()
+    tell(state, *gang("other", 1, age=10_000))
+    meanwhile = next_plan(state)
+    assert placed(meanwhile) == ["new-0"], "the free GPU is kept for who moved"
+    tell(state, plan_made(meanwhile, number=2), *_successor_of_y())
+    assert placed(next_plan(state)) == ["y-again"]
+
+
+def test_a_place_is_not_kept_for_ever_for_who_moved() -> None:
+    state = _after_a_move()
+    went_at = state.now
+    assert went_at is not None
+    tell(state, *gang("other", 1, age=10_000))
+    tell(state, plan_made(next_plan(state), number=2))
+    assert not placed(next_plan(state))
+    over = next_deadline(take_snapshot(state), AT_ONCE)
+    assert over is not None
+    assert (over.deadline, over.at) == ("awaited-successor", went_at + timedelta(seconds=SUCCESSOR_SECONDS))
+    passed = e.DeadlinePassed(
+        workload_id=over.workload_id, pod_group_id=over.pod_group_id, deadline=over.deadline, at=over.at
+    )
+    assert placed(next_plan(tell(state, passed))) == ["other-0"]
+
+
+def _after_a_move() -> State:
+    """Return a world in which y went from b to let new-0 in, and is to be on a, beside x."""
+    events: list[e.AnyEvent] = [node("a", gpus=2), node("b", gpus=2)]
+    events += [*group("x", [running("x", "x", "a", "0", age=50)]), *group("y", [running("y", "y", "b", "0")])]
+    state = state_of(*events, *gang("new", 1, gpus=2))
+    return tell(state, plan_made(next_plan(state)), gone("y", "y"))
+
+
+def _successor_of_y() -> list[e.AnyEvent]:
+    again = pod("y-again", "y")
+    return [e.PodObserved(workload_id=id_of("workload/y"), pods=(again,))]
 
 
 def test_a_node_that_others_have_just_moved_to_is_not_emptied_next() -> None:

@@ -473,7 +473,7 @@ class PodPreempted(Event):
 
 
 class DeadlinePassed(Event):
-    """A minimum run time, a stale gang's grace, the time after a refusal or fault is over. Written by `scheduler`.
+    """A minimum run time, a grace (of a gang that is stale, a successor), a pause is over. Written by `scheduler`.
 
     `at` is the moment that has passed: whatever the writers' clocks say, it is not waited for again.
     """
@@ -482,7 +482,13 @@ class DeadlinePassed(Event):
     workload_id: UUID
     pod_group_id: UUID
     deadline: Literal[
-        "minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "refused-binding", "set-aside"
+        "minimum-run-time",
+        "stale-gang",
+        "refused-eviction",
+        "refused-volume",
+        "refused-binding",
+        "awaited-successor",
+        "set-aside",
     ]
     at: Instant | None = None
 

@@ -20,6 +20,7 @@ from muster_scheduler.core.order import QueueOrder
 from muster_scheduler.core.placing import Placing
 from muster_scheduler.core.reasons import Blocked
 from muster_scheduler.core.room import Layer
+from muster_scheduler.core.snapshot import Snapshot
 from muster_scheduler.core.terrain import Terrain
 
 Failed = list[tuple[Item, str]]
@@ -96,7 +97,7 @@ class _Nominee:
 
 def _nominee(draft: Draft, view: GroupView) -> _Nominee | None:
     """Match places with pods; None if a node is gone or nobody is there to sit."""
-    pairs = _match(draft.terrain, view, draft.snapshot.nominations[view.id])
+    pairs = _match(draft.snapshot, view)
     rows = [draft.terrain.rows.get(place.node) for _, place in pairs]
     seats = [Seat(pod, row, place.devices) for (pod, place), row in zip(pairs, rows, strict=True) if row is not None]
     if not seats or len(seats) < len(pairs):
@@ -104,15 +105,21 @@ def _nominee(draft: Draft, view: GroupView) -> _Nominee | None:
     return _Nominee(view, tuple(seats), draft.terrain.pool_names[seats[0].row])
 
 
-def _match(terrain: Terrain, view: GroupView, places: tuple[Placement, ...]) -> list[tuple[Waiting, Placement]]:
-    """Give each place to its pod, or to one that came in its stead and wants the same of as many devices."""
+def _match(snapshot: Snapshot, view: GroupView) -> list[tuple[Waiting, Placement]]:
+    """Give each place to its pod, or to one that came in its stead and wants the same of as many devices.
+
+    For a while it is kept for who has not come yet.
+    """
+    now = snapshot.now
+    awaited = {one.pod.facts.pod_id: one.pod for one in view.awaited if now is not None and now < one.until}
     left = {pod.facts.pod_id: pod for pod in view.waiting}
     coming = {pod.facts.pod_id: Waiting(pod.facts, pod.need) for pod in view.bound if pod.releasing}
     pairs: list[tuple[Waiting, Placement]] = []
-    for place in places:
+    for place in snapshot.nominations[view.id]:
         pod = left.get(place.pod_id) or coming.get(place.pod_id)
         if pod is None:
-            pod = next((one for one in left.values() if _wants(terrain, one.need, place)), None)
+            pod = next((one for one in left.values() if _wants(snapshot.terrain, one.need, place)), None)
+        pod = pod or awaited.get(place.pod_id)
         if pod is not None:
             left.pop(pod.facts.pod_id, None)
             pairs.append((pod, place))

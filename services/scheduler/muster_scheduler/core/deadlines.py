@@ -24,7 +24,13 @@ class Deadline:
     workload_id: UUID
     pod_group_id: UUID
     deadline: Literal[
-        "minimum-run-time", "stale-gang", "refused-eviction", "refused-volume", "refused-binding", "set-aside"
+        "minimum-run-time",
+        "stale-gang",
+        "refused-eviction",
+        "refused-volume",
+        "refused-binding",
+        "awaited-successor",
+        "set-aside",
     ]
 
 
@@ -34,7 +40,7 @@ def next_deadline(snapshot: Snapshot, limits: Limits) -> Deadline | None:
     if now is None:
         return None
     refusals = (*_refusals(snapshot), *_shunnings(snapshot), *_rests(snapshot))
-    known = (*_graces(snapshot, limits), *_protections(snapshot), *refusals, *_set_aside(snapshot))
+    known = (*_graces(snapshot, limits), *_protections(snapshot), *refusals, *_awaited(snapshot), *_set_aside(snapshot))
     ahead = (one for one in known if one.at > now)
     return min(ahead, key=lambda one: (one.at, one.pod_group_id), default=None)
 
@@ -82,6 +88,13 @@ def _rests(snapshot: Snapshot) -> Iterator[Deadline]:
         view = snapshot.views.get(group_id)
         if view is not None:
             yield Deadline(at, view.workload_id, view.id, "refused-binding")
+
+
+def _awaited(snapshot: Snapshot) -> Iterator[Deadline]:
+    """Return when places are no longer kept for pods that should have come in the stead of those that moved."""
+    for view in (snapshot.views[group_id] for group_id in snapshot.nominations if group_id in snapshot.views):
+        for one in view.awaited:
+            yield Deadline(one.until, view.workload_id, view.id, "awaited-successor")
 
 
 def _set_aside(snapshot: Snapshot) -> Iterator[Deadline]:

@@ -23,7 +23,7 @@ from muster_scheduler.core.amounts import (
     withhold_devices,
 )
 from muster_scheduler.core.gang import tree_of
-from muster_scheduler.core.groups import Bound, GroupView, Waiting
+from muster_scheduler.core.groups import Awaited, Bound, GroupView, Waiting
 from muster_scheduler.core.need import Need, need_of
 from muster_scheduler.core.picture import Picture
 from muster_scheduler.core.pods import Group, Pod
@@ -174,7 +174,8 @@ def pool_of_bound(terrain: Terrain, pod: Bound) -> str:
 
 def _view(state: State, picture: Picture, group: Group) -> GroupView | None:
     pods = [state.pods[pod_id] for pod_id in state.members.get(group.id, ())]
-    if not pods:
+    awaited = _awaited(state, picture, group.id)
+    if not pods and not awaited:
         return None
     pods.sort(key=lambda pod: (-pod.facts.order_priority, pod.facts.name, pod.facts.pod_id))
     workload = state.workloads[group.workload_id]
@@ -199,7 +200,14 @@ def _view(state: State, picture: Picture, group: Group) -> GroupView | None:
         finished=Counter(pod.facts.sub_group if tree.parts else "" for pod in pods if _has_done_its_part(pod)),
         gates=tuple(pod.facts.scheduling_gates for pod in pods if pod.facts.scheduling_gates),
         rests=tuple(end for pod in pods if (end := state.refusals.rest_of(pod.facts.pod_id, state.now)) is not None),
+        awaited=awaited,
     )
+
+
+def _awaited(state: State, picture: Picture, group_id: UUID) -> tuple[Awaited, ...]:
+    nomination = state.nominations.get(group_id)
+    moved = nomination.moved if nomination is not None else ()
+    return tuple(Awaited(Waiting(one.facts, _need(picture, one.facts)), one.until) for one in moved)
 
 
 def _has_done_its_part(pod: Pod) -> bool:

@@ -44,6 +44,14 @@ class Bound:
         return self.need, self.devices
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """The successor of a pod that had to move, which is not there yet: its place is kept until then."""
+
+    pod: Waiting
+    until: datetime
+
+
 @dataclass(frozen=True)
 class GroupView:
     """One pod group. `finished` counts succeeded pods by leaf; they count for the gang and hold nothing.
@@ -69,6 +77,7 @@ class GroupView:
     finished: Mapping[str, int]
     gates: tuple[tuple[str, ...], ...] = ()
     rests: tuple[datetime, ...] = ()
+    awaited: tuple[Awaited, ...] = ()
 
     @property
     def is_held_back(self) -> bool:

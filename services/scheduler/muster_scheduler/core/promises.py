@@ -6,11 +6,12 @@ carried out workload by workload (`execution.deeds`), whether the workload is st
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from muster_contracts.values import Placement, Victim
+from muster_contracts.values import Placement, PodFacts, Victim
 
 from muster_scheduler.core.pods import PodsBy
 
@@ -106,12 +107,33 @@ class Open(Generic[Decided]):
         return decided
 
 
+SUCCESSOR_SECONDS = 60
+"""How long the place of a pod that moved is kept once it is gone. Kubernetes makes a Job's next pod after ten seconds,
+and takes longer from failure to failure; a pod that nobody owns has no successor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A pod that was told to go to another place and is gone, and until when its place is kept for its successor."""
+
+    facts: PodFacts
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Nomination:
     """The places that a group is to have when its victims are gone, and the plan that says so."""
 
     plan_id: UUID
     places: tuple[Placement, ...]
+    moved: tuple[Moved, ...] = ()
+
+    def after(self, gone: PodFacts, now: datetime) -> "Nomination":
+        """Return what is nominated now that a pod is gone: its place is kept for a while if it has one here."""
+        is_known = any(one.facts.pod_id == gone.pod_id for one in self.moved)
+        if is_known or all(place.pod_id != gone.pod_id for place in self.places):
+            return self
+        return replace(self, moved=(*self.moved, Moved(gone, now + timedelta(seconds=SUCCESSOR_SECONDS))))
 
 
 def nominate(nominations: dict[UUID, Nomination], plan_id: UUID, places: Iterable[Placement]) -> None:

@@ -260,6 +260,8 @@ class State:
             group.meet(facts)
         if is_lost:
             self._shrink(facts)
+            if not pod.live:
+                self._await_successor(pod)
         if facts.phase in FINISHED and not facts.terminating:
             self._excuse(facts.pod_id)
 
@@ -275,6 +277,16 @@ class State:
         self._settle(pod_id, before)  # what it was promised stays promised until that is taken back
         if pod is not None:
             self._shrink(pod.facts)
+            self._await_successor(pod)
+
+    def _await_successor(self, gone: Pod) -> None:
+        """Keep the place for what comes in the stead of a pod that we told to move."""
+        group_id = gone.facts.pod_group_id
+        nomination = self.nominations.get(group_id) if group_id is not None else None
+        if group_id is None or nomination is None or gone.condemned_by is None or self.now is None:
+            return
+        self.nominations[group_id] = nomination.after(gone.facts, self.now)
+        self.changes.groups[group_id] = None
 
     def _move_pod(self, event: e.PodMoved) -> None:
         """Take a pod out of its group; which one it is in now is told with its facts."""
