@@ -185,12 +185,14 @@ class Connection:
         self._came_back()
 
     def _came_back(self) -> None:
+        self._last_error = ""
         self._up.set()
         for listener in tuple(self._listeners):
             listener()
 
     async def _on_error(self, error: Exception) -> None:
-        self._last_error = str(error) or type(error).__name__
+        if not (self._last_error and isinstance(error, OSError)):  # what a server said says more than how it hung up
+            self._last_error = str(error) or type(error).__name__
         fields = {"connection": self._login.name, "error": self._last_error}
         logger.debug("NATS reports an error", extra=fields)
 
