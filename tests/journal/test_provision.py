@@ -48,6 +48,6 @@ async def test_a_missing_stream_is_created_beside_the_others(nats_server: Runnin
 
 async def test_a_wrong_password_and_an_absent_server_are_unavailable(nats_server: RunningNats) -> None:
     with pytest.raises(Unavailable, match=r"(?i)authorization violation"):
-        await provision([nats_server.url], "guessed", patience_seconds=0.5)
+        await provision([nats_server.url], "guessed", patience_seconds=1.5)
     with pytest.raises(Unavailable, match="does not let administrator in"):
         await provision([f"nats://127.0.0.1:{free_port()}"], "any", patience_seconds=0.5)

@@ -185,7 +185,6 @@ class Connection:
         self._came_back()
 
     def _came_back(self) -> None:
-        self._last_error = ""
         self._up.set()
         for listener in tuple(self._listeners):
             listener()
@@ -203,6 +202,7 @@ class Connection:
             logger.warning("The connection to NATS is lost", extra=fields)
 
     async def _on_reconnected(self) -> None:
+        self._last_error = ""
         logger.info("The connection to NATS is back", extra={"connection": self._login.name})
         self._came_back()
 
