@@ -152,8 +152,10 @@ class Neighbours:
     def _numbers_of(self, pods: Iterable[UUID]) -> set[int]:
         return {self._numbers[pod_id] for pod_id in pods if pod_id in self._numbers}
 
-    def _present(self) -> Iterator[tuple[int, PodFacts]]:
-        return (pod for number, pod in enumerate(self._pods) if number not in self._absent)
+    def _present(self) -> Sequence[tuple[int, PodFacts]]:
+        if not self._absent:
+            return self._pods
+        return [pod for number, pod in enumerate(self._pods) if number not in self._absent]
 
     def dislikes(self, need: Need) -> Integers | None:
         """Return by how much a pod on each node would pass what spreading merely prefers; None if it prefers nothing.
