@@ -96,6 +96,13 @@ def too_wide() -> list[e.AnyEvent]:
     return [node("a", gpus=3), node("b", gpus=2), belongs("wide", "p"), *gang("wide", 4, gpus=2)]
 
 
+def in_pieces_for_a_gang() -> list[e.AnyEvent]:
+    """Return a world in which a gang would find enough devices, and none of its pods finds enough on one node."""
+    held = [running(f"old-{on}", "old", on, "0,1", gpus=2) for on in "abc"]
+    nodes = [node(name, gpus=4) for name in "abc"]
+    return [*nodes, *group("old", held, priority="build"), belongs("both", "p"), *gang("both", 2, gpus=3)]
+
+
 def in_parts() -> list[e.AnyEvent]:
     parts = [
         running(f"old-{index}", "old", "a", f"{index}:400000", gpu=GpuRequest(devices=1, portion_millionths=400_000))
@@ -289,6 +296,11 @@ def with_code(code: str, **numbers: int) -> Spoil:
         (in_parts, tell(free=2_000_000), "told FragmentedGPUs"),
         (in_parts, say("1.2 GPUs", "2 GPUs"), "does not say free: 1200000"),
         (in_parts, tell(free=1), "told FragmentedGPUs"),
+        (in_pieces_for_a_gang, tell(members=3), "told FragmentedGPUs"),
+        (in_pieces_for_a_gang, tell(needed=4), "told FragmentedGPUs"),
+        (in_pieces_for_a_gang, tell(free=7), "told FragmentedGPUs"),
+        (in_pieces_for_a_gang, say("2 pods", "3 pods"), "does not say"),
+        (in_pieces_for_a_gang, with_code("NoFittingNode", members=1, needed=3, best=2), "told NoFittingNode"),
         (too_wide, tell(largest=1), "told GangDoesNotFit"),
         (too_wide, tell(members=5), "told GangDoesNotFit"),
         (half_a_gang, tell(free=2), "told GangDoesNotFit"),

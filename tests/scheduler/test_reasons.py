@@ -100,6 +100,18 @@ def test_who_has_his_share_is_told_who_holds_the_rest() -> None:
     assert "Most is held by p: 4 GPUs, of which 4 GPUs cannot be preempted." in blocked.remedy
 
 
+def test_who_waits_beside_a_project_without_quota_is_told_how_it_gets_one() -> None:
+    events = [node("a", gpus=4), project("q", 4), belongs("new", "q"), *gang("new", 1)]
+    old = [running("old", "old", "a", "0,1,2,3", gpus=4)]
+    unbounded = (
+        "No quota bounds p, so nothing of it can be claimed back; `muster project set p --node-pool default --gpu N`"
+    )
+    assert unbounded in why("new", *events, project("p", None), belongs("old", "p"), *group("old", old)).remedy
+    firm = group("old", old, priority="build")
+    assert "No quota" not in why("new", *events, project("p", None), belongs("old", "p"), *firm).remedy
+    assert "No quota" not in why("new", *events, belongs("old", "q"), *group("old", old)).remedy
+
+
 def test_devices_in_pieces_are_called_fragmented() -> None:
     nodes = [node("a", gpus=4), node("b", gpus=4)]
     held = [
@@ -110,6 +122,47 @@ def test_devices_in_pieces_are_called_fragmented() -> None:
     assert blocked.code == "FragmentedGPUs"
     assert blocked.reason == "new needs 3 GPUs on one node; 4 GPUs are free, but at most 2 GPUs on one."
     assert (blocked.numbers["needed"], blocked.numbers["free"], blocked.numbers["best"]) == (3, 4, 2)
+
+
+def in_parts_of(*free: int, size: int = 8) -> list[e.AnyEvent]:
+    """Return nodes of which so many devices are free; who holds the others cannot be preempted."""
+    events: list[e.AnyEvent] = []
+    for number, left in enumerate(free):
+        held = running(
+            f"old{number}", f"old{number}", f"n{number}", ",".join(map(str, range(left, size))), gpus=size - left
+        )
+        events += [node(f"n{number}", gpus=size), *group(f"old{number}", [held], priority="build")]
+    return events
+
+
+def test_a_gang_is_told_what_all_of_it_needs_and_what_one_node_lacks() -> None:
+    blocked = why("new", *in_parts_of(3, 3), *gang("new", 2, gpus=4))
+    assert blocked.code == "NoFittingNode"  # 6 free GPUs are too few for it, wherever they were
+    assert blocked.reason == (
+        "new needs room for 2 pods at once: 8 GPUs in pieces of 4 GPUs. "
+        "Each needs 4 GPUs on one node; the best has 3 GPUs free."
+    )
+    assert blocked.numbers == {"members": 2, "needed": 4, "best": 3, "queue_position": 1}
+
+
+def test_free_devices_are_in_pieces_for_a_gang_if_they_would_be_enough_for_all_of_it() -> None:
+    blocked = why("new", *in_parts_of(3, 3, 3), *gang("new", 2, gpus=4))
+    assert blocked.code == "FragmentedGPUs"
+    assert blocked.reason == (
+        "new needs room for 2 pods at once: 8 GPUs in pieces of 4 GPUs. "
+        "Each needs 4 GPUs on one node; 9 GPUs are free, but at most 3 GPUs on one."
+    )
+    assert blocked.remedy.startswith("It starts when enough is free in 2 pieces at once")
+    assert blocked.numbers == {"members": 2, "needed": 8, "free": 9, "best": 3, "queue_position": 1}
+
+
+def test_pods_of_a_gang_that_differ_are_told_together() -> None:
+    pods = [pod(f"p{size}", "new", gpus=size) for size in (4, 5)]
+    blocked = why("new", *in_parts_of(3, 3, 3), *group("new", pods, min_members=2))
+    assert blocked.code == "FragmentedGPUs"
+    assert blocked.numbers["needed"] == 9
+    assert ". Some need 5 GPUs on one node; 9 GPUs are free" in blocked.reason
+    assert "That is so for 1 of its 2 pods" in blocked.reason
 
 
 def test_pieces_of_devices_are_told_in_parts() -> None:

@@ -25,8 +25,8 @@ TOLD: Mapping[str, tuple[str, ...]] = {
     "QuotaExceededNonPreemptible": ("needed", "held", "bound"),
     "VolumeRefused": ("nodes",),
     "NodesUnsuitable": ("nodes", "ready"),
-    "NoFittingNode": ("needed", "best", "closest", "held"),
-    "FragmentedGPUs": ("needed", "free", "best"),
+    "NoFittingNode": ("members", "needed", "best", "closest", "held"),
+    "FragmentedGPUs": ("members", "needed", "free", "best"),
     "FairShareExceeded": ("needed", "held", "fair_share"),
     "GangDoesNotFit": ("members", "needed", "free", "fitting", "largest"),
     "MinimumRunTime": ("until", "before"),
@@ -62,7 +62,7 @@ def _contradictions(blocked: Blocked) -> Iterator[str]:
     for there in ("best", "closest", "present"):
         if there in numbers and numbers.get("needed", 0) <= numbers[there]:
             yield f"{blocked.pod_group_id} is said to need {numbers.get('needed')} where {numbers[there]} are {there}."
-    wanted = numbers.get("members", numbers.get("needed", 0))
+    wanted = numbers.get("members" if blocked.code == "GangDoesNotFit" else "needed", 0)
     if "largest" in numbers and wanted <= numbers["largest"]:
         yield f"{blocked.pod_group_id} is said never to find {wanted} where {numbers['largest']} would be."
     for bound in ("bound", "fair_share"):

@@ -13,7 +13,7 @@ from functools import cached_property
 from uuid import UUID
 
 from muster_contracts.events import NodeObserved
-from muster_contracts.values import PodFacts
+from muster_contracts.values import WHOLE_GPU, PodFacts
 
 from muster_scheduler.core.check_facts import Amount, Bounds, Facts
 from muster_scheduler.core.check_places import unsuitable
@@ -219,7 +219,7 @@ class _Nodes:
 
     def best(self, view: GroupView, numbers: Numbers) -> bool:
         """Say whether a pod asks for so much of something, and the best node, or one that comes close, has so much."""
-        if not numbers.keys() & {"largest", "best", "closest"}:
+        if not numbers.keys() & {"largest", "best", "closest"} or not _are_members(view, numbers):
             return False
         if "largest" not in numbers and not self._is_quiet:
             return True
@@ -256,16 +256,29 @@ class _Nodes:
 
     def in_pieces(self, view: GroupView, numbers: Numbers) -> bool:
         """Say whether so much of the GPUs is free, and so much in the best piece, counted whole or in millionths."""
+        if not _are_members(view, numbers) or numbers["needed"] > numbers["free"]:
+            return False
         if not self._is_quiet:
-            return numbers["needed"] <= numbers["free"]
-        return self._looked(view, ("pieces", *_unplaced(numbers)), lambda pod: self._are_pieces(view, pod, numbers))
+            return True
+        which = view.id if "members" in numbers else None
+        return self._looked(
+            view, ("pieces", which, *_unplaced(numbers)), lambda pod: self._are_pieces(view, pod, numbers)
+        )
 
     def _are_pieces(self, view: GroupView, pod: PodFacts, numbers: Numbers) -> bool:
-        told = numbers["needed"], numbers["free"], numbers["best"]
-        return any(
-            told in Lot.pieces([self._free[node.name] for node in self._usable(pool, pod)], pod)
-            for pool in self._facts.pools_of(view)
-        )
+        told = [numbers["free"], numbers["best"]]
+        pools = [[self._free[node.name] for node in self._usable(pool, pod)] for pool in self._facts.pools_of(view)]
+        found = (one for lots in pools for one in Lot.pieces(lots, pod))
+        return any(pieces == told and self._is_wanted(view, pod, numbers, unit) for unit, *pieces in found)
+
+    def _is_wanted(self, view: GroupView, pod: PodFacts, numbers: Numbers, unit: int) -> bool:
+        """Say whether so much of GPUs is asked for: by a pod of each of its devices, or by all that start together."""
+        wanted, one, portion = numbers["needed"] * unit, self._facts.amount_of(pod)[0], pod.gpu.portion_millionths
+        if "members" not in numbers:
+            return wanted == (one if portion == WHOLE_GPU else portion)
+        if len({other.need for other in view.waiting}) == 1:
+            return wanted == one * numbers["members"]
+        return one <= wanted <= self._facts.total(other.facts for other in view.waiting)[0]
 
     def gang(self, view: GroupView, numbers: Numbers) -> bool:
         """Say whether so many pods wait, and so many of them would fit, now or ever; the rest is believed."""
@@ -334,6 +347,14 @@ class _Nodes:
     @cached_property
     def _empty(self) -> dict[str, Lot]:
         return empty_lots(self._facts)
+
+
+def _are_members(view: GroupView, numbers: Numbers) -> bool:
+    """Say whether so many pods may have to start at once: all of a gang, or some of a group that may grow."""
+    told, all_or_none = numbers.get("members", 1), not view.bound and not view.finished
+    if all_or_none and len(view.waiting) == view.min_members and "largest" not in numbers:
+        return told == view.min_members
+    return 1 <= told <= len(view.waiting)
 
 
 def _unplaced(numbers: Numbers) -> tuple[object, ...]:

@@ -78,13 +78,12 @@ class Lot:
 
     @staticmethod
     def pieces(lots: list["Lot"], pod: PodFacts) -> list[tuple[int, int, int]]:
-        """Return what is needed, free in all, and free in the best piece: of whole devices, of parts in millionths."""
-        free = sum(sum(lot.devices) for lot in lots)
+        """Return what is free in all and in the best piece, with the unit: whole devices, and parts in millionths."""
+        free, whole = sum(sum(lot.devices) for lot in lots), sum(lot.whole for lot in lots)
         if not _is_whole(pod):
-            return [(pod.gpu.portion_millionths, free, max((lot.has(pod)["part"] for lot in lots), default=0))]
-        best, needed = max((lot.whole for lot in lots), default=0), pod.gpu.devices
-        in_parts = (needed * WHOLE_GPU, free, best * WHOLE_GPU)
-        return [(needed, sum(lot.whole for lot in lots), best), in_parts]
+            return [(1, free, max((lot.has(pod)["part"] for lot in lots), default=0))]
+        best = max((lot.whole for lot in lots), default=0)
+        return [(WHOLE_GPU, whole, best), *((1, there, best * WHOLE_GPU) for there in (free, whole * WHOLE_GPU))]
 
 
 def _pods_on(parts: list[int], devices: int) -> int:

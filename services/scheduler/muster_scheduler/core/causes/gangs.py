@@ -7,7 +7,7 @@ each kind of pods by itself, so that "never" is only said where it is certain.
 
 from muster_contracts.values import WHOLE_GPU
 
-from muster_scheduler.core.accounts import Triple
+from muster_scheduler.core.causes.asking import at_once, total
 from muster_scheduler.core.causes.inquiry import Inquiry, Together
 from muster_scheduler.core.causes.room import WHEN_RELEASED
 from muster_scheduler.core.draft import Item
@@ -15,7 +15,7 @@ from muster_scheduler.core.emptied import lasting
 from muster_scheduler.core.groups import Waiting
 from muster_scheduler.core.need import Need
 from muster_scheduler.core.placing import Placing
-from muster_scheduler.core.reasons import Cause, amount_of, are_free, counted, gpus, whole_of
+from muster_scheduler.core.reasons import Cause, are_free, counted, gpus
 from muster_scheduler.core.room import Layer
 
 CODE = "GangDoesNotFit"
@@ -41,30 +41,11 @@ def _never(inquiry: Inquiry, wanted: Together, most: int) -> Cause:
     place = f"the largest value of {levels[-1]}" if levels else f"node pool {inquiry.pool}"
     return Cause(
         CODE,
-        f"needs room for {_detail(inquiry, wanted)}; "
+        f"needs room for {at_once(inquiry, wanted)}; "
         f"{place} has room for no more than {most} of them, even when it is empty.",
         NEVER + (WIDER if levels else ""),
         {"members": members, "largest": most},
     )
-
-
-def _detail(inquiry: Inquiry, wanted: Together, where: str = "") -> str:
-    """Write how many pods must be together, in what, and what they ask for."""
-    within = f" within one value of the node label {wanted.levels[-1]}{where}" if wanted.levels else ""
-    return f"{counted(len(wanted.pods), 'pod', 'pods')} at once{within}: {_asked(inquiry, wanted.pods)}"
-
-
-def _asked(inquiry: Inquiry, pods: tuple[Waiting, ...]) -> str:
-    need, total = pods[0].need, _total(inquiry, pods)
-    if len({pod.need for pod in pods}) > 1:
-        return f"{', '.join(amount_of(r, amount) for r, amount in enumerate(total) if amount)} in all"
-    if not need.devices or need.device_bytes or need.extended:
-        return f"{whole_of(need)} for each"
-    return f"{gpus(total[0])} in pieces of {gpus(need.devices * need.portion)}"
-
-
-def _total(inquiry: Inquiry, pods: tuple[Waiting, ...]) -> Triple:
-    return inquiry.draft.amounts(Item(inquiry.item.view, pods, is_core=True))
 
 
 def too_few_fit(inquiry: Inquiry) -> Cause:
@@ -78,7 +59,7 @@ def too_few_fit(inquiry: Inquiry) -> Cause:
     resource = 0 if numbers else 1
     cause = Cause(
         CODE,
-        f"needs room for {_detail(inquiry, together, where)}{free}. {fitting} of them would fit.",
+        f"needs room for {at_once(inquiry, together, where)}{free}. {fitting} of them would fit.",
         TOO_STRICT if _has_amounts_for_all(inquiry) else WHEN_RELEASED + inquiry.holders(resource),
         {"members": len(together.pods), "fitting": fitting, **numbers},
     )
@@ -94,7 +75,7 @@ def _devices(inquiry: Inquiry, pods: tuple[Waiting, ...]) -> tuple[str, dict[str
     free, needs = inquiry.layer.free.devices[inquiry.open], [pod.need for pod in pods if pod.need.devices]
     unit = WHOLE_GPU if all(need.whole for need in needs) else 1
     there = int((free == WHOLE_GPU).sum() if unit == WHOLE_GPU else free.sum())
-    numbers = {"needed": _total(inquiry, pods)[0] // unit, "free": there}
+    numbers = {"needed": total(inquiry, pods)[0] // unit, "free": there}
     if any(need.device_bytes or need.extended for need in needs):
         del numbers["needed"]  # it is told in other words
     return f"; {are_free(gpus(there * unit))}", numbers

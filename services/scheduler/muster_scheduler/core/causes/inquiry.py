@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from muster_scheduler.core.accounts import Account
 from muster_scheduler.core.draft import Draft, Item
 from muster_scheduler.core.emptied import empty_layer, lasting
 from muster_scheduler.core.gang import Part
@@ -19,6 +20,9 @@ from muster_scheduler.core.need import Need
 from muster_scheduler.core.reasons import Cause, amount_of, counted, whole_of
 from muster_scheduler.core.room import UNFIT, Layer
 from muster_scheduler.core.terrain import Integers
+
+OPTIONS = ("--gpu", "--cpu", "--memory")
+"""How the command line names the quota of each resource."""
 
 Question = Callable[["Inquiry"], Cause | None]
 
@@ -86,7 +90,7 @@ class Inquiry:
         return found
 
     def holders(self, resource: int) -> str:
-        """Name who holds the most of a resource, and how much of it stays; nothing if nobody holds any."""
+        """Name who holds the most of a resource, how much of it stays, and whether it could be claimed back at all."""
         accounts = [one for one in self.draft.accounts(self.pool).by_key.values() if not one.children]
         most = max(accounts, key=lambda one: (one.allocated[resource], -one.queue.age), default=None)
         if most is None or not most.allocated[resource]:
@@ -94,7 +98,20 @@ class Inquiry:
         firm = most.firm[resource]
         stays = f", of which {amount_of(resource, firm)} cannot be preempted" if firm else ""
         name = most.queue.name or "workloads of no project"
-        return f" Most is held by {name}: {amount_of(resource, most.allocated[resource])}{stays}."
+        held = f" Most is held by {name}: {amount_of(resource, most.allocated[resource])}{stays}."
+        return held + self._unbounded(most, resource)
+
+    def _unbounded(self, holder: Account, resource: int) -> str:
+        """Say that nothing of another project can be claimed back while no quota bounds it, and what helps."""
+        name, option = holder.queue.name, OPTIONS[resource]
+        if not name or holder is self.leaf or holder.deserved[resource] is not None:
+            return ""
+        if holder.firm[resource] >= holder.allocated[resource]:
+            return ""
+        return (
+            f" No quota bounds {name}, so nothing of it can be claimed back; "
+            f"`muster project set {name} --node-pool {self.pool} {option} N` gives it one."
+        )
 
     def about(self, need: Need, cause: Cause) -> Cause:
         """Say of which pods a cause is true, if they ask for different things."""

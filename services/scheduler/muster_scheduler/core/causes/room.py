@@ -2,7 +2,8 @@
 
 What a pod asks for is a list of measures: devices, or the part of its last device, processors, memory, a place among
 the pods of the node, and every extended resource by its name. Each is told with the best there is. Where no single one
-is short on all nodes it is the whole that no node has together, and the node that comes closest is named.
+is short on all nodes it is the whole that no node has together, and the node that comes closest is named. Pods that
+start together are told of all of them, and free GPUs are in pieces only if they would be enough for all.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 from muster_contracts.values import WHOLE_GPU
 
 from muster_scheduler.core.amounts import Amounts
+from muster_scheduler.core.causes.asking import members, needs
 from muster_scheduler.core.causes.inquiry import Inquiry
 from muster_scheduler.core.emptied import lasting
 from muster_scheduler.core.need import Need
@@ -20,7 +22,7 @@ from muster_scheduler.core.terrain import Integers
 
 CODE = "NoFittingNode"
 WHEN_RELEASED = "It starts when running workloads release capacity, or when a node with more is added."
-IN_ONE_PIECE = "It starts when enough is free in one piece: when pods in the way have ended, or a node is added."
+IN_PIECES = "It starts when enough is free in {pieces}: when pods in the way have ended, or a node is added."
 NEVER_HERE = "No node is that large: ask for less on one node, or add a larger node."
 NO_SUCH_DEVICE = "No GPU is that large: ask for less memory, or add a node with larger GPUs."
 ON_ONE_NODE = " on one node"
@@ -115,7 +117,9 @@ def no_node_is_large_enough(inquiry: Inquiry, need: Need) -> Cause | None:
     if (short := next((one for one in asked if one.is_short), None)) is None:
         return _not_together(inquiry, need, asked, "is large enough for all of it", NEVER_HERE)
     has = f"the largest has {short.told(short.best)}" if short.best else short.none
-    return Cause(CODE, f"needs {short.needs}; {has}.", short.never, {"needed": short.wanted, "largest": short.best})
+    return Cause(
+        CODE, f"{needs(inquiry, short.needs)}; {has}.", short.never, {"needed": short.wanted, "largest": short.best}
+    )
 
 
 def too_little_is_free(inquiry: Inquiry, need: Need) -> Cause | None:
@@ -126,11 +130,11 @@ def too_little_is_free(inquiry: Inquiry, need: Need) -> Cause | None:
     if (short := next((one for one in asked if one.is_short), None)) is None:
         return _not_together(inquiry, need, asked, "has all of it free at once", WHEN_RELEASED)
     remedy = WHEN_RELEASED + (inquiry.holders(short.counted) if short.counted is not None else "")
-    numbers = {"needed": short.wanted, "best": short.best}
+    sentence, numbers = needs(inquiry, short.needs), {**members(inquiry), "needed": short.wanted, "best": short.best}
     if short.counted == 0 and (held := _all_held(inquiry, need)):
-        sentence = f"needs {short.needs}; nothing is free: all that it could have, {gpus(held)}, is held."
+        sentence = f"{sentence}; nothing is free: all that it could have, {gpus(held)}, is held."
         return Cause(CODE, sentence, remedy, {**numbers, "held": held})
-    return Cause(CODE, f"needs {short.needs}; the best has {short.told(short.best)} free.", remedy, numbers)
+    return Cause(CODE, f"{sentence}; the best has {short.told(short.best)} free.", remedy, numbers)
 
 
 def _all_held(inquiry: Inquiry, need: Need) -> int:
@@ -145,9 +149,9 @@ def _not_together(inquiry: Inquiry, need: Need, asked: list[Measure], what: str,
     lacking = f"it has {short.told(has)}, too little for {short.needs.removesuffix(ON_ONE_NODE)}"
     return Cause(
         CODE,
-        f"needs {whole_of(need)}{ON_ONE_NODE}, and no node {what}; {node} comes closest: {lacking}.",
+        f"{needs(inquiry, whole_of(need))}{ON_ONE_NODE}, and no node {what}; {node} comes closest: {lacking}.",
         remedy,
-        {"needed": short.wanted, "closest": has},
+        {**members(inquiry), "needed": short.wanted, "closest": has},
     )
 
 
@@ -169,7 +173,7 @@ def lacks_only_what_nobody_counts(inquiry: Inquiry) -> bool:
 
 
 def devices_are_in_pieces(inquiry: Inquiry, need: Need) -> Cause | None:
-    """Find that enough of the GPUs is free, but not on one node, or not in one piece."""
+    """Find that enough of the GPUs is free for all pods, but not on one node, or not in one piece, for any of them."""
     if not need.devices or need.device_bytes or inquiry.has_room(need):
         return None
     free = inquiry.layer.free.devices[inquiry.rows(need)]
@@ -179,36 +183,35 @@ def devices_are_in_pieces(inquiry: Inquiry, need: Need) -> Cause | None:
 def _whole_ones_apart(inquiry: Inquiry, need: Need, free: Integers) -> Cause | None:
     """Count whole devices; where only parts make up for what is missing, count in parts."""
     untouched = (free == WHOLE_GPU).sum(axis=1)
-    wanted, best = need.devices, int(untouched.max(initial=0))
-    if best >= wanted or int(free.sum()) < wanted * WHOLE_GPU:
+    wanted, best, parts = inquiry.amounts[0], int(untouched.max(initial=0)), int(free.sum())
+    if best >= need.devices or parts < wanted:
         return None
-    together = int(untouched.sum())
-    if together >= wanted:
-        return _in_pieces(
-            inquiry,
-            f"needs {_whole_gpus(wanted)} on one node; {are_free(_whole_gpus(together))}, "
-            f"but at most {_whole_gpus(best)} on one.",
-            {"needed": wanted, "free": together, "best": best},
-        )
+    whole = int(untouched.sum()) * WHOLE_GPU
+    unit = WHOLE_GPU if whole >= wanted and wanted % WHOLE_GPU == 0 else 1
+    together = whole if whole >= wanted else parts
+    lacking = f"but at most {_whole_gpus(best)} on one"
+    if together != whole:
+        lacking = f"but of some only a part: at most {_whole_gpus(best)} whole on one"
     return _in_pieces(
         inquiry,
-        f"needs {_whole_gpus(wanted)} on one node; {are_free(gpus(int(free.sum())))}, "
-        f"but of some only a part: at most {_whole_gpus(best)} whole on one.",
-        {"needed": wanted * WHOLE_GPU, "free": int(free.sum()), "best": best * WHOLE_GPU},
+        f"{needs(inquiry, f'{_whole_gpus(need.devices)} on one node')}; {are_free(gpus(together))}, {lacking}.",
+        {"needed": wanted // unit, "free": together // unit, "best": best * WHOLE_GPU // unit},
     )
 
 
 def _parts_apart(inquiry: Inquiry, need: Need, free: Integers) -> Cause | None:
     (devices, *_) = measures(inquiry, need, inquiry.layer.free)
-    together = int(free.sum())
-    if not devices.is_short or together < need.devices * need.portion:
+    together, several = int(free.sum()), len(inquiry.item.pods) > 1
+    if not devices.is_short or together < inquiry.amounts[0]:
         return None
     return _in_pieces(
         inquiry,
-        f"needs {devices.needs}; {are_free(gpus(together))}, but in pieces of at most {_part(devices.best)}.",
-        {"needed": need.portion, "free": together, "best": devices.best},
+        f"{needs(inquiry, devices.needs)}; {are_free(gpus(together))}, but in pieces of at most {_part(devices.best)}.",
+        {"needed": inquiry.amounts[0] if several else need.portion, "free": together, "best": devices.best},
     )
 
 
 def _in_pieces(inquiry: Inquiry, sentence: str, numbers: dict[str, int]) -> Cause:
-    return Cause("FragmentedGPUs", sentence, IN_ONE_PIECE + inquiry.holders(0), numbers)
+    pods = len(inquiry.item.pods)
+    remedy = IN_PIECES.format(pieces="one piece" if pods == 1 else f"{pods} pieces at once")
+    return Cause("FragmentedGPUs", sentence, remedy + inquiry.holders(0), {**members(inquiry), **numbers})
