@@ -5,7 +5,7 @@ to come. A time without a fraction means its whole second, since that is how his
 other way, from a moment to what is printed, is `output.moment`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,20 +33,25 @@ PAST_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A position of the event log, and the time of the event there as the API gives it; None at 0."""
+    """A position of the event log, the time of the event there, and the time that was asked for, as ISO 8601.
+
+    Where a position was asked for, `as_of` is the time of its event. Both are None at position 0. On a quiet cluster
+    the event may be hours older than the time asked for, so ages are counted to `as_of`.
+    """
 
     position: int
     time: str | None
+    as_of: str | None
 
     @property
     def instant(self) -> datetime | None:
-        """The time, for ages to be counted to."""
-        return None if self.time is None else datetime.fromisoformat(self.time)
+        """The time for ages to be counted to."""
+        return None if self.as_of is None else datetime.fromisoformat(self.as_of)
 
     @property
     def shown(self) -> dict[str, Any]:
         """What an answer for programs says of it."""
-        return {"position": self.position, "time": self.time}
+        return asdict(self)
 
 
 def read_moment(text: str, *, now: datetime | None = None) -> int | datetime:
@@ -63,8 +68,9 @@ def read_moment(text: str, *, now: datetime | None = None) -> int | datetime:
 def moment_of(client: "Client", text: str) -> Moment:
     """Return the moment meant. Raises Failure for what is none, and when the event log does not go that far."""
     meant = read_moment(text)
-    found = client.get("/journal/moment", at=meant if isinstance(meant, int) else meant.astimezone(UTC).isoformat())
-    return Moment(**found)
+    asked = None if isinstance(meant, int) else meant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    found = client.get("/journal/moment", at=asked or meant)
+    return Moment(found["position"], found["time"], asked or found["time"])
 
 
 def _time_of_day(text: str, now: datetime) -> datetime | None:

@@ -139,7 +139,8 @@ def _above_each_other(cells: Sequence["Text"], widths: Sequence[int]) -> Iterato
 def print_moment(then: "Moment | None") -> None:
     """Say of which moment of the past the rest of the answer is; nothing of now."""
     if then is not None:
-        print_marked(f"[bold]At position {then.position:,}[/bold]" + (f", {moment(then.time)}" if then.time else ""))
+        where = f"position {then.position:,}"
+        print_marked(f"[bold]At {f'{moment(then.as_of)} ({where})' if then.as_of else where}[/bold]")
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:

@@ -207,7 +207,8 @@ def test_why_asks_the_scheduler_or_folds_the_past(muster: Muster, types: Type) -
     (group,) = then["groups"]
     assert (then["position"], group["code"], group["queue_position"]) == (3, "NoFittingNode", 1)
     assert types("why", name, "--at", "4", "-o", "json").data["groups"][0]["code"] == "ItsTurn"
-    assert types("why", name, "--at", listed[2]["time"], "-o", "json").data == then
+    asked = listed[2]["time"]
+    assert types("why", name, "--at", asked, "-o", "json").data | {"as_of": then["as_of"]} == then
     assert types("why", name, "--at", "1").err == f"No pod of {name} waited to be scheduled then.\n"
     assert types("why", name).err == f"No pod of {name} waits to be scheduled.\n"
     assert types("why", name, "--at", "yesterday").code == 2

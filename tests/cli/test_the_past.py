@@ -1,6 +1,7 @@
 """Questions about the past begin at a checkpoint that can be believed, answer as from the beginning, and say so."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 from cli.stage import Answer, Asked, Log, Muster, Type, show, shown, workload
 from muster_cli.journal import told
+from muster_cli.output import moment
 from muster_contracts.events import AnyEvent
 from muster_contracts.questions import WhatNodesHold
 from muster_contracts.wire import Recorded
@@ -99,14 +101,15 @@ def test_who_held_what_is_told_as_the_scheduler_would_have_told_it_then(
     for position, placed in ((past.plans[1], 2 * 2), (past.end, 2 * ROUNDS)):
         snapshot, moment = take_snapshot(past.fold_at(position)), {"position": position}
         held = types("top", "--at", str(position), "-o", "json").data
-        assert held | moment == holdings(snapshot, Limits()).model_dump(mode="json") | {"time": held["time"]}
+        times = {"time": held["time"], "as_of": held["time"]}
+        assert held | moment == holdings(snapshot, Limits()).model_dump(mode="json") | times
         on_nodes = types("top", "nodes", "--at", str(position), "-o", "json").data
         assert on_nodes["position"] == position
         assert on_nodes["nodes"] == node_holdings(snapshot, WhatNodesHold()).model_dump(mode="json")["nodes"]
         assert sum(len(one["pods"]) for one in on_nodes["nodes"]) == placed
     for command in (("top",), ("top", "nodes")):
         printed = types(*command, "--at", str(past.plans[1])).out
-        assert printed.startswith(f"At position {past.plans[1]}, "), command
+        assert re.match(rf"At [-: \d]+ \(position {past.plans[1]}\)\n", printed), command
     assert {tuple(asked.path.split("/")[-2:]) for asked in served.asked}.isdisjoint(
         {("scheduling", "queues"), ("scheduling", "nodes")}
     )
@@ -252,7 +255,7 @@ def test_everything_shown_of_a_workload_is_asked_for_at_one_moment_which_is_name
         asked = [one for one in served.asked if one.path.startswith("/api/v1/workloads")]
         assert asked
         assert all(one.query["at"] == [position] for one in asked), command
-        assert types(*command, "--at", position).out.startswith(f"At position {position}, "), command
+        assert f" (position {position})\n" in types(*command, "--at", position).out, command
 
 
 def test_why_it_waited_is_a_part_of_the_description_of_then(served: Muster, past: Past, types: Type) -> None:
@@ -266,6 +269,37 @@ def test_ages_are_those_of_then(served: Muster, past: Past, types: Type) -> None
     show(served, workload(NAME, created_at=(then - timedelta(hours=3)).isoformat()))
     assert " 3h" in types("list", "--at", str(past.end)).out
     assert "(3h ago)" in types("describe", NAME, "--at", str(past.end)).out
+
+
+def test_a_quiet_hour_after_the_last_event_counts(served: Muster, past: Past, types: Type) -> None:
+    last = datetime.fromisoformat(past.log.events[-1]["time"])
+    asked = last + timedelta(hours=2)
+    show(served, workload(NAME, id=str(id_of(f"workload/{NAME}")), phase="Pending", created_at=last.isoformat()))
+    heading = f"At {moment(asked.isoformat())} (position {past.end})\n"
+    for command, age in (
+        (("list",), " 2h"),
+        (("describe", NAME), "(2h ago)"),
+        (("history", NAME), ""),
+        (("why", NAME), ""),
+    ):
+        printed = types(*command, "--at", asked.isoformat()).out
+        assert printed.startswith(heading), command
+        assert age in printed, command
+        found = types(*command, "--at", asked.isoformat(), "-o", "json").data
+        assert found["position"] == past.end, command
+        assert datetime.fromisoformat(found["time"]) == last, command
+        assert datetime.fromisoformat(found["as_of"]) - asked < timedelta(seconds=1), command
+
+
+def test_before_the_first_event_there_is_a_time_asked_for_and_no_other(types: Type, served: Muster) -> None:
+    show(served)
+    found = types("list", "--at", "2020-01-01T00:00:00.5Z", "-o", "json").data
+    assert {name: found[name] for name in ("position", "time", "as_of")} == {
+        "position": 0,
+        "time": None,
+        "as_of": "2020-01-01T00:00:00.500000Z",
+    }
+    assert types("list", "--at", "0").out == "At position 0\n"
 
 
 def test_who_was_not_there_then_is_not_found(served: Muster, types: Type) -> None:

@@ -60,7 +60,7 @@ def list_workloads(
             client.get(f"/projects/{chosen}")  # none of a project that is, or no such project?
         more = client.get("/workloads/count", **wanted)["count"] if answer["next"] else 0
     if output is not Format.TABLE:
-        print_data(answer, output)
+        print_data(answer | (then.shown if then else {}), output)
         return
     like_that = " like that" if phase or search else ""
     where = f"{like_that} in project {chosen}" if chosen else like_that or " yet"

@@ -5,7 +5,7 @@ event log says from there on is folded here, and the planner of this command ans
 """
 
 from muster_cli.moments import At, moment_of
-from muster_cli.output import Format, Output, print_data, progress, say
+from muster_cli.output import Format, Output, print_data, print_moment, progress, say
 from muster_cli.verbs.describe import Project, Workload, print_waiting
 
 
@@ -19,15 +19,17 @@ def why(workload: Workload, project: Project = "", at: At = None, output: Output
     from muster_cli.workloads import find_workload
 
     with client_for(at) as client, progress("Asking the planner …"):
-        then = None if at is None else moment_of(client, at).position
-        found = find_workload(client, workload, project, then)
+        then = None if at is None else moment_of(client, at)
+        found = find_workload(client, workload, project, then.position if then else None)
         if then is None:
             answer = client.get(f"/workloads/{found['id']}/waiting")
         else:
-            answer = waiting_then(client, found["id"], then)
+            answer = waiting_then(client, found["id"], then.position)
     if output is not Format.TABLE:
-        print_data(answer, output)
-    elif answer["groups"]:
+        print_data(answer | (then.shown if then else {}), output)
+        return
+    print_moment(then)
+    if answer["groups"]:
         print_waiting(answer["groups"])
     else:
         say(f"No pod of {found['name']} {'waits to be scheduled' if at is None else 'waited to be scheduled then'}.")
