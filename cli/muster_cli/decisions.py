@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muster_cli.client import Client
+from muster_cli.failure import Exit, Failure
 from muster_cli.journal import end_of, journal_in, journal_of, told
 from muster_cli.output import progress
 from muster_cli.past import Beginning, beginning_at, beginning_before, checkpoints_kept
@@ -90,6 +91,8 @@ def _judge(
         headers = headers_of(
             told(first_pass(), "Looking for plans …", now, tell), wanted.last, since=max(began, wanted.since or 0)
         )
+        if wanted.since is not None and wanted.since > end:
+            raise Failure(Exit.INVALID, f"There is no position {wanted.since:,} yet: the event log ends at {end:,}.")
         audit = DecisionAudit(headers, begun.state if begun is not None else None)
         for recorded in told(read(began, end), "Planning again …", end, tell):
             audit.apply(recorded)

@@ -59,6 +59,17 @@ def test_one_placement_changed_in_a_copy_is_named(types: Type, tmp_path: Path) -
     assert "planning again gives node a with devices" in typed.out
 
 
+@pytest.mark.usefixtures("served")
+def test_plans_since_a_position_after_the_end_are_no_proof(types: Type, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.jsonl"
+    copy.write_text(types("audit", "export").out)
+    for where in ((), ("--file", str(copy))):
+        typed = types("audit", "verify", "--decisions", "--since", "99999", *where)
+        sentence = "There is no position 99,999 yet: the event log ends at 5.\n"
+        assert (typed.code, typed.out, typed.err) == (2, "", sentence), where
+        assert types("audit", "verify", "--decisions", "--since", "5", *where).code == 0
+
+
 @pytest.fixture(params=["phases", "decisions"])
 def verifies(request: pytest.FixtureRequest, types: Type, tmp_path: Path) -> Verifies:
     """Verifies lines of a copy, in either way."""
