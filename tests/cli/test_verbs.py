@@ -297,6 +297,7 @@ def test_what_is_gone_is_listed_with_when_and_why(muster: Muster, types: Type) -
     header, row = types("list", "--deleted").out.splitlines()
     assert header.split()[-2:] == ["GONE", "REASON"]
     assert row.endswith("ago  ada asked to delete it.")
+    assert row.split()[3] == "gone"  # as its description says; nothing is being deleted any more
 
 
 def test_a_description_says_why_a_workload_waits_and_what_it_went_through(muster: Muster, types: Type) -> None:

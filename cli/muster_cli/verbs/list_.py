@@ -85,7 +85,7 @@ def _row(w: dict[str, Any], *, deleted: bool, now: datetime | None) -> list[str]
         plain(w["name"]),
         plain(w["project"]),
         plain(w["workload_kind"] or w["kind"]),
-        styled_phase(w["phase"]),
+        "gone" if deleted and w["phase"] == "Deleting" else styled_phase(w["phase"]),
         f"{w['running_pods']}/{w['desired_pods']}",
         asked_gpus(w["requests"]),
         *([f"{age(w['deleted_at'], now=now)} ago", plain(w["phase_reason"])] if deleted else present),
