@@ -108,8 +108,8 @@ class _Asker:
         assert checkpoints == (begun is not None), "the kept checkpoints are of this code"
         after, state = (begun.position, begun.state) if begun is not None else (0, None)
         standpoint = standpoint_after(journal_of(self.client, after=after, until=self.moment), state)
-        assert standpoint is not None, "a plan lies between"
-        standpoint.answer(asked)
+        if standpoint is not None:  # no plan need lie between, and the fold is what takes time
+            standpoint.answer(asked)
 
 
 BENCHMARK = Benchmark(
